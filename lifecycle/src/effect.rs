@@ -1,0 +1,117 @@
+//! What a step asks the edge to do, and what it tells people.
+
+use std::time::Duration;
+
+use crate::{Listener, NodeName, Ordinal, Time};
+
+/// One call to the outside. Every one is safe to repeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Set the label `vernescale.dev/serving` of exactly this pod.
+    LabelServing {
+        /// Pod.
+        ordinal: Ordinal,
+        /// Guard: only the pod with this uid.
+        pod_uid: String,
+        /// Value of the label.
+        serving: bool,
+    },
+    /// `cluster leave node=<target>` without the kill flag: suspends its listeners.
+    Suspend {
+        /// The member that is asked.
+        asker: Ordinal,
+        /// The node that is to stop taking clients.
+        target: NodeName,
+    },
+    /// Disconnect up to `batch` online sessions of `target`, listed by `statename=online`.
+    DrainBatch {
+        /// The member that is asked.
+        asker: Ordinal,
+        /// The node that is drained.
+        target: NodeName,
+        /// Ids in one call, 10 to 50 (drain.md §8).
+        batch: u32,
+    },
+    /// `cluster leave node=<target> -k -i 1 -t 30`. Runs in the background;
+    /// its outcome comes back in [`crate::Calls::leave`].
+    Leave {
+        /// The member that is asked.
+        asker: Ordinal,
+        /// The node that is to go.
+        target: NodeName,
+        /// Longest wait for the reply; the server cuts at 60 s.
+        deadline: Duration,
+    },
+    /// Close the connection of a leave that has not begun (leave.md §2).
+    RevokeLeave,
+    /// Reopen a listener: `listener restart` if suspended, `listener start` if deleted.
+    Reopen {
+        /// The node itself is asked.
+        ordinal: Ordinal,
+        /// The listener as it was.
+        listener: Listener,
+        /// Deleted rather than suspended.
+        deleted: bool,
+    },
+    /// JSON patch on the scale subresource: test uid, test `from`, replace with `to`.
+    SetReplicas {
+        /// Guard: uid of the StatefulSet.
+        uid: String,
+        /// Guard: the number that must be there.
+        from: u32,
+        /// The new number.
+        to: u32,
+    },
+    /// Delete exactly this pod.
+    DeletePod {
+        /// Pod.
+        ordinal: Ordinal,
+        /// Guard.
+        uid: String,
+    },
+    /// Delete exactly this claim.
+    DeleteClaim {
+        /// Name of the claim.
+        name: String,
+        /// Guard.
+        uid: String,
+    },
+    /// Send a message from `newcomer` to `peer` and back over MQTT.
+    Canary {
+        /// The node that has joined.
+        newcomer: Ordinal,
+        /// A member that has been there.
+        peer: Ordinal,
+    },
+}
+
+/// What is waited for, and until when. There is no wait without both (I11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// CamelCase name: `EndpointsDropped`, `SurvivorsAgree`, ...
+    pub name: &'static str,
+    /// When the wait becomes a condition of its own.
+    pub until: Time,
+}
+
+/// Something that people must see: becomes a condition and an Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// CamelCase reason: `VerifyFailed`, `MemberDead`, ...
+    pub reason: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// Cause, place and cure in a sentence or two.
+    pub message: String,
+}
+
+/// How bad a condition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Normal course of things.
+    Info,
+    /// Somebody should look during the day.
+    Warning,
+    /// Somebody must look now.
+    Critical,
+}

@@ -1,0 +1,223 @@
+//! What was seen of the world in one look, before anything is decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// The number at the end of a StatefulSet pod's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ordinal(pub u32);
+
+impl std::fmt::Display for Ordinal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A broker's own name in its cluster, such as `VerneMQ@vmq-0.vmq-headless.ns.svc.cluster.local`.
+/// Asked of the broker (label `node` of its metrics), never composed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeName(pub String);
+
+impl std::fmt::Display for NodeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A value that was read, or the reason why it is not known. Unknown is never
+/// taken for zero, for empty or for the last value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed<T> {
+    /// Read in this look.
+    Seen(T),
+    /// Not known, and why: `HTTP 400 while booting`, `no answer within 2 s`.
+    Unknown(String),
+}
+
+impl<T> Observed<T> {
+    /// The value, where there is one.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Everything one look saw, and what the decision wants.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The StatefulSet, read fresh.
+    pub target: Target,
+    /// Pods of the StatefulSet that exist, by ordinal.
+    pub pods: BTreeMap<Ordinal, Pod>,
+    /// Volume claims of the StatefulSet's templates, by ordinal.
+    pub claims: BTreeMap<Ordinal, Vec<Claim>>,
+    /// What each pod's broker answered, by ordinal.
+    pub nodes: BTreeMap<Ordinal, Node>,
+    /// The size that the decision wants, inside min and max already.
+    pub wish: u32,
+    /// What forbids a shrink from outside this machine (numbers not fresh,
+    /// absorb, churn budget, mode, ...). Never blocks a raise.
+    pub shrink_vetoes: BTreeSet<Veto>,
+    /// What forbids a raise (mode, paused, foreign owner, ...).
+    pub grow_vetoes: BTreeSet<Veto>,
+    /// Calls that this controller made for the current intent, and their outcome.
+    pub calls: Calls,
+}
+
+/// The StatefulSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// A rollout is under way: revisions differ, or the status is behind the generation.
+    pub rollout: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// A pod, as the API server has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// Condition `Ready` is true.
+    pub ready: bool,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// Label `vernescale.dev/serving`; none where the label is absent.
+    pub serving: Option<bool>,
+    /// Some EndpointSlice of the client Service lists the pod as ready or serving.
+    pub routed: bool,
+    /// Restarts of the broker's container.
+    pub restarts: u32,
+    /// The broker's container runs.
+    pub running: bool,
+    /// Image of the broker's container, for the check that asker and leaver are one build.
+    pub image: String,
+}
+
+/// A persistent volume claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// How a node's management address answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It answered, with whatever status.
+    Answers,
+    /// The connection was refused or reset: nobody listens there.
+    Refused,
+    /// No answer within the deadline, or no address.
+    Silent,
+}
+
+/// One broker, as it speaks of itself and of the others.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its own name, as last heard from itself.
+    pub name: Option<NodeName>,
+    /// How its management address answered in this look.
+    pub reach: Reach,
+    /// Its `cluster show`: member → running.
+    pub members: Observed<BTreeMap<NodeName, bool>>,
+    /// Its MQTT listeners from `listener show`; the cluster and HTTP listeners are left out.
+    pub listeners: Observed<Vec<Listener>>,
+    /// Counts of its own `/status.json` entry and `/metrics`.
+    pub counts: Observed<Counts>,
+    /// Broker version; asker and leaver must run the same one.
+    pub version: Observed<String>,
+}
+
+/// State of a listener in `listener show`. A deleted one is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ListenerState {
+    /// `running`.
+    Running,
+    /// `suspended`: a leave without `-k`, or `listener stop`.
+    Suspended,
+}
+
+/// A listener that takes MQTT clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// `mqtt`, `mqtts`, `mqttws`, ...
+    pub kind: String,
+    /// IP address that it is bound to.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// Running or suspended.
+    pub state: ListenerState,
+}
+
+/// Counts of one node, from its own status page and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions with a connection (`num_online`); can be negative in a migration backlog (drain.md §3.4).
+    pub online: i64,
+    /// Queues without a connection (`num_offline`), likewise.
+    pub offline: i64,
+    /// Queue processes (`queue_processes` of `/metrics`).
+    pub queues: i64,
+    /// Subscriptions of the whole cluster as this node knows them.
+    pub subscriptions: i64,
+    /// Retained messages of the whole cluster as this node knows them.
+    pub retained: i64,
+}
+
+/// Why a change of size is not allowed now. One name each: it is the
+/// condition's reason, the metric's label and the log's field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Veto {
+    /// CamelCase name.
+    pub name: &'static str,
+    /// One sentence with the numbers, and what would lift it.
+    pub message: String,
+}
+
+/// Outcome of a call that may take long or whose answer may be lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Call {
+    /// Not made by this process for this intent (after a restart: not known).
+    #[default]
+    None,
+    /// Under way.
+    InFlight,
+    /// Answered with this text (`Done`, `Unknown error: noproc`, ...).
+    Answered(String),
+    /// Refused before it began: 401, 400, connection refused.
+    Refused(String),
+    /// Cut, timed out or unreadable: it may have happened.
+    Unknown(String),
+}
+
+/// The calls of one intent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// `cluster leave` without the kill flag.
+    pub suspend: Call,
+    /// `cluster leave -k`.
+    pub leave: Call,
+    /// `listener restart` or `listener start` of the undo.
+    pub reopen: Call,
+    /// One batch of disconnects; answered with the number of ids that were kicked.
+    pub drain: Call,
+    /// The canary: answered with `crossed` when it was received in both directions.
+    pub canary: Call,
+}

@@ -1,0 +1,17 @@
+//! The life of a VerneMQ node as a member of its cluster: joining, leaving, and
+//! what may be done when. Pure: no I/O, no clock, no randomness. `step` is a
+//! function of `(state, facts, now)`, so that the controller, the pod hooks,
+//! the simulation and the tests run the same code.
+
+mod effect;
+mod facts;
+mod intent;
+mod time;
+
+pub use effect::{Condition, Effect, Severity, Wait};
+pub use facts::{
+    Call, Calls, Claim, Counts, Facts, Listener, ListenerState, Node, NodeName, Observed, Ordinal, Pod,
+    Reach, Target, Veto,
+};
+pub use intent::{Intent, Kind, Step};
+pub use time::Time;

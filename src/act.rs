@@ -1,0 +1,1 @@
+//! The world out: every call that changes something, each with a deadline.

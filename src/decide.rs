@@ -1,0 +1,1 @@
+//! Pure: which size the load asks for, and why.

@@ -1,0 +1,10 @@
+//! vernescale: lets a VerneMQ cluster on Kubernetes follow its load without
+//! losing a message. See ARCHITECTURE.md for the map.
+
+pub mod act;
+pub mod clock;
+pub mod decide;
+pub mod fleet;
+pub mod observe;
+pub mod serve;
+pub mod standin;

@@ -1,0 +1,1 @@
+//! The world in: everything that is read, each with a deadline.

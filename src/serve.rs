@@ -1,0 +1,1 @@
+//! The world out, read-only: metrics, health, readiness.

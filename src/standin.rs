@@ -1,0 +1,1 @@
+//! Stand-ins for VerneMQ and Kubernetes, for the demo and the tests.
