@@ -6,6 +6,9 @@
 mod effect;
 mod facts;
 mod intent;
+mod limits;
+mod output;
+mod step;
 mod time;
 
 pub use effect::{Condition, Effect, Severity, Wait};
@@ -13,5 +16,8 @@ pub use facts::{
     Call, Calls, Claim, Counts, Facts, Listener, ListenerState, Node, NodeName, Observed, Ordinal, Pod,
     Reach, Target, Veto,
 };
-pub use intent::{Intent, Kind, Step};
+pub use intent::{Intent, Kind, Outcome, Progress, Step};
+pub use limits::Limits;
+pub use output::{Finished, Output};
+pub use step::step;
 pub use time::Time;
