@@ -5,6 +5,8 @@ pub mod act;
 pub mod clock;
 pub mod decide;
 pub mod fleet;
+pub mod naming;
 pub mod observe;
 pub mod serve;
 pub mod standin;
+pub mod wire;

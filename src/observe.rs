@@ -1,1 +1,5 @@
 //! The world in: everything that is read, each with a deadline.
+
+pub mod kubernetes;
+pub mod management;
+pub mod status_page;
