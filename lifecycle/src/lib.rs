@@ -3,13 +3,23 @@
 //! function of `(state, facts, now)`, so that the controller, the pod hooks,
 //! the simulation and the tests run the same code.
 
+mod cancel;
+mod dead;
+mod doors;
+mod draft;
 mod effect;
 mod facts;
+mod gate;
+mod grow;
+mod idle;
 mod intent;
 mod limits;
+mod members;
 mod output;
+mod shrink;
 mod step;
 mod time;
+mod verify;
 
 pub use effect::{Condition, Effect, Severity, Wait};
 pub use facts::{
