@@ -1,5 +1,6 @@
 //! The world in: everything that is read, each with a deadline.
 
+pub mod exposition;
 pub mod kubernetes;
 pub mod management;
 pub mod status_page;
