@@ -12,3 +12,4 @@ pub mod remove;
 pub mod scale;
 pub mod serving;
 pub mod sessions;
+pub mod status;
