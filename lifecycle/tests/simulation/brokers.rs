@@ -30,7 +30,8 @@ impl World {
             self.pods.iter().filter(|(_, p)| p.disk == Disk::Fresh).map(|(o, _)| *o).collect();
         for ordinal in fresh {
             let up = self.up_for(ordinal).is_some_and(|time| time >= 1_000);
-            let peer = self.members.is_empty() || self.members.keys().any(|m| self.running(*m));
+            let mut others = self.members.keys().filter(|m| **m != ordinal);
+            let peer = others.clone().next().is_none() || others.any(|m| self.running(*m));
             if up && peer {
                 self.members.insert(ordinal, self.now);
                 self.removed.remove(&ordinal);

@@ -131,7 +131,8 @@ impl Drive {
         let was = self.intent.as_ref().map_or(0, |intent| intent.epoch);
         let Some(new) = out.intent.as_ref().filter(|intent| intent.epoch > was) else { return };
         assert_eq!(new.epoch, was + 1);
-        assert!(!self.intent.as_ref().is_some_and(Intent::active), "I2: two intents at once");
+        let over = out.finished.as_ref().is_some_and(|finished| finished.epoch == was);
+        assert!(over || !self.intent.as_ref().is_some_and(Intent::active), "I2: two intents at once");
         if new.kind == Kind::Shrink {
             assert!(facts.shrink_vetoes.is_empty() && facts.wish < facts.target.replicas, "I6");
             assert!(facts.nodes.values().all(|node| node.members.seen().is_some()), "I6: unknown views");

@@ -10,6 +10,7 @@ enum Fault {
     Crash,
     DieAtPoint(usize),
     KillContainer(u32),
+    Evict(u32),
     Blind(u32, u64),
     Unready(u32, u64),
     Rollout(u64),
@@ -28,6 +29,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(Fault::Crash),
         (0..6_usize).prop_map(Fault::DieAtPoint),
         ordinal.clone().prop_map(Fault::KillContainer),
+        ordinal.clone().prop_map(Fault::Evict),
         (ordinal.clone(), span.clone()).prop_map(|(o, t)| Fault::Blind(o, t)),
         (ordinal, span.clone()).prop_map(|(o, t)| Fault::Unready(o, t)),
         span.clone().prop_map(Fault::Rollout),
@@ -55,6 +57,13 @@ fn strike(drive: &mut Drive, fault: &Fault) {
                 // The asker is gone, and with it the request.
                 world.reply(lifecycle::Call::Unknown("end of file".into()));
                 world.close();
+            }
+        }
+        Fault::Evict(ordinal) => {
+            // Without volumes, two at once would be the end of the data, whatever anybody does.
+            let calm = world.all_running() && world.pods.values().all(|pod| pod.deleting.is_none());
+            if let Some(pod) = world.pods.get_mut(ordinal).filter(|_| calm) {
+                pod.deleting.get_or_insert(now);
             }
         }
         Fault::Blind(ordinal, time) => {

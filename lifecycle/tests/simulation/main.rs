@@ -9,6 +9,7 @@ mod faults;
 mod kube;
 mod look;
 mod resume;
+mod scenarios;
 mod world;
 
 use crate::drive::Drive;
