@@ -14,7 +14,7 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
         Newcomer::Gone(flow) => return flow,
     };
     keep_fenced(draft, pod);
-    if pod.restarts != draft.intent.restarts || matches!(joined(draft, look), Verdict::No(..)) {
+    if pod.restarts != draft.intent.restarts || matches!(joined(look), Verdict::No(..)) {
         return draft.enter(Step::Join);
     }
     // The first node has nobody to send to.

@@ -21,10 +21,10 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
         draft.intent.node = Some(name.clone());
     }
     let overdue = draft.wait("NewcomerInStep", look.limits.join);
-    let why = match joined(draft, look) {
+    let why = match joined(look) {
         Verdict::Clear => {
             let long = draft.held() >= look.limits.joined;
-            if long && pod.ready && counts_equal(draft, look) {
+            if long && pod.ready && counts_equal(look) {
                 return draft.enter(Step::Canary);
             }
             "subscriptions or retained messages differ between the nodes, or the pod is not ready".into()
@@ -41,8 +41,9 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
 }
 
 /// Every member lists every member as running, the newcomer among them, and all views are the same.
-pub(super) fn joined(draft: &Draft, look: &Look<'_>) -> Verdict {
-    let size = draft.intent.ordinal.0 + 1;
+/// All pods that are wanted count: another hand may have raised the size by more than one.
+pub(super) fn joined(look: &Look<'_>) -> Verdict {
+    let size = look.facts.target.replicas;
     let verdict = agree(look, size, Match::GhostsAllowed);
     let mut views = below(size).filter_map(|ordinal| view(look, ordinal));
     let first = views.next();
@@ -52,8 +53,8 @@ pub(super) fn joined(draft: &Draft, look: &Look<'_>) -> Verdict {
     verdict
 }
 
-fn counts_equal(draft: &Draft, look: &Look<'_>) -> bool {
-    let mut counts = below(draft.intent.ordinal.0 + 1).map(|ordinal| {
+fn counts_equal(look: &Look<'_>) -> bool {
+    let mut counts = below(look.facts.target.replicas).map(|ordinal| {
         let node = look.facts.nodes.get(&ordinal)?;
         node.counts.seen().map(|counts| (counts.subscriptions, counts.retained))
     });

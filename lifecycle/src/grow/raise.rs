@@ -15,7 +15,9 @@ pub(crate) fn raise(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("ReplicasRaised", look.limits.patch);
     if look.facts.wish <= ordinal.0 || !look.facts.grow_vetoes.is_empty() {
         // A patch whose answer was lost may still arrive: only after a while it is known not to.
-        if draft.held() >= look.limits.raise_lost {
+        let held = draft.held();
+        draft.wait_until("RaiseWithdrawn", look.now + look.limits.raise_lost.saturating_sub(held));
+        if held >= look.limits.raise_lost {
             draft.intent.reason = Some("not wanted any more before the size was raised".into());
             return draft.finish(Outcome::Cancelled);
         }

@@ -22,9 +22,11 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     if fenced && !pod.routed {
         // The slice is clean, but each kube-proxy learns of it in its own time.
-        if draft.held() >= look.limits.unrouted {
+        let held = draft.held();
+        if held >= look.limits.unrouted {
             return draft.enter(Step::Suspend);
         }
+        draft.wait_until("ProxiesHeard", look.now + look.limits.unrouted.saturating_sub(held));
         return Flow::Look;
     }
     draft.broken();

@@ -5,7 +5,7 @@ use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
 use crate::gate::undisturbed;
-use crate::members::Verdict;
+use crate::members::{Match, Verdict, agree};
 use crate::verify::{ASKER, all_dropped, all_have, left, said_done};
 use crate::{Call, Effect, Severity, Step};
 
@@ -33,6 +33,7 @@ pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
 }
 
 fn outcome_unseen(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    draft.broken();
     let since = draft.intent.progress.map_or(draft.intent.entered, |progress| progress.at);
     if draft.wait_until("LeaveOutcome", since + look.limits.stall) {
         let text = format!(
@@ -54,9 +55,16 @@ fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
         revoke_if_needed(draft, look, &verdict, overdue);
         return Flow::Look;
     }
-    if !look.limits.revocable && matches!(verdict, Verdict::No("MemberDown" | "PodNotReady", _)) {
-        armed(draft);
-        return Flow::Look;
+    // Through exec it cannot be told from one that will fire when the last member is back.
+    if !look.limits.revocable {
+        match agree(look, look.facts.target.replicas, Match::Exact) {
+            Verdict::Clear => {}
+            Verdict::No(..) => {
+                armed(draft);
+                return Flow::Look;
+            }
+            Verdict::Unknown(_) => return outcome_unseen(draft, look),
+        }
     }
     if draft.held() < look.limits.reread {
         let until = look.now + look.limits.reread;

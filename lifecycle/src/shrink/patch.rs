@@ -4,7 +4,7 @@
 use crate::draft::{Draft, Flow, Look};
 use crate::{Effect, Severity, Step};
 
-use super::reclaim::reclaim;
+use super::reclaim::{reclaim, replaced_afresh};
 
 pub(crate) fn patch(draft: &mut Draft, look: &Look<'_>) -> Flow {
     debug_assert!(draft.intent.verified, "I1: no shrink without a verified leave");
@@ -14,8 +14,9 @@ pub(crate) fn patch(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if size <= to {
         return draft.enter(Step::PodGone);
     }
-    if size > to + 1 {
-        // Lowering by one would now take another pod than the one that left.
+    if size > to + 1 || replaced_afresh(&draft.intent, look) {
+        // Lowering by one would now take another pod than the one that left, or one that may have
+        // joined since.
         return reclaim(draft, look);
     }
     draft.ask(Effect::SetReplicas { uid: look.facts.target.uid.clone(), from: size, to });

@@ -1,33 +1,39 @@
-//! Another hand raised the size over an ordinal that has left. Its pod must stay, then, but as a
-//! new node: old pod and old claim go, and what comes in their place is a newcomer like any other.
+//! The ordinal has left, but is to stay: another hand raised the size over it, or its pod was replaced
+//! before the size was lowered. Old pod and old claim go; what comes in their place is a newcomer
+//! like any other.
 
 use crate::draft::{Draft, Flow, Look};
-use crate::{Claim, Effect, Kind, Outcome, Severity, Step, idle};
+use crate::{Claim, Effect, Intent, Kind, Outcome, Pod, Severity, Step, idle};
 
 use super::verify::survivors_agree;
+
+/// Another pod is in the leaver's place, without its data: it joins, or has joined already.
+pub(super) fn replaced_afresh(intent: &Intent, look: &Look<'_>) -> bool {
+    let there = look.facts.pods.contains_key(&intent.ordinal);
+    there && look.same_pod(intent).is_none() && used(intent, look).next().is_none()
+}
 
 pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let ordinal = draft.intent.ordinal;
     let text = format!(
-        "replicas became {} by another hand after ordinal {ordinal} had left; its pod and claim are \
-         replaced, so that it joins as a new node",
+        "after ordinal {ordinal} had left, replicas is {} by another hand, or its pod was replaced; what is \
+         there joins as a new node, and its old pod and claim go",
         look.facts.target.replicas
     );
     draft.tell("ForeignScale", Severity::Warning, text.clone());
-    if !survivors_agree(draft, look) {
-        return Flow::Look;
-    }
-    let used: Vec<&Claim> = look.facts.claims.get(&ordinal).map_or_else(Vec::new, |claims| {
-        claims.iter().filter(|claim| draft.intent.claims.contains(&claim.uid)).collect()
-    });
-    let pod = look.facts.pods.get(&ordinal);
-    let stale = pod.filter(|pod| !used.is_empty() || draft.intent.pod_uid.as_ref() == Some(&pod.uid));
+    let used: Vec<&Claim> = used(&draft.intent, look).collect();
+    let ours = |pod: &&Pod| !used.is_empty() || draft.intent.pod_uid.as_ref() == Some(&pod.uid);
+    let stale = look.facts.pods.get(&ordinal).filter(ours);
     if used.is_empty() && stale.is_none() {
         draft.intent.reason = Some(text);
         draft.finish(Outcome::Failed);
         // The finished one lives on in `out.finished`; the annotation is the newcomer's now.
         draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
         return draft.enter(Step::FenceNewcomer);
+    }
+    draft.wait("UsedVolumeGone", look.limits.pod_gone);
+    if !survivors_agree(draft, look) {
+        return Flow::Look;
     }
     for claim in used.iter().filter(|claim| !claim.deleting) {
         draft.ask(Effect::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() });
@@ -40,6 +46,11 @@ pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
             draft.ask(Effect::DeletePod { ordinal, uid: pod.uid.clone() });
         }
     }
-    draft.wait("UsedVolumeGone", look.limits.pod_gone);
     Flow::Look
+}
+
+/// Claims of the ordinal that hold the data of the node that has left.
+fn used<'a>(intent: &Intent, look: &Look<'a>) -> impl Iterator<Item = &'a Claim> {
+    let claims = look.facts.claims.get(&intent.ordinal).into_iter().flatten();
+    claims.filter(|claim| intent.claims.contains(&claim.uid))
 }
