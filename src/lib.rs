@@ -3,9 +3,11 @@
 
 pub mod act;
 pub mod clock;
+pub mod conditions;
 pub mod crd;
 pub mod decide;
 pub mod fleet;
+pub mod leader;
 pub mod naming;
 pub mod observe;
 pub mod serve;
