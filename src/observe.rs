@@ -3,4 +3,6 @@
 pub mod exposition;
 pub mod kubernetes;
 pub mod management;
+pub mod mqtt;
 pub mod status_page;
+pub mod topic;
