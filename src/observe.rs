@@ -2,7 +2,9 @@
 
 pub mod exposition;
 pub mod kubernetes;
+pub mod link;
 pub mod management;
+pub mod mosquitto;
 pub mod mqtt;
 pub mod status_page;
 pub mod topic;
