@@ -6,6 +6,7 @@ pub mod canary;
 pub mod deadline;
 pub mod event;
 pub mod exec;
+pub mod hold;
 pub mod intent;
 pub mod owner;
 pub mod remove;

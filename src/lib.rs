@@ -5,6 +5,7 @@ pub mod act;
 pub mod cli;
 pub mod clock;
 pub mod conditions;
+pub mod controller;
 pub mod crd;
 pub mod decide;
 pub mod exporter;

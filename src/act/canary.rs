@@ -63,8 +63,8 @@ async fn both(newcomer: &Side, peer: &Side, tag: &str) -> Result<(), Call> {
     idle(&mut new, &mut old, AFTER_SUBACK).await?;
     for round in 0..CROSSINGS {
         let payload = format!("{tag}-{round}");
-        publish(&new, &topic("peer"), &payload).await?;
-        publish(&old, &topic("newcomer"), &payload).await?;
+        publish(&new.client, &topic("peer"), &payload).await?;
+        publish(&old.client, &topic("newcomer"), &payload).await?;
         timeout(ONE_CROSSING, received(&mut new, &mut old, &payload))
             .await
             .map_err(|_| Call::Unknown(format!("message {round} has not crossed in both directions")))??;
@@ -106,8 +106,8 @@ async fn subscribe(link: &mut Link, topic: &str) -> Result<(), Call> {
     }
 }
 
-async fn publish(link: &Link, topic: &str, payload: &str) -> Result<(), Call> {
-    link.client.publish(topic, QoS::AtLeastOnce, false, payload).await.map_err(gone)
+async fn publish(client: &AsyncClient, topic: &str, payload: &str) -> Result<(), Call> {
+    client.publish(topic, QoS::AtLeastOnce, false, payload).await.map_err(gone)
 }
 
 /// Keeps both connections going until both have received `payload`.
