@@ -3,6 +3,7 @@
 
 pub mod act;
 pub mod clock;
+pub mod crd;
 pub mod decide;
 pub mod fleet;
 pub mod observe;

@@ -1,1 +1,3 @@
 //! The world in: everything that is read, each with a deadline.
+
+pub mod exposition;
