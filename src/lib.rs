@@ -2,10 +2,13 @@
 //! losing a message. See ARCHITECTURE.md for the map.
 
 pub mod act;
+pub mod cli;
 pub mod clock;
 pub mod crd;
 pub mod decide;
+pub mod exporter;
 pub mod fleet;
 pub mod observe;
 pub mod serve;
 pub mod standin;
+pub mod telemetry;

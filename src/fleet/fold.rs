@@ -100,6 +100,8 @@ pub struct Shown<'a> {
     pub labels: &'a Labels,
     /// Last value.
     pub value: f64,
+    /// When the value was last known to be so.
+    pub at: Time,
 }
 
 #[derive(Debug)]
@@ -259,8 +261,9 @@ impl Fleet {
                 let Some(Some(family)) = track.families.get(*number) else { continue };
                 for one in family.order.iter().map(|index| &family.series[*index]) {
                     if !one.value.is_nan() && track.series_fresh(one, now) {
+                        let at = if track.source.only_changes() { track.heard } else { one.at };
                         let (labels, value) = (&one.labels, one.value);
-                        show(name, kind, Shown { track: *index, node: &track.node, labels, value });
+                        show(name, kind, Shown { track: *index, node: &track.node, labels, value, at });
                     }
                 }
             }
@@ -269,6 +272,16 @@ impl Fleet {
 
     /// What is known at `now`.
     pub fn view(&self, now: Time) -> FleetView {
+        self.view_if(now, |_| true)
+    }
+
+    /// What is known at `now` of these metrics only.
+    pub fn view_of(&self, now: Time, names: &[&str]) -> FleetView {
+        self.view_if(now, |name| names.contains(&name))
+    }
+
+    fn view_if(&self, now: Time, wanted: impl Fn(&str) -> bool) -> FleetView {
+        let wanted: Vec<bool> = self.names.iter().map(|name| wanted(&name.name)).collect();
         let mut by_node: BTreeMap<&NodeName, Vec<&Track>> = BTreeMap::new();
         for track in self.tracks.iter().flatten() {
             by_node.entry(&track.node).or_default().push(track);
@@ -278,29 +291,30 @@ impl Fleet {
             .filter_map(|(node, mut tracks)| {
                 tracks.sort_by_key(|track| (!track.fresh(now), track.source));
                 let (best, rest) = tracks.split_first()?;
-                Some((node.clone(), self.node_view(best, rest, now)))
+                Some((node.clone(), self.node_view(best, rest, &wanted, now)))
             })
             .collect();
         FleetView { at: now, nodes }
     }
 
-    fn node_view(&self, best: &Track, rest: &[&Track], now: Time) -> NodeView {
-        let other = |track: &&Track| OtherSource { source: track.source, metrics: self.metrics(track, now) };
+    fn node_view(&self, best: &Track, rest: &[&Track], wanted: &[bool], now: Time) -> NodeView {
+        let other =
+            |track: &&Track| OtherSource { source: track.source, metrics: self.metrics(track, wanted, now) };
         NodeView {
             source: best.source,
             age: Some(now.since(best.heard)),
             interval: best.interval(),
             fresh: best.fresh(now),
             last_reset: best.last_reset,
-            metrics: self.metrics(best, now),
+            metrics: self.metrics(best, wanted, now),
             others: rest.iter().filter(|track| track.fresh(now)).map(other).collect(),
         }
     }
 
-    fn metrics(&self, track: &Track, now: Time) -> BTreeMap<String, Metric> {
+    fn metrics(&self, track: &Track, wanted: &[bool], now: Time) -> BTreeMap<String, Metric> {
         let mut metrics = BTreeMap::new();
-        for (name, family) in self.names.iter().zip(&track.families) {
-            let Some(family) = family else { continue };
+        for ((name, family), wanted) in self.names.iter().zip(&track.families).zip(wanted) {
+            let (Some(family), true) = (family, wanted) else { continue };
             if name.kind == Kind::Histogram && name.name.ends_with("_bucket") {
                 continue;
             }
