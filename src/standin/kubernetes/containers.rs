@@ -59,7 +59,8 @@ pub trait Containers: Send + Sync + 'static {
     /// SIGTERM, then SIGKILL after `grace`; returns when the process has ended.
     /// Returns at once where none runs.
     fn stop(&self, pod: &str, grace: Duration) -> BoxFuture<'_, ()>;
-    /// Resolves when the process of `pod` that runs now ends, to its exit code.
+    /// Resolves when the process of `pod` that runs now ends, to its exit code;
+    /// where none runs, at once, to the code of the last one.
     fn exited(&self, pod: &str) -> BoxFuture<'_, i32>;
     /// One readiness probe.
     fn ready(&self, pod: &str) -> BoxFuture<'_, bool>;
