@@ -2,3 +2,5 @@
 //! Kubernetes API, as nasty as the real ones were measured to be.
 
 pub mod cluster_model;
+pub mod fleet;
+mod node;
