@@ -3,4 +3,6 @@
 
 pub mod cluster_model;
 pub mod fleet;
+pub mod kubernetes;
 mod node;
+pub mod pods;
