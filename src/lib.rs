@@ -4,11 +4,15 @@
 pub mod act;
 pub mod cli;
 pub mod clock;
+pub mod conditions;
 pub mod crd;
 pub mod decide;
 pub mod exporter;
 pub mod fleet;
+pub mod leader;
+pub mod naming;
 pub mod observe;
 pub mod serve;
 pub mod standin;
 pub mod telemetry;
+pub mod wire;
