@@ -15,6 +15,7 @@ mod install;
 mod kubelet;
 mod object;
 mod patch;
+mod pipe;
 mod record;
 mod refusal;
 mod request;
@@ -33,7 +34,7 @@ mod watch;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 pub use self::{
     containers::{Container, Containers, ExecOutput},
@@ -44,7 +45,7 @@ pub use self::{
     request::Verb,
     settings::{Block, Settings, Timing},
 };
-use self::{shared::Shared, store::Key};
+use self::{pipe::Dial, shared::Shared, store::Key};
 use crate::clock::Clock;
 
 /// A running stand-in. Clones are handles of the same one; when the last is
@@ -53,6 +54,7 @@ use crate::clock::Clock;
 pub struct Kubernetes {
     shared: Arc<Shared>,
     address: SocketAddr,
+    dial: Dial,
     _tasks: Arc<JoinSet<()>>,
 }
 
@@ -68,13 +70,14 @@ impl Kubernetes {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(clock, containers, settings));
         let mut tasks = JoinSet::new();
+        let (dial, dialled) = mpsc::channel(pipe::BACKLOG);
         let served = shared.clone();
-        tasks.spawn(async move { match server::serve(listener, served).await {} });
+        tasks.spawn(async move { match server::serve(listener, dialled, served).await {} });
         statefulset::spawn(&mut tasks, &shared);
         endpoints::spawn(&mut tasks, &shared);
         collector::spawn(&mut tasks, &shared);
         kubelet::spawn(&mut tasks, &shared);
-        Ok(Self { shared, address, _tasks: Arc::new(tasks) })
+        Ok(Self { shared, address, dial: Dial(dial), _tasks: Arc::new(tasks) })
     }
 
     /// `http://127.a.b.1:port`.
@@ -82,7 +85,8 @@ impl Kubernetes {
         format!("http://{}", self.address)
     }
 
-    /// A client configuration without the client's own retries, as the product uses it.
+    /// The configuration of a client over TCP, without the client's own retries,
+    /// as the product uses it.
     pub fn config(&self) -> kube::Config {
         let url = self.url().parse().expect("a socket address makes a URL");
         let mut config = kube::Config::new(url);
@@ -90,9 +94,11 @@ impl Kubernetes {
         config
     }
 
-    /// A client of its own, with connections of its own.
+    /// A client of its own, with connections of its own, without retries. It
+    /// speaks HTTP over pipes in memory, so that a paused clock does not run
+    /// ahead of it.
     pub fn client(&self) -> kube::Client {
-        kube::Client::try_from(self.config()).expect("a plain URL needs nothing that could fail")
+        pipe::client(self.dial.clone(), &self.config())
     }
 
     /// What can go wrong.

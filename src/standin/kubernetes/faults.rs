@@ -35,7 +35,7 @@ pub enum Fault {
     },
     /// The answer comes so much later.
     Slow(Duration),
-    /// A get, list or watch is served from the state as it was at this revision
+    /// A get or a list is served from the state as it was at this revision
     /// (see [`super::Kubernetes::revision`]). A real server does so for reads with
     /// `resourceVersion=0`; a client must survive it on any.
     Stale(u64),

@@ -9,7 +9,9 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    net::TcpListener,
+    sync::mpsc,
     task::JoinSet,
     time::sleep,
 };
@@ -37,26 +39,35 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 struct Cut;
 
 /// Accepts until it is dropped; the connections go with it.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
+pub(super) async fn serve(
+    listener: TcpListener,
+    mut dialled: mpsc::Receiver<DuplexStream>,
+    shared: Arc<Shared>,
+) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
+        let room = connections.len() < CONNECTIONS_MAX;
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    connections.spawn(connection(stream, shared.clone()));
-                }
-                Ok(_) => tracing::warn!("the stand-in API has {CONNECTIONS_MAX} connections: one more is closed"),
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, shared.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "the stand-in API cannot accept");
                     sleep(Duration::from_millis(50)).await;
                 }
             },
+            Some(stream) = dialled.recv(), if room => {
+                connections.spawn(connection(stream, shared.clone()));
+            }
             Some(_) = connections.join_next() => {}
+            else => return pending().await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection<S>(stream: S, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |request| answer(shared.clone(), request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     if let Err(error) = served.await {
