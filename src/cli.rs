@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::telemetry::{self, LogFormat};
 
+mod crd;
 mod exporter;
 
 /// Scales a VerneMQ cluster on Kubernetes with its load, without losing a message.
@@ -27,12 +28,15 @@ pub struct Cli {
 enum Command {
     /// Read $SYS of a broker's cluster over MQTT and serve it at /metrics for Prometheus.
     Exporter(exporter::Arguments),
+    /// Print the definition of `VerneMQAutoscaler` as YAML, for `kubectl apply -f -`.
+    Crd,
 }
 
 impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Exporter(arguments) => arguments.run().await,
+            Self::Crd => crd::print(),
         }
     }
 }

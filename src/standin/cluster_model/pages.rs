@@ -1,0 +1,136 @@
+//! `/health*` and `/status.json`.
+
+use super::counts::Count;
+use super::node::Ix;
+use super::{Answer, ClusterModel, HealthAnswer, HealthPage, ListenerStatus, NodeStatus, StatusPage};
+
+/// Version of the recorded broker.
+pub(super) const VERSION: &str = "2.1.2";
+
+impl ClusterModel {
+    /// Checks this node's membership and listeners, never the other members,
+    /// and does not miss a deleted listener (vernemq.md §3, §4.2).
+    pub(super) fn health_of(&self, ix: Ix, page: HealthPage) -> HealthAnswer {
+        let node = &self.nodes[ix.0];
+        if page == HealthPage::Health && self.now < node.blip_until {
+            return HealthAnswer { status: 500, body: String::new() };
+        }
+        let mut reasons = Vec::new();
+        if page == HealthPage::Health && !node.disk.view.contains(&ix) {
+            reasons.push("Node has not joined cluster");
+        }
+        let suspended = node.listener.is_some_and(|l| l.status == ListenerStatus::Suspended);
+        if page != HealthPage::Ping && suspended {
+            reasons.push("Listeners are not ready: [mqtt]");
+        }
+        if page == HealthPage::ListenersFullCluster && !node.whole() {
+            reasons.push("At least one node is offline");
+        }
+        if reasons.is_empty() {
+            return HealthAnswer { status: 200, body: r#"{"status":"OK"}"#.into() };
+        }
+        let reasons = serde_json::Value::from(reasons);
+        HealthAnswer { status: 503, body: format!(r#"{{"status":"DOWN","reasons":{reasons}}}"#) }
+    }
+
+    pub(super) fn status_page(&self, ix: Ix) -> StatusPage {
+        let nodes = self.answering(ix);
+        StatusPage {
+            nodes: nodes.into_iter().map(|n| (self.nodes[n.0].name.clone(), self.status_of(n))).collect(),
+        }
+    }
+
+    fn status_of(&self, ix: Ix) -> NodeStatus {
+        let node = &self.nodes[ix.0];
+        let get = |count| node.counts.get(count);
+        let sum = |v4, v5| get(v4) + get(v5);
+        let online = self.online(ix);
+        NodeStatus {
+            num_online: online,
+            num_offline: self.queue_count(ix) - online,
+            msg_in: sum(Count::PublishReceived4, Count::PublishReceived5),
+            msg_out: sum(Count::PublishSent4, Count::PublishSent5),
+            queue_in: get(Count::QueueIn),
+            queue_out: get(Count::QueueOut),
+            queue_drop: get(Count::QueueDrop),
+            queue_unhandled: 0,
+            num_subscriptions: self.subscriptions_seen(ix),
+            num_retained: self.retained_seen(ix),
+            matches_local: get(Count::MatchesLocal),
+            matches_remote: get(Count::MatchesRemote),
+            version: VERSION.into(),
+            mystatus: self.members_seen(ix),
+            listeners: self.listeners(ix),
+        }
+    }
+
+    pub(super) fn node_status(&self, ix: Ix) -> Answer {
+        let s = self.status_of(ix);
+        let counts = [
+            ("num_online", s.num_online),
+            ("num_offline", s.num_offline),
+            ("msg_in", s.msg_in),
+            ("msg_out", s.msg_out),
+            ("queue_in", s.queue_in),
+            ("queue_out", s.queue_out),
+            ("queue_drop", s.queue_drop),
+            ("queue_unhandled", s.queue_unhandled),
+            ("num_subscriptions", s.num_subscriptions),
+            ("num_retained", s.num_retained),
+            ("matches_local", s.matches_local),
+            ("matches_remote", s.matches_remote),
+        ];
+        let row = |name: &str, value: serde_json::Value| {
+            vec![("Status".to_owned(), name.into()), ("Value".to_owned(), value)]
+        };
+        let mut rows: Vec<_> = counts.iter().map(|(name, value)| row(name, (*value).into())).collect();
+        rows.push(row("version", s.version.into()));
+        Answer::Table(rows)
+    }
+
+    /// Connections, those that wait for their queue included.
+    pub(super) fn online(&self, ix: Ix) -> i64 {
+        i64::try_from(self.nodes[ix.0].conns.len()).unwrap_or(i64::MAX)
+    }
+
+    /// `queue_processes`.
+    pub(super) fn queue_count(&self, ix: Ix) -> i64 {
+        i64::try_from(self.nodes[ix.0].queues.len()).unwrap_or(i64::MAX)
+    }
+
+    /// `router_subscriptions`, as far as the node has heard (`join_under_load.txt`).
+    pub(super) fn subscriptions_seen(&self, ix: Ix) -> i64 {
+        let node = &self.nodes[ix.0];
+        let filters = &self.store(node.disk.store).filters;
+        let (local, mut foreign) = filters.subscriptions(ix);
+        if let Some(share) = self.synced(ix) {
+            foreign = scale(foreign, share);
+        }
+        for member in &node.disk.view {
+            let late = self.nodes[member.0].joining.is_some_and(|j| self.now < j.own_subs);
+            if *member != ix && late {
+                foreign -= filters.only_at(*member);
+            }
+        }
+        local + foreign.max(0)
+    }
+
+    /// `retain_messages`, as far as the node has heard.
+    pub(super) fn retained_seen(&self, ix: Ix) -> i64 {
+        let node = &self.nodes[ix.0];
+        let all = i64::try_from(self.store(node.disk.store).retained.len()).unwrap_or(i64::MAX);
+        self.synced(ix).map_or(all, |share| scale(all, share))
+    }
+
+    /// How much of the cluster's metadata a newcomer has, in thousandths.
+    fn synced(&self, ix: Ix) -> Option<i64> {
+        let joining = self.nodes[ix.0].joining.filter(|j| self.now < j.sync_end)?;
+        let span = joining.sync_end.since(joining.sync_start).as_millis().max(1);
+        let gone = self.now.since(joining.sync_start).as_millis();
+        Some(i64::try_from(gone * 1_000 / span).unwrap_or(1_000).min(1_000))
+    }
+}
+
+fn scale(all: i64, thousandths: i64) -> i64 {
+    all.saturating_mul(thousandths) / 1_000
+}

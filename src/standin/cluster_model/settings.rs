@@ -1,0 +1,255 @@
+//! What can be set on the broker, and what varied in the recordings.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A span of milliseconds in which something was seen to vary. Where in it a
+/// single event falls is derived from [`Settings::seed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Shortest, ms.
+    pub min: u64,
+    /// Longest, ms.
+    pub max: u64,
+}
+
+impl Spread {
+    /// Between `min` and `max` milliseconds.
+    pub const fn new(min: u64, max: u64) -> Self {
+        Self { min, max }
+    }
+
+    /// Always `ms`.
+    pub const fn exactly(ms: u64) -> Self {
+        Self { min: ms, max: ms }
+    }
+}
+
+/// Whether `/api/v1` asks for a key (`http_module.vmq_http_mgmt_api.auth.mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManagementAuth {
+    /// A key of scope `mgmt` is needed: 401 without (`http_api.txt`). The broker's default.
+    #[default]
+    Keys,
+    /// Open, as in the recordings from `leave_edge_cases.txt` on.
+    Noauth,
+}
+
+/// Settings of a cluster. `Default` is VerneMQ 2.1.2's, with the timing that was recorded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Derives everything that varied in reality. The same seed and the same calls give the same events.
+    pub seed: u64,
+    /// `allow_register_during_netsplit`; default off.
+    pub allow_register_during_netsplit: bool,
+    /// `allow_publish_during_netsplit`; default off.
+    pub allow_publish_during_netsplit: bool,
+    /// `allow_subscribe_during_netsplit`; default off.
+    pub allow_subscribe_during_netsplit: bool,
+    /// `allow_unsubscribe_during_netsplit`; default off.
+    pub allow_unsubscribe_during_netsplit: bool,
+    /// `systree_interval`; default 20 s (`misc_restart_reset_idle.txt`). Zero turns `$SYS` off.
+    pub systree_interval: Duration,
+    /// How late each tick of `$SYS` is after the interval: about 2 ms (`sys_interval2000_through_kill_n3.txt`).
+    pub systree_drift: Duration,
+    /// Who may call `/api/v1`.
+    pub management_auth: ManagementAuth,
+    /// `allow_anonymous`; the recordings ran with `on`.
+    pub allow_anonymous: bool,
+    /// User and password for `allow_anonymous=off`.
+    pub users: BTreeMap<String, String>,
+    /// Filters and topics that begin with one of these are refused by the ACL; none by default (`topic #`).
+    pub denied_prefixes: Vec<String>,
+    /// `vmq_swc.prevent_nonempty_join`; default on. Off: a join says `Done` and never happens.
+    pub prevent_nonempty_join: bool,
+    /// QoS 1 and 2 messages sent and not yet acknowledged, per session (`leave_full_semantics.txt`: 20).
+    pub max_inflight: usize,
+    /// Messages of an online session that wait behind those in flight; 1000 (`q4_still_online.txt`).
+    pub max_online_messages: usize,
+    /// Messages of an offline queue; 1000 (`q4_still_online.txt`).
+    pub max_offline_messages: usize,
+    /// Timing that varied.
+    pub timing: Timing,
+    /// Speed of the recorded machine (2 shared cores).
+    pub rates: Rates,
+}
+
+/// Spans that varied between recordings, ms.
+#[derive(Clone, Debug)]
+pub struct Timing {
+    /// Start of the process to HTTP and MQTT up (vernemq.md §2: 1.2–3 s).
+    pub boot: Spread,
+    /// After that: `cluster show` is 400 (`leave_edge_cases.txt`: 0.4–0.6 s).
+    pub commands: Spread,
+    /// Then one start in three answers 500 for this long (`q7_dead_leave_many_sessions_http.txt`).
+    pub commands_500: Spread,
+    /// Then a restarted member shows only itself for this long (drain.md §7.6).
+    pub boot_alone: Spread,
+    /// HTTP up to a member seen as running by the others (vernemq.md §5: up to 6 s).
+    pub seen_up: Spread,
+    /// Process gone to `Running=false` on the others (`dead_node_netsplit.txt`: 0.08 s).
+    pub seen_down: Spread,
+    /// SIGTERM to the end of the process (`netsplit_allow_on_systree_2000.txt`: 1.1 s).
+    pub term_exit: Spread,
+    /// `join` to a newcomer's own `cluster show` (`join_under_load.txt`: 0.08–6.4 s).
+    pub join_seen_by_newcomer: Spread,
+    /// `join` to the old members' `cluster show` (`join_under_load.txt`: 2.8–6.7 s).
+    pub join_seen_by_members: Spread,
+    /// `join` to the first message from an old node to the newcomer (`join_under_load.txt`: 6.7–7.5 s).
+    pub join_loss_out: Spread,
+    /// `join` to the first message from the newcomer to an old node (`join_under_load.txt`: 3.4–7.3 s).
+    pub join_loss_back: Spread,
+    /// `join` to the newcomer's first foreign subscription (`join_under_load.txt`: 1.8–2 s).
+    pub join_sync_start: Spread,
+    /// `join` to all subscriptions and retained messages on the newcomer (`join_under_load.txt`: 3.6–4.6 s).
+    pub join_sync_end: Spread,
+    /// `join` to the newcomer's subscriptions on the old nodes under load (`join_under_load.txt`: 8.4–11.2 s).
+    pub join_own_subs: Spread,
+    /// The same with fewer than 100 subscriptions: too early to be a proof (`join_under_load.txt`: 3.6 s).
+    pub join_own_subs_idle: Spread,
+    /// Last queue migrated to `Done`, after the fixed cost of a leave.
+    pub leave_fixed: Spread,
+    /// Shortest leave with `-k` (`leave_edge_cases.txt`: 1.01 s).
+    pub leave_shortest: Spread,
+    /// `/health` of the leaver is 500 for this long when its listener is deleted (`q1_leave_22000.txt`).
+    pub health_blip: Spread,
+    /// `Done` to the end of HTTP on the leaver (`q1_leave_small_1000.txt`: 0.05 s).
+    pub leave_http_down: Spread,
+    /// `Done` to the end of the leaver's process (`leave_full_semantics.txt`: 1.1 s).
+    pub leave_exit: Spread,
+    /// `Done` to the leaver gone from the others' `cluster show` (`leave_full_semantics.txt`: 0.08–1.14 s).
+    pub leave_seen: Spread,
+    /// Every member refuses CONNECT for this long at a leave (baseline §2.4: 0.4–1.2 s, mostly 0.8 s).
+    pub not_ready: Spread,
+    /// A waiting leave looks again for a whole cluster this often.
+    pub leave_poll: Spread,
+    /// What `vmq-admin` adds to every call: it starts a VM (vernemq.md §5: 0.12–0.45 s).
+    pub admin: Spread,
+    /// Dead-node leave: removal to the first recreated session (leave.md §3: 2–8 s).
+    pub dead_leave_wait: Spread,
+    /// Dead-node leave: removal to the other members' `cluster show` (`q7_…`: ≤ 1 s).
+    pub dead_leave_seen: Spread,
+    /// Restarted issuer of a dead-node leave: alone for this long (`q3_…`: 9.1–19.4 s).
+    pub issuer_alone: Spread,
+    /// HTTP requests are cut after this (cowboy's idle timeout, `q1_leave_22000.txt`: 60.00 s).
+    pub http_cut: Spread,
+    /// RPC limit of `vmq-admin` (`dead_node_netsplit.txt`: 60.3 s with its start).
+    pub admin_rpc: Spread,
+    /// A persistent client that comes from another node gets its CONNACK this much later (`rebalance.txt`: 106 ms).
+    pub pull_wait: Spread,
+    /// `max_drain_time`: how long a queue that was pulled away stays in state `drain` (drain.md §1.6).
+    pub drain_state: Spread,
+    /// A client that a zombie knows is refused after this long (`dead_node_netsplit.txt` E5).
+    pub zombie_refusal: Spread,
+    /// `discover`: time between two tries of the image's join loop (vernemq.md §6.4).
+    pub join_loop: Spread,
+    /// Sessions made within this before a SIGKILL may be unknown to the others (leave.md §3: 8 s).
+    pub replication_lag: Spread,
+}
+
+/// Speeds, per second.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// Queues with messages that a leave migrates (`queue_migration_paced.txt`: 215).
+    pub migrate: u64,
+    /// The same above `many` queues (`q1_leave_22000.txt`: 127).
+    pub migrate_many: u64,
+    /// Queues above which `migrate_many` holds.
+    pub many: usize,
+    /// Empty queues (`q4_still_online.txt` A: 3000 in 4.1 s).
+    pub migrate_empty: u64,
+    /// Queues that reconnecting clients can pull, in the whole cluster (drain.md §3.1: 220).
+    pub pull: u64,
+    /// Sessions recreated by a dead-node leave (`q7_…`: 1000).
+    pub recreate: u64,
+    /// CONNECTs that a node serves while nothing migrates.
+    pub connect: u64,
+    /// CONNECTs that a node serves while queues migrate under them (drain.md §5: 1,488 take 12 s).
+    pub connect_storm: u64,
+    /// Persistent sessions made within `replication_lag` above which a SIGKILL loses some.
+    pub replication_burst: usize,
+    /// Of those, this many in a hundred are lost (`q8_…`: 1814 of 10000).
+    pub replication_lost_percent: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            allow_register_during_netsplit: false,
+            allow_publish_during_netsplit: false,
+            allow_subscribe_during_netsplit: false,
+            allow_unsubscribe_during_netsplit: false,
+            systree_interval: Duration::from_secs(20),
+            systree_drift: Duration::from_millis(2),
+            management_auth: ManagementAuth::Keys,
+            allow_anonymous: true,
+            users: BTreeMap::new(),
+            denied_prefixes: Vec::new(),
+            prevent_nonempty_join: true,
+            max_inflight: 20,
+            max_online_messages: 1_000,
+            max_offline_messages: 1_000,
+            timing: Timing::default(),
+            rates: Rates::default(),
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            boot: Spread::new(1_200, 3_000),
+            commands: Spread::new(400, 600),
+            commands_500: Spread::new(100, 250),
+            boot_alone: Spread::new(0, 300),
+            seen_up: Spread::new(0, 5_000),
+            seen_down: Spread::exactly(80),
+            term_exit: Spread::exactly(1_080),
+            join_seen_by_newcomer: Spread::new(80, 6_400),
+            join_seen_by_members: Spread::new(2_800, 6_700),
+            join_loss_out: Spread::new(6_700, 7_540),
+            join_loss_back: Spread::new(3_440, 7_260),
+            join_sync_start: Spread::new(1_750, 2_000),
+            join_sync_end: Spread::new(3_600, 4_640),
+            join_own_subs: Spread::new(8_400, 11_200),
+            join_own_subs_idle: Spread::exactly(3_570),
+            leave_fixed: Spread::exactly(400),
+            leave_shortest: Spread::exactly(1_000),
+            health_blip: Spread::new(100, 250),
+            leave_http_down: Spread::exactly(50),
+            leave_exit: Spread::exactly(1_070),
+            leave_seen: Spread::new(80, 1_140),
+            not_ready: Spread::new(400, 1_200),
+            leave_poll: Spread::exactly(1_000),
+            admin: Spread::new(120, 450),
+            dead_leave_wait: Spread::new(2_000, 8_000),
+            dead_leave_seen: Spread::new(100, 1_000),
+            issuer_alone: Spread::new(9_100, 19_400),
+            http_cut: Spread::exactly(60_000),
+            admin_rpc: Spread::exactly(60_000),
+            pull_wait: Spread::new(95, 105),
+            drain_state: Spread::exactly(500),
+            zombie_refusal: Spread::exactly(1_100),
+            join_loop: Spread::exactly(2_000),
+            replication_lag: Spread::exactly(8_000),
+        }
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            migrate: 215,
+            migrate_many: 127,
+            many: 10_000,
+            migrate_empty: 750,
+            pull: 220,
+            recreate: 1_000,
+            connect: 1_200,
+            connect_storm: 150,
+            replication_burst: 1_000,
+            replication_lost_percent: 18,
+        }
+    }
+}
