@@ -20,7 +20,7 @@ use crate::act::owner::{self, Ownership};
 use crate::conditions::{Told, of_output};
 use crate::crd::{Mode, VerneMQAutoscaler};
 use crate::decide::{Decision, History, Policy, decide};
-use crate::fleet::{Fleet, Settings as FleetSettings};
+use crate::fleet::{Fleet, FleetView, Settings as FleetSettings};
 use crate::naming::Names;
 use crate::observe::kubernetes::{self, Objects, Slow, preflight};
 use crate::wire::Tls;
@@ -181,8 +181,9 @@ impl Worker {
         if world.resource.metadata.deletion_timestamp.is_some() {
             told.push(deleting());
         }
+        let fleet = self.state.fleet.view(now);
         let decision = match Policy::try_from(&world.resource.spec) {
-            Ok(policy) => Some(self.decide(&policy, &world, now)),
+            Ok(policy) => Some(self.decide(&policy, &fleet, &world, now)),
             Err(wrong) => {
                 let message = wrong.to_string();
                 told.push(Told { name: "SpecInvalid", severity: Severity::Warning, message, blocks: true });
@@ -208,13 +209,12 @@ impl Worker {
             self.release(&mut world).await?;
         }
         let history = self.state.history.clone().unwrap_or_default();
-        let fleet = self.state.fleet.view(now);
         self.reporter.whole(&world, decision.as_ref(), &out, told, history, &fleet).await;
         done?;
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
     }
 
-    fn decide(&mut self, policy: &Policy, world: &World, now: Time) -> Decision {
+    fn decide(&mut self, policy: &Policy, fleet: &FleetView, world: &World, now: Time) -> Decision {
         let mut history = self.state.history.take().unwrap_or_default();
         // The record on the StatefulSet is the one truth about the last change: a crash between its
         // end and our status must not make the churn budget forget it.
@@ -235,7 +235,7 @@ impl Worker {
             self.state.members = Some(members);
         }
         let current = fold::current(world, self.state.last_join);
-        let (decision, history) = decide(policy, &self.state.fleet.view(now), &history, &current, now);
+        let (decision, history) = decide(policy, fleet, &history, &current, now);
         self.state.history = Some(history);
         decision
     }

@@ -92,9 +92,18 @@ impl World {
     /// The name of the thing; none where the story was over before, after `within`.
     pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
         let stopped = self.taps.stop_after(n);
-        let name = tokio::time::timeout(within, stopped).await.ok()?;
-        self.kill_controller(identity).await;
-        name
+        tokio::pin!(stopped);
+        let began = self.clock.now();
+        while self.clock.now().since(began) <= within {
+            let name = tokio::select! {
+                biased;
+                name = &mut stopped => name,
+                () = self.pass(STEP) => continue,
+            };
+            self.kill_controller(identity).await;
+            return name;
+        }
+        None
     }
 
     /// Lets time pass until something holds; checks what must never happen meanwhile.
