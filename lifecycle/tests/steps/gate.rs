@@ -59,7 +59,7 @@ fn a_shrink_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mu
     let mut scene = Scene::new(3, 2);
     disturb(&mut scene);
     let out = scene.after(0);
-    assert_eq!((kind(&out), &out.effects), (None, &vec![]));
+    assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
     assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
 }
 
@@ -86,7 +86,7 @@ fn a_growth_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mu
     let mut scene = Scene::new(3, 4);
     disturb(&mut scene);
     let out = scene.after(0);
-    assert_eq!((kind(&out), &out.effects), (None, &vec![]));
+    assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
     assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
 }
 

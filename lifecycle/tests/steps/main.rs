@@ -8,6 +8,7 @@ mod drain;
 mod gate;
 mod grow;
 mod leave;
+mod record;
 mod reported;
 mod scene;
 mod witnesses;
