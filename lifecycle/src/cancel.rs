@@ -57,10 +57,8 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
         );
         draft.tell("UndoStuck", Severity::Critical, text);
     }
-    let Some(pod) = look.same_pod(&draft.intent) else {
-        // A new pod has listeners and label as they should be.
-        return if all_have(&draft.intent, look) { draft.finish(Outcome::Cancelled) } else { Flow::Look };
-    };
+    adopt_replacement(draft, look);
+    let Some(pod) = look.same_pod(&draft.intent) else { return Flow::Look };
     if !listeners_open(draft, look) || !belongs(draft, look) {
         return Flow::Look;
     }
@@ -73,6 +71,18 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
         serving: true,
     });
     Flow::Look
+}
+
+/// The pod was made again while its node is a member still: the undo is about the new one.
+fn adopt_replacement(draft: &mut Draft, look: &Look<'_>) {
+    let other = look.facts.pods.get(&draft.intent.ordinal).filter(|pod| !pod.deleting);
+    if look.same_pod(&draft.intent).is_none()
+        && let Some(pod) = other
+        && all_have(&draft.intent, look)
+    {
+        draft.intent.pod_uid = Some(pod.uid.clone());
+        draft.intent.restarts = pod.restarts;
+    }
 }
 
 /// Reopens what was open at the gate; true once all of it is seen to be.
