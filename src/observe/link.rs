@@ -95,7 +95,8 @@ impl Link {
             }
             Self::Silent => "the broker or the way to it hangs; connecting anew",
             Self::Closed => {
-                "look into the broker's log; two clients with one client id do this to each other"
+                "look into the broker's log; two clients with one client id do this to each other; before a CONNACK: \
+                 is this an MQTT listener?"
             }
             Self::Protocol => "is this an MQTT listener, without TLS if the address says mqtt://?",
         }
