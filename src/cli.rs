@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::telemetry::{self, LogFormat};
 
 mod crd;
+mod demo;
 mod exporter;
 
 /// Scales a VerneMQ cluster on Kubernetes with its load, without losing a message.
@@ -28,6 +29,8 @@ pub struct Cli {
 enum Command {
     /// Read $SYS of a broker's cluster over MQTT and serve it at /metrics for Prometheus.
     Exporter(exporter::Arguments),
+    /// Show the whole job on loopback: load, growth, ordered leaves, and a verdict.
+    Demo(demo::Arguments),
     /// Print the definition of `VerneMQAutoscaler` as YAML, for `kubectl apply -f -`.
     Crd,
 }
@@ -36,6 +39,7 @@ impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Exporter(arguments) => arguments.run().await,
+            Self::Demo(arguments) => arguments.run().await,
             Self::Crd => crd::print(),
         }
     }

@@ -43,6 +43,9 @@ const RESOURCES_EVERY: Duration = Duration::from_secs(10);
 /// stop the controller there, to resume it from every point.
 pub type Tap = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// A pod's address → the address at which we reach it.
+pub type Reach = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
 /// Settings of one controller process.
 #[derive(Clone)]
 pub struct Settings {
@@ -56,6 +59,11 @@ pub struct Settings {
     pub timing: Timing,
     /// Time between two looks while nothing is under way.
     pub idle: Duration,
+    /// The lifecycle's numbers that no resource speaks of; what a spec says goes before.
+    pub limits: lifecycle::Limits,
+    /// Where a pod's address is reached, if not there: a test's pods are on loopback, which a real
+    /// API server refuses as an endpoint.
+    pub reach: Option<Reach>,
     /// See [`Tap`].
     pub tap: Option<Tap>,
 }
@@ -69,6 +77,8 @@ impl Settings {
             lease: "vernescale".into(),
             timing: Timing::default(),
             idle: Duration::from_secs(2),
+            limits: lifecycle::Limits::default(),
+            reach: None,
             tap: None,
         }
     }

@@ -9,6 +9,7 @@ use kube::api::Api;
 use lifecycle::{Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
 use tokio::sync::Notify;
 
+use super::Reach;
 use super::calls::InFlight;
 use super::gather::{World, gather};
 use super::report::Reporter;
@@ -42,6 +43,7 @@ pub(super) struct State {
     pub(super) calls: InFlight,
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
+    pub(super) reach: Option<Reach>,
     slow_at: Option<Time>,
     history: Option<History>,
     members: Option<BTreeSet<NodeName>>,
@@ -62,6 +64,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>) -> Self {
         let state = State {
+            reach: shared.settings.reach.clone(),
             names: Names::default(),
             fleet: Fleet::new(FleetSettings::default()),
             sampled: None,
@@ -192,7 +195,12 @@ impl Worker {
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| out_of_bounds(&world, decision)));
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
-        let out = step(world.held.intent(), &facts, &fold::limits(&world.resource.spec), now);
+        let out = step(
+            world.held.intent(),
+            &facts,
+            &fold::limits(&world.resource.spec, &self.shared.settings.limits),
+            now,
+        );
         told.extend(of_output(&out, now));
 
         let done = self.perform(&mut world, &out).await;

@@ -223,7 +223,8 @@ impl ClusterModel {
 
     /// The live connection of a client, wherever it is.
     pub fn connection_of(&self, client_id: &str) -> Option<ConnId> {
-        let is_its = |conn: &&session::Conn| conn.accepted && !conn.gone && conn.connect.client_id == client_id;
+        let is_its =
+            |conn: &&session::Conn| conn.accepted && !conn.gone && conn.connect.client_id == client_id;
         self.conns.iter().find(|(_, conn)| is_its(conn)).map(|(id, _)| *id)
     }
 

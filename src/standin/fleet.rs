@@ -26,8 +26,8 @@ pub(crate) use core::{CallEnd, Core};
 pub(crate) use sockets::{Life, Visit};
 
 use super::cluster_model::{
-    CallId, CloseReason, ClusterModel, Command, ConnId, Connect, Goodbye, NodeHost, Process, Settings, Signal,
-    Via,
+    CallId, CloseReason, ClusterModel, Command, ConnId, Connect, Goodbye, NodeHost, Process, Settings,
+    Signal, Via,
 };
 use super::node::admin;
 use crate::clock::Clock;
