@@ -53,7 +53,7 @@ impl Intake {
         match event {
             Event::Message { topic, payload, retained } => self.message(topic, payload, retained, now),
             Event::Link { link, cause } => {
-                if !matches!(link, Link::Up | Link::NoMessages | Link::Connecting) {
+                if !matches!(link, Link::Up | Link::NoMessages | Link::Subscribed | Link::Connecting) {
                     self.fleet.interrupted(Source::Sys);
                     self.fleet.interrupted(Source::Mosquitto);
                 }

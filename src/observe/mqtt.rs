@@ -222,7 +222,8 @@ impl Progress {
             .map(|(_, filter)| filter.as_str())
             .collect();
         if refused.is_empty() {
-            return Ok(None);
+            let cause = "subscribed, waiting for the first message".to_owned();
+            return Ok(Some(Ended { link: Link::Subscribed, cause }));
         }
         let ended = Ended {
             link: Link::AclRefused,
