@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::telemetry::{self, LogFormat};
 
+mod controller;
 mod crd;
 mod demo;
 mod exporter;
@@ -27,6 +28,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the `VerneMQAutoscaler`s of a namespace: decide the size, and change it one ordered step at a time.
+    Controller(controller::Arguments),
     /// Read $SYS of a broker's cluster over MQTT and serve it at /metrics for Prometheus.
     Exporter(exporter::Arguments),
     /// Show the whole job on loopback: load, growth, ordered leaves, and a verdict.
@@ -38,6 +41,7 @@ enum Command {
 impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Controller(arguments) => arguments.run().await,
             Self::Exporter(arguments) => arguments.run().await,
             Self::Demo(arguments) => arguments.run().await,
             Self::Crd => crd::print(),

@@ -55,15 +55,15 @@ async fn set(
 
 /// Takes our mark off the StatefulSet, where it still is ours.
 pub async fn disown(
-    api_of_sets: &Api<StatefulSet>,
+    statefulsets: &Api<StatefulSet>,
     owned: &StatefulSet,
     our_uid: &str,
 ) -> Result<(), Failure> {
-    let path = format!("/metadata/annotations/{}", pointer(OWNER));
+    let mark = format!("/metadata/annotations/{}", pointer(OWNER));
     let patch = Patch::Json::<()>(operations(&json!([
         { "op": "test", "path": "/metadata/uid", "value": owned.metadata.uid },
-        { "op": "test", "path": path, "value": our_uid },
-        { "op": "remove", "path": path },
+        { "op": "test", "path": mark, "value": our_uid },
+        { "op": "remove", "path": mark },
     ])));
-    api("patch owner", api_of_sets.patch(&owned.name_any(), &PatchParams::default(), &patch)).await.map(drop)
+    api("patch owner", statefulsets.patch(&owned.name_any(), &PatchParams::default(), &patch)).await.map(drop)
 }
