@@ -146,3 +146,16 @@ fn the_volume_waits_for_every_survivor_after_the_pod_is_gone() {
     scene.view(1, &[(0, true), (1, true)]);
     assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::PodGone, vec![]));
 }
+
+/// Without a volume, a pod that is made again is a fresh node, which may have joined already.
+#[test]
+fn a_fresh_pod_in_the_place_of_one_that_left_is_not_shrunk_away() {
+    let mut scene = Scene::shrinking(3, Step::Shrink);
+    scene.intent.as_mut().unwrap().verified = true;
+    scene.pod(2).uid = "other".into();
+    scene.facts.claims.remove(&Ordinal(2));
+    let out = scene.after(0);
+    assert!(!out.effects.iter().any(|effect| matches!(effect, Effect::SetReplicas { .. })));
+    let intent = out.intent.unwrap();
+    assert_eq!((intent.kind, intent.epoch), (lifecycle::Kind::Grow, 2));
+}
