@@ -1,7 +1,7 @@
 //! A Kubernetes API server in this process, with the controllers and the kubelet
 //! that a StatefulSet of VerneMQ needs, good enough for a real `kube::Client`.
 //!
-//! What it leaves out: authentication and roles, schemas of custom resources,
+//! What it leaves out: authentication and roles, CEL rules of custom resources,
 //! field ownership of server-side apply, resource limits, networks (each pod has
 //! a loopback address of its own) and every kind that VerneMQ does not need.
 
@@ -22,6 +22,7 @@ mod request;
 mod resource;
 mod rules;
 mod scale;
+mod schema;
 mod selector;
 mod server;
 mod settings;
@@ -128,7 +129,9 @@ impl Kubernetes {
     }
 
     /// Creates the object, or merges it into the one that is there; makes its
-    /// namespace where it is missing. Takes what `kubectl apply` would take.
+    /// namespace where it is missing. Takes what `kubectl apply` would take; with
+    /// our `CustomResourceDefinition` its schema is held from then on: defaults,
+    /// pruning, types, limits.
     ///
     /// # Errors
     ///
