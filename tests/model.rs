@@ -6,8 +6,12 @@ mod lab;
 #[path = "model/recording.rs"]
 mod recording;
 
+#[path = "model/api.rs"]
+mod api;
 #[path = "model/boot_and_stop.rs"]
 mod boot_and_stop;
+#[path = "model/disconnect.rs"]
+mod disconnect;
 #[path = "model/drain.rs"]
 mod drain;
 #[path = "model/join.rs"]
@@ -20,7 +24,15 @@ mod leave_live;
 mod leave_long;
 #[path = "model/leave_refused.rs"]
 mod leave_refused;
+#[path = "model/leave_several.rs"]
+mod leave_several;
+#[path = "model/metrics.rs"]
+mod metrics;
 #[path = "model/netsplit.rs"]
 mod netsplit;
+#[path = "model/properties.rs"]
+mod properties;
 #[path = "model/rejoin.rs"]
 mod rejoin;
+#[path = "model/systree.rs"]
+mod systree;
