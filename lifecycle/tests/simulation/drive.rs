@@ -1,6 +1,6 @@
 //! The loop of a controller around `step`, and the invariants that are checked on its way.
 
-use lifecycle::{Effect, Facts, Intent, Kind, Limits, Output, Step, step};
+use lifecycle::{Calls, Effect, Facts, Intent, Kind, Limits, Output, Step, step};
 
 use crate::brokers::ordinal;
 use crate::world::{Disk, Door, TICK, World};
@@ -50,6 +50,10 @@ impl Drive {
         self.last = out.clone();
         if self.dies() {
             return false;
+        }
+        let epoch = |intent: &Option<Intent>| intent.as_ref().map(|intent| intent.epoch);
+        if epoch(&self.intent) != epoch(&out.intent) {
+            self.world.calls = Calls::default();
         }
         self.intent.clone_from(&out.intent);
         for effect in &out.effects {
