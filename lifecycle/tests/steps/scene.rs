@@ -77,7 +77,8 @@ impl Scene {
     pub(crate) fn shrinking(size: u32, at: Step) -> Self {
         let mut scene = Self::new(size, size - 1);
         let out = scene.after(0);
-        scene.intent = out.intent.map(|intent| Intent { step: at, sessions: 100, ..intent });
+        let asked = !matches!(at, Step::Fence | Step::Suspend | Step::Drain);
+        scene.intent = out.intent.map(|intent| Intent { step: at, sessions: 100, asked, ..intent });
         scene.pod(size - 1).serving = Some(false);
         scene.pod(size - 1).routed = false;
         scene.doors(Some(ListenerState::Suspended));

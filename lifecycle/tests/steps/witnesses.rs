@@ -17,6 +17,7 @@ fn lowered(scene: &Scene) -> bool {
 fn begun() -> Scene {
     let mut scene = Scene::shrinking(3, Step::Leave);
     scene.doors(None);
+    scene.node(2).members = unknown();
     scene
 }
 
@@ -53,9 +54,51 @@ fn the_askers_own_view_is_no_witness_where_there_is_another() {
 fn the_asker_is_enough_where_it_is_the_only_one() {
     let mut scene = Scene::shrinking(2, Step::Leave);
     scene.doors(None);
+    scene.node(1).members = unknown();
     scene.said("Done");
     scene.view(0, &[(0, true)]);
     assert_eq!(at(&scene.after(0)), Step::Shrink);
+}
+
+/// Both nodes of two were restarted without their data: each sees only itself, and nobody has left.
+#[test]
+fn a_sole_survivor_that_has_restarted_does_not_bear_witness_to_an_ended_process() {
+    let mut scene = Scene::shrinking(2, Step::Leave);
+    scene.node(1).members = unknown();
+    scene.node(1).reach = Reach::Refused;
+    scene.node(1).listeners = unknown();
+    scene.view(0, &[(0, true)]);
+    assert_eq!(at(&scene.after(0)), Step::Shrink);
+    scene.pod(0).restarts = 1;
+    assert_eq!(at(&scene.after(0)), Step::Leave);
+    scene.pod(0).restarts = 0;
+    scene.pod(0).uid = "other".into();
+    assert_eq!(at(&scene.after(0)), Step::Leave);
+}
+
+#[test]
+fn a_leave_that_was_never_asked_for_is_never_proven() {
+    let mut scene = Scene::shrinking(2, Step::Cancel);
+    scene.pod(1).restarts = 1;
+    scene.node(1).members = unknown();
+    scene.said("Done");
+    scene.view(0, &[(0, true)]);
+    assert_eq!(at(&scene.after(0)), Step::Shrink);
+    scene.intent.as_mut().unwrap().asked = false;
+    assert_eq!(at(&scene.after(0)), Step::Cancel);
+}
+
+#[test]
+fn a_leaver_that_sees_the_others_has_not_left() {
+    for step in [Step::Leave, Step::Verify] {
+        let mut scene = Scene::shrinking(3, step);
+        scene.doors(None);
+        scene.said("Done");
+        scene.view(1, &[(0, true), (1, true)]);
+        assert!(!lowered(&scene), "pod 2 has all three in its view");
+        scene.node(2).members = unknown();
+        assert!(lowered(&scene));
+    }
 }
 
 #[test]
