@@ -160,6 +160,8 @@ async fn a_stateful_sets_fixed_fields_stay() {
     assert_eq!(refused(fixed), (422, "Invalid".to_owned()));
     assert_eq!(refused(patch(json!({"spec": {"replicas": -1}})).await), (422, "Invalid".to_owned()));
     assert_eq!(refused(patch(json!({"spec": {"replicas": "two"}})).await), (400, "BadRequest".to_owned()));
+    let unlabelled = json!({"spec": {"template": {"metadata": {"labels": null}}}});
+    assert_eq!(refused(patch(unlabelled).await), (422, "Invalid".to_owned()));
     let annotated = patch(json!({"metadata": {"annotations": {"vernescale.dev/intent": "x"}}})).await;
     assert_eq!(annotated.unwrap().metadata.generation, Some(1));
 }

@@ -231,3 +231,24 @@ async fn parallel_creates_all_at_once_but_rolls_one_by_one() {
         })
         .await;
 }
+
+/// A claim that is only terminating must not be used by a new pod.
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_until_its_terminating_claim_is_gone() {
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    let cluster = Cluster::of(2, Storage::Claims).await;
+    cluster.scale(1);
+    cluster.ready(1).await;
+    cluster.kubernetes.edit("persistentvolumeclaims", "mqtt", "data-vmq-1", |claim| {
+        claim["metadata"]["finalizers"] = json!(["example.com/backup"]);
+    });
+    let api: kube::Api<PersistentVolumeClaim> = kube::Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    api.delete("data-vmq-1", &kube::api::DeleteParams::default()).await.unwrap();
+    cluster.scale(2);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(cluster.names("pods"), ["vmq-0"]);
+    cluster.kubernetes.edit("persistentvolumeclaims", "mqtt", "data-vmq-1", |claim| {
+        claim["metadata"]["finalizers"] = json!([]);
+    });
+    cluster.ready(2).await;
+}
