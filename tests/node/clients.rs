@@ -145,7 +145,7 @@ async fn a_silent_client_is_given_up_after_one_and_a_half_keep_alives() {
     let (watcher, mut got) = v4(&trio, 2, "watch").await;
     watcher.subscribe("will/#", QoS::AtMostOnce).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (mut raw, _) = Raw::connect(trio.mqtt(1), 4, "quiet", 0x06).await;
+    let (mut raw, _) = Raw::connect_keeping_alive(trio.mqtt(1), 4, "quiet", 0x06, 60).await;
     for _ in 0..2 {
         tokio::time::sleep(Duration::from_secs(80)).await;
         raw.send_hex("c000").await;

@@ -49,7 +49,7 @@ async fn answers_like_the_recorded_api() {
         ("{}/", "", "/", true),
         ("{}/nosuch", "", "/nosuch", true),
     ] {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: n\r\n{headers}connection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: n\r\n{headers}\r\n");
         let reply = ask(trio.http(1), &request).await.unwrap();
         let (body, status) = recorded(&section.replace("{}", base));
         assert_eq!(reply.status, status, "{section}");
@@ -59,10 +59,10 @@ async fn answers_like_the_recorded_api() {
         let json = status == 200 && body.starts_with(['{', '[']);
         assert_eq!(reply.kind.as_deref() == Some("application/json"), json, "{section}");
     }
-    let post = format!("POST /api/v1/cluster/show HTTP/1.1\r\nhost: n\r\n{basic}connection: close\r\n\r\n");
+    let post = format!("POST /api/v1/cluster/show HTTP/1.1\r\nhost: n\r\n{basic}\r\n");
     assert_eq!(ask(trio.http(1), &post).await.unwrap().status, 405);
     // A key of this node opens this node only (apikey_create.txt).
-    let elsewhere = format!("GET /api/v1/cluster/show HTTP/1.1\r\nhost: n\r\n{own}connection: close\r\n\r\n");
+    let elsewhere = format!("GET /api/v1/cluster/show HTTP/1.1\r\nhost: n\r\n{own}\r\n");
     assert!([200, 401].contains(&ask(trio.http(2), &elsewhere).await.unwrap().status));
 }
 
@@ -86,10 +86,7 @@ async fn lists_listeners_and_sessions_column_by_column() {
     assert_eq!(plain(&listeners), plain(&recorded_listeners));
     let rows = trio.api(1, "session/show?--client_id&--statename=online&--node=VerneMQ1@127.0.0.11").await;
     assert_eq!(rows.body, r#"{"table":[{"client_id":"c"}],"type":"table"}"#);
-    let short = ask(
-        trio.http(1),
-        "GET /api/v1/cluster/leave?node=N&-k HTTP/1.1\r\nhost: n\r\nconnection: close\r\n\r\n",
-    );
+    let short = ask(trio.http(1), "GET /api/v1/cluster/leave?node=N&-k HTTP/1.1\r\nhost: n\r\n\r\n");
     assert_eq!(short.await.unwrap().status, 400, "long flags only");
 }
 

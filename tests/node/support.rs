@@ -139,18 +139,38 @@ pub(crate) struct Reply {
 
 /// A whole exchange on a connection of its own; an error where it ends without a byte.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Reply, String> {
-    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: n\r\nconnection: close\r\n\r\n")).await
+    ask(address, &format!("GET {path} HTTP/1.1\r\nhost: n\r\n\r\n")).await
 }
 
+/// The client closes first, so that no `TIME_WAIT` stays behind on the node's
+/// port: a SYN that meets one where nobody listens is answered with an ACK and
+/// repeated 8 ms of real time later, which is minutes on a paused clock.
 pub(crate) async fn ask(address: SocketAddr, request: &str) -> Result<Reply, String> {
     let mut stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.map_err(|error| error.to_string())?;
-    let (head, body) = text.split_once("\r\n\r\n").ok_or(format!("no reply but {text:?}"))?;
-    let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).map(Into::into);
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Ok(Reply { status, kind, body: body.into() })
+    let mut text = Vec::new();
+    loop {
+        if let Some(reply) = Reply::parse(&text) {
+            return Ok(reply);
+        }
+        let read = stream.read_buf(&mut text).await.map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Err(format!("no reply but {:?}", String::from_utf8_lossy(&text)));
+        }
+    }
+}
+
+impl Reply {
+    /// None while it is not whole.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+        let length: usize = field("content-length: ").unwrap().parse().unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let kind = field("content-type: ").map(Into::into);
+        (body.len() == length).then(|| Self { status, kind, body: body.into() })
+    }
 }
 
 /// A client that speaks in bytes.
@@ -159,11 +179,21 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    /// A CONNECT of `version` 4 or 5, and its CONNACK as hex. `flags`: 0x02 is clean.
+    /// A CONNECT of `version` 4 or 5 without keep-alive, and its CONNACK as hex. `flags`: 0x02 is clean.
     pub(crate) async fn connect(address: SocketAddr, version: u8, id: &str, flags: u8) -> (Self, String) {
+        Self::connect_keeping_alive(address, version, id, flags, 0).await
+    }
+
+    pub(crate) async fn connect_keeping_alive(
+        address: SocketAddr,
+        version: u8,
+        id: &str,
+        flags: u8,
+        keep_alive: u16,
+    ) -> (Self, String) {
         let stream = TcpStream::connect(address).await.unwrap();
         let mut raw = Self { stream };
-        raw.send(&connect_packet(version, id, flags, 60)).await;
+        raw.send(&connect_packet(version, id, flags, keep_alive)).await;
         let answer = raw.packet().await.unwrap_or_default();
         (raw, answer)
     }
@@ -181,6 +211,12 @@ impl Raw {
     /// The next packet as hex; none at the end of the connection or after 4 s of silence.
     pub(crate) async fn packet(&mut self) -> Option<String> {
         timeout(Duration::from_secs(4), self.next_packet()).await.ok().flatten().map(|bytes| hex(&bytes))
+    }
+
+    /// The same with an hour's patience, for what waits on the kernel's buffers:
+    /// its milliseconds are minutes on a paused clock.
+    pub(crate) async fn packet_at_last(&mut self) -> Option<String> {
+        timeout(Duration::from_hours(1), self.next_packet()).await.ok().flatten().map(|bytes| hex(&bytes))
     }
 
     /// True when the node has closed; false while it is silent for 4 s.
