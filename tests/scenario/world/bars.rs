@@ -1,0 +1,81 @@
+//! What must never be, looked at all the time.
+
+use lifecycle::Time;
+use serde_json::Value;
+use vernescale::standin::cluster_model::Process;
+use vernescale::standin::fleet::Fleet;
+use vernescale::standin::kubernetes::Kubernetes;
+use vernescale::standin::pods::Pods;
+
+use super::{NAME, NAMESPACE};
+
+/// Remembers the size.
+#[derive(Default)]
+pub(super) struct Bars {
+    replicas: Option<u64>,
+    leaves: Vec<Time>,
+}
+
+impl Bars {
+    /// When the size was lowered.
+    pub(super) fn leaves(&self) -> &[Time] {
+        &self.leaves
+    }
+
+    /// One look; what is broken, if anything.
+    pub(super) fn look(
+        &mut self,
+        kubernetes: &Kubernetes,
+        fleet: &Fleet,
+        pods: &Pods,
+        now: Time,
+    ) -> Result<(), String> {
+        let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
+        let replicas = set.as_ref().and_then(|set| set.pointer("/spec/replicas")?.as_u64());
+        if let (Some(before), Some(replicas)) = (self.replicas, replicas)
+            && replicas < before
+        {
+            self.leaves.push(now);
+            if before - replicas > 1 {
+                return Err(format!("the size fell from {before} to {replicas} at once"));
+            }
+            still_a_member(kubernetes, fleet, pods, replicas)?;
+        }
+        self.replicas = replicas.or(self.replicas);
+        no_twin_served(kubernetes, fleet, pods)
+    }
+}
+
+/// I1: the ordinal that the size no longer holds has left.
+fn still_a_member(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods, ordinal: u64) -> Result<(), String> {
+    let Some(leaver) = pods.node_of(&format!("{NAME}-{ordinal}")) else { return Ok(()) };
+    for survivor in 0..ordinal {
+        let Some(node) = pods.node_of(&format!("{NAME}-{survivor}")) else { continue };
+        let view = fleet.with_model(|model, _| model.members_seen_by(&node));
+        if !view.contains_key(&leaver) {
+            return Ok(());
+        }
+    }
+    let step = kubernetes.object("statefulsets", NAMESPACE, NAME).and_then(|set| {
+        set.pointer("/metadata/annotations/vernescale.dev~1intent").and_then(Value::as_str).map(str::to_owned)
+    });
+    Err(format!(
+        "the size fell below ordinal {ordinal}, whose node every survivor still lists; intent {step:?}"
+    ))
+}
+
+/// I10: clients are never sent to a node that is no member of the others' cluster.
+fn no_twin_served(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods) -> Result<(), String> {
+    let Some(first) = pods.node_of(&format!("{NAME}-0")) else { return Ok(()) };
+    if fleet.process(&first) != Process::Running {
+        return Ok(());
+    }
+    let view = fleet.with_model(|model, _| model.members_seen_by(&first));
+    for endpoint in kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready) {
+        let Some(node) = pods.node_of(&endpoint.pod) else { continue };
+        if fleet.process(&node) == Process::Running && !view.contains_key(&node) {
+            return Err(format!("clients are sent to {}, which is no member: {view:?}", endpoint.pod));
+        }
+    }
+    Ok(())
+}
