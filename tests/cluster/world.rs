@@ -119,6 +119,8 @@ impl World {
                 NAMESPACE,
                 "--show-only",
                 "templates/rbac.yaml",
+                "--kube-version",
+                "1.35.4",
             ])
             .output()
             .expect("helm is beside the control plane");
