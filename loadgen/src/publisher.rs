@@ -108,6 +108,6 @@ pub(crate) async fn publish(shared: Arc<Shared>, index: usize) {
                 return;
             }
         }
-        who.back_off(&shared.stop).await;
+        who.back_off(&shared, &shared.stop).await;
     }
 }

@@ -159,6 +159,8 @@ async fn conduct(
         let begun = pace.begun.unwrap_or(ended);
         let until = shared.plan.until.duration.map_or(ended, |duration| ended.min(begun + duration));
         let due = pace.schedule.due(until).min(shared.plan.until.count.unwrap_or(u64::MAX));
+        // The last one may be due at this very moment.
+        let due = due.max(shared.books(|books| books.sent));
         (begun, matches!(shared.plan.load, Load::Rate(_)).then_some(due))
     };
     let stopped = shared.stop.is_stopped();

@@ -1,5 +1,6 @@
 //! A persistent subscriber: the witness of what was delivered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::client::{Broken, Connection, Event};
@@ -10,7 +11,7 @@ use crate::shared::{Role, Shared};
 /// outlives its connections, so that the broker has to keep what it promised.
 pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
     let mut who = shared.identity(Role::Subscriber, index);
-    let mut watch = Watch { shared: &shared, index, subscribed_before: false };
+    let mut watch = Watch { shared: &shared, index, subscribed_before: false, held: HashSet::new() };
     while !shared.closing.is_stopped() {
         let connected = tokio::select! {
             biased;
@@ -25,7 +26,7 @@ pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
                 Err(broken) => shared.tally(Role::Subscriber, |tally| tally.disconnected(&broken)),
             }
         }
-        who.back_off(&shared.closing).await;
+        who.back_off(&shared, &shared.closing).await;
     }
     // Leave no session behind in which messages would pile up.
     who.clean = true;
@@ -38,6 +39,9 @@ struct Watch<'a> {
     shared: &'a Shared,
     index: usize,
     subscribed_before: bool,
+    /// Identifiers of QoS 2 messages received and not yet released, across the
+    /// connections of one session: 65,535 at most.
+    held: HashSet<u16>,
 }
 
 impl Watch<'_> {
@@ -51,8 +55,11 @@ impl Watch<'_> {
     /// Follows one connection; `Ok` when the run is closing.
     async fn follow(&mut self, mut connection: Connection) -> Result<(), Broken> {
         let (shared, index) = (self.shared, self.index);
-        if self.subscribed_before && !connection.session_present {
-            shared.books(|books| books.ledger.session_lost(index));
+        if !connection.session_present {
+            self.held.clear();
+            if self.subscribed_before {
+                shared.books(|books| books.ledger.session_lost(index));
+            }
         }
         // With every CONNACK: a session may be there and its subscription not.
         if !connection.outbox.subscribe(&self.filter(), shared.plan.qos) {
@@ -68,9 +75,12 @@ impl Watch<'_> {
                         self.subscribed(granted)?;
                         answered = true;
                     }
-                    Event::Message { payload, redelivery, retained: false, .. } => {
+                    Event::Message { payload, redelivery, retained: false, held }
+                        if !self.holds_already(held, redelivery) =>
+                    {
                         self.note(&payload, redelivery);
                     }
+                    Event::Released(identifier) => _ = self.held.remove(&identifier),
                     // A retained message is of an earlier run: nothing of ours is retained.
                     _ => {}
                 },
@@ -102,6 +112,12 @@ impl Watch<'_> {
                 Err(Broken::Refusal)
             }
         }
+    }
+
+    /// Whether this is the same QoS 2 packet again, sent because our PUBREC did not
+    /// arrive: not a further copy of the message, but the first one still (MQTT §4.3.3).
+    fn holds_already(&mut self, held: Option<u16>, redelivery: bool) -> bool {
+        held.is_some_and(|identifier| !self.held.insert(identifier)) && redelivery
     }
 
     fn note(&self, payload: &[u8], redelivery: bool) {

@@ -85,6 +85,13 @@ impl Report {
 
     /// One line that says what the ledger proves.
     pub fn verdict(&self) -> String {
+        let (sent, acknowledged) = (self.messages.sent, self.messages.acknowledged);
+        if sent == 0 {
+            return "nothing was sent".to_owned();
+        }
+        if self.settings.qos > 0 && acknowledged == 0 {
+            return format!("nothing was acknowledged, so nothing is proven{}", self.hint());
+        }
         let Some(it) = &self.ledger else { return "no subscribers: deliveries were not checked".to_owned() };
         if it.lost > 0 {
             format!("{} acknowledged messages were LOST", it.lost)
@@ -99,6 +106,18 @@ impl Report {
             "nothing was acknowledged, so nothing is proven".to_owned()
         } else {
             format!("all {} acknowledged messages were delivered", it.delivered)
+        }
+    }
+
+    /// What to try when a broker closes every connection.
+    fn hint(&self) -> &'static str {
+        let (it, lost) = (&self.settings, self.connections.lost_connections());
+        match it.qos {
+            _ if lost == 0 => "",
+            2 if it.protocol == 4 && it.window > 20 => {
+                "; the broker closed the connections, perhaps because it takes fewer QoS 2 messages at once: try --window 20"
+            }
+            _ => "; the broker closed the connections: it may not allow this topic, payload size or client",
         }
     }
 
