@@ -37,12 +37,13 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("load").required(true))]
 pub(crate) struct Publish {
     /// Messages a second over all connections together, sent on schedule whether the broker keeps up or not
-    #[arg(long, value_name = "N", required_unless_present = "flood", conflicts_with = "flood")]
+    #[arg(long, value_name = "N", group = "load")]
     rate: Option<f64>,
     /// Keep every connection's window full (closed loop: latency is then queueing, not service time)
-    #[arg(long)]
+    #[arg(long, group = "load")]
     flood: bool,
     /// Publishing connections
     #[arg(long, value_name = "N", default_value_t = 1)]

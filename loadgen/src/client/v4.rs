@@ -2,7 +2,7 @@
 
 use rumqttc::{
     AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS,
-    StateError, SubscribeReasonCode, mqttbytes,
+    StateError, SubscribeReasonCode, TlsError, mqttbytes,
 };
 
 use super::{Broken, Code, ConnectError, Connection, Event, Options, Outbox, connect_io};
@@ -71,6 +71,7 @@ fn know_all_identifiers(event_loop: &mut EventLoop) {
 fn connect_error(error: ConnectionError, options: &Options) -> ConnectError {
     match error {
         ConnectionError::Io(error)
+        | ConnectionError::Tls(TlsError::Io(error))
         | ConnectionError::MqttState(
             StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
         ) => connect_io(&error),

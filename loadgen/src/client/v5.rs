@@ -1,6 +1,5 @@
 //! MQTT 5 with rumqttc.
 
-use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectReturnCode as Refused, Packet, PubAckReason, PubCompReason, PubRecReason, Publish,
@@ -9,6 +8,7 @@ use rumqttc::v5::mqttbytes::v5::{
 use rumqttc::v5::{
     AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, StateError, mqttbytes,
 };
+use rumqttc::{Outgoing, TlsError};
 
 use super::{
     Broken, Code, ConnectError, Connection, Event, Options, Outbox, SESSION_EXPIRY_SECS, connect_io,
@@ -82,6 +82,7 @@ fn know_all_identifiers(event_loop: &mut EventLoop) {
 fn connect_error(error: ConnectionError, options: &Options) -> ConnectError {
     match error {
         ConnectionError::Io(error)
+        | ConnectionError::Tls(TlsError::Io(error))
         | ConnectionError::MqttState(
             StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
         ) => connect_io(&error),

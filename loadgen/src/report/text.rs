@@ -39,9 +39,11 @@ impl Report {
     fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let it = &self.settings;
         let load = match (it.rate, it.cycle_s) {
-            (Some(rate), _) => format!("open loop at {rate} msg/s over {} connections", it.connections),
-            (_, Some(cycle)) => format!("{} devices, a cycle every {cycle} s", it.connections),
-            _ => format!("flood (closed loop) on {} connections", it.connections),
+            (Some(rate), _) => {
+                format!("open loop at {rate} msg/s over {}", some(it.connections, "connection"))
+            }
+            (_, Some(cycle)) => format!("{}, a cycle every {cycle} s", some(it.connections, "device")),
+            _ => format!("flood (closed loop) on {}", some(it.connections, "connection")),
         };
         let version = if it.protocol == 5 { "MQTT 5" } else { "MQTT 3.1.1" };
         writeln!(f, "{load}, QoS {}, {version}, {} bytes, window {}", it.qos, it.payload_bytes, it.window)?;
@@ -55,6 +57,7 @@ impl Report {
             write!(f, "due           {due:>10}")?;
             match due.saturating_sub(it.sent) {
                 0 => writeln!(f)?,
+                late if self.ended == "stopped" => writeln!(f, "  ({late} still to be sent when stopped)")?,
                 late => writeln!(f, "  ({late} not sent in time: broker or generator too slow)")?,
             }
         }
@@ -131,6 +134,10 @@ impl Report {
         write_times(f, "connect", it.connect.as_ref())?;
         writeln!(f, "({})", it.note)
     }
+}
+
+fn some(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn write_ledger(f: &mut Formatter<'_>, it: &LedgerReport, verdict: &str) -> fmt::Result {

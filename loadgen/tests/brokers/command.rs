@@ -71,7 +71,7 @@ fn a_full_disk_costs_the_file_but_not_the_result() {
         error(&output)
     );
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("1 devices") && text.contains("\"schema\": \"loadgen/report/v1\""), "{text}");
+    assert!(text.starts_with("1 device,") && text.contains("\"schema\": \"loadgen/report/v1\""), "{text}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A real mosquitto on a loopback port, if it is installed.
 
+use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -38,7 +39,7 @@ impl Mosquitto {
             text += "allow_anonymous true\n";
         } else {
             // The broker drops its rights if it starts as root, and must read the file then.
-            text += &format!("user root\npassword_file {}\n", passwords.display());
+            let _ = writeln!(text, "user root\npassword_file {}", passwords.display());
         }
         fs::write(&config, text).unwrap();
         fs::write(&passwords, "").unwrap();

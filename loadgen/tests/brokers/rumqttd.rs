@@ -31,7 +31,7 @@ fn start() -> [SocketAddr; 2] {
         v5: Some(HashMap::from([("v5".to_owned(), server("v5", listeners[1]))])),
         ..Config::default()
     };
-    std::thread::spawn(move || Broker::new(config).start());
+    std::thread::spawn(move || Broker::new(config).start().unwrap());
     listeners.iter().for_each(wait_for);
     listeners
 }
