@@ -11,7 +11,7 @@ use crate::shared::{Role, Shared};
 /// outlives its connections, so that the broker has to keep what it promised.
 pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
     let mut who = shared.identity(Role::Subscriber, index);
-    let mut watch = Watch { shared: &shared, index, subscribed_before: false, held: HashSet::new() };
+    let mut watch = Watch { shared: &shared, index, subscribed_before: false, held: Held::default() };
     while !shared.closing.is_stopped() {
         let connected = tokio::select! {
             biased;
@@ -39,9 +39,24 @@ struct Watch<'a> {
     shared: &'a Shared,
     index: usize,
     subscribed_before: bool,
-    /// Identifiers of QoS 2 messages received and not yet released, across the
-    /// connections of one session: 65,535 at most.
-    held: HashSet<u16>,
+    held: Held,
+}
+
+/// Identifiers of QoS 2 messages received and not yet released, across the
+/// connections of one session: 65,535 at most.
+#[derive(Debug, Default)]
+struct Held(HashSet<u16>);
+
+impl Held {
+    /// Whether this is the same QoS 2 packet again, sent because our PUBREC did not
+    /// arrive: not a further copy of the message, but the first one still (MQTT §4.3.3).
+    fn is_repeat(&mut self, identifier: Option<u16>, redelivery: bool) -> bool {
+        identifier.is_some_and(|identifier| !self.0.insert(identifier)) && redelivery
+    }
+
+    fn release(&mut self, identifier: u16) {
+        self.0.remove(&identifier);
+    }
 }
 
 impl Watch<'_> {
@@ -56,7 +71,7 @@ impl Watch<'_> {
     async fn follow(&mut self, mut connection: Connection) -> Result<(), Broken> {
         let (shared, index) = (self.shared, self.index);
         if !connection.session_present {
-            self.held.clear();
+            self.held = Held::default();
             if self.subscribed_before {
                 shared.books(|books| books.ledger.session_lost(index));
             }
@@ -76,11 +91,11 @@ impl Watch<'_> {
                         answered = true;
                     }
                     Event::Message { payload, redelivery, retained: false, held }
-                        if !self.holds_already(held, redelivery) =>
+                        if !self.held.is_repeat(held, redelivery) =>
                     {
                         self.note(&payload, redelivery);
                     }
-                    Event::Released(identifier) => _ = self.held.remove(&identifier),
+                    Event::Released(identifier) => self.held.release(identifier),
                     // A retained message is of an earlier run: nothing of ours is retained.
                     _ => {}
                 },
@@ -114,12 +129,6 @@ impl Watch<'_> {
         }
     }
 
-    /// Whether this is the same QoS 2 packet again, sent because our PUBREC did not
-    /// arrive: not a further copy of the message, but the first one still (MQTT §4.3.3).
-    fn holds_already(&mut self, held: Option<u16>, redelivery: bool) -> bool {
-        held.is_some_and(|identifier| !self.held.insert(identifier)) && redelivery
-    }
-
     fn note(&self, payload: &[u8], redelivery: bool) {
         let shared = self.shared;
         let number = shared.plan.template.number(payload);
@@ -127,5 +136,21 @@ impl Watch<'_> {
         let intended = number.and_then(|number| shared.pace.borrow().schedule.intended(number));
         let since_intended = intended.map(|intended| now.saturating_sub(intended));
         shared.books(|books| books.received(self.index, number, redelivery, since_intended));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_packet_is_repeated_until_it_is_released() {
+        let mut held = Held::default();
+        assert!(!held.is_repeat(Some(7), false));
+        assert!(held.is_repeat(Some(7), true), "sent again on the next connection");
+        assert!(!held.is_repeat(Some(7), false), "a broker that reuses it without DUP means another message");
+        held.release(7);
+        assert!(!held.is_repeat(Some(7), true), "a further copy after its end is one");
+        assert!(!held.is_repeat(None, true), "QoS 1 is never held");
     }
 }

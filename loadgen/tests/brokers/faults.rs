@@ -137,6 +137,14 @@ async fn a_kept_session_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_arrives_together_with_the_end_of_a_connection_counts() {
+    let broker = Scripted::start(once(7, Fate::CutWitnesses)).await;
+    let report = report(plan(20, 1), broker.addresses()).await;
+    assert_eq!(told(&report), [20, 0, 0, 0, 0, 0, 0], "{report}");
+    assert_eq!(report.subscriber_connections.lost_connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn shares_go_to_one_subscriber_each() {
     let broker = Scripted::start(|_| Fate::Keep).await;
     let mut plan = plan(40, 1);

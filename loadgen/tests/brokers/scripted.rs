@@ -27,6 +27,8 @@ pub(crate) enum Fate {
     Double(bool),
     /// Route, then close the publisher's connection instead of acknowledging.
     Cut,
+    /// Route, acknowledge, and close the connections of all subscribers right behind it.
+    CutWitnesses,
     /// Close the publisher's connection without routing.
     CutUnrouted,
 }
@@ -38,6 +40,14 @@ struct State {
     /// CONNACK code for whom (by client id).
     refusal: Box<dyn FnMut(&str) -> ConnectReturnCode + Send>,
     sessions: HashMap<String, Session>,
+}
+
+impl State {
+    fn cut_witnesses(&mut self) {
+        for session in self.sessions.values_mut().filter(|session| !session.filters.is_empty()) {
+            session.online = None;
+        }
+    }
 }
 
 #[derive(Default)]
@@ -81,9 +91,7 @@ impl Scripted {
     /// Closes the connections of all subscribers; they keep their sessions, or not.
     pub(crate) fn cut_subscribers(&self, forget: bool) {
         let mut state = self.state.lock().unwrap();
-        for session in state.sessions.values_mut().filter(|session| !session.filters.is_empty()) {
-            session.online = None;
-        }
+        state.cut_witnesses();
         if forget {
             state.sessions.retain(|_, session| session.filters.is_empty());
         }
@@ -199,12 +207,15 @@ fn handle(
         Packet::Publish(publish) => {
             let fate = (state.fates)(&publish);
             let (copies, dup) = match fate {
-                Fate::Keep | Fate::Cut => (1, false),
+                Fate::Keep | Fate::Cut | Fate::CutWitnesses => (1, false),
                 Fate::Lose | Fate::CutUnrouted => (0, false),
                 Fate::Double(dup) => (2, dup),
             };
             for copy in 0..copies {
                 route(&mut state, &publish, dup && copy == 1);
+            }
+            if fate == Fate::CutWitnesses {
+                state.cut_witnesses();
             }
             match (fate, publish.qos) {
                 (Fate::Cut | Fate::CutUnrouted, _) => return None,
