@@ -32,8 +32,8 @@ async fn one_to_three_to_one_among_conflicts() {
     let seen = world.look().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
     assert!(
-        world.reasons().await.contains("LeaveVerified"),
-        "the leaves were verified: {:?}",
+        world.reasons().await.contains("ShrinkCompleted"),
+        "a shrink completes only after a verified leave: {:?}",
         world.reasons().await
     );
     assert!(world.conflicts() > 0, "the other writer has caused no conflict: this test has lost its point");

@@ -13,7 +13,8 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use vernescale::standin::kubernetes::{Container, Containers};
 
-const NODE: &str = "loopback";
+/// The node that all pods are bound to.
+pub(crate) const NODE: &str = "loopback";
 /// How often pods are looked at: a test waits for this many times over.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -100,8 +101,11 @@ impl Kubelet {
         let mut said = None;
         loop {
             let ready = self.containers.ready(name).await;
-            if said != Some(ready) && self.report(name, shown, ready, restarts).await.is_ok() {
-                said = Some(ready);
+            if said != Some(ready) {
+                match self.report(name, shown, ready, restarts).await {
+                    Ok(()) => said = Some(ready),
+                    Err(error) => println!("the status of {name} was not taken: {error}"),
+                }
             }
             tokio::select! {
                 _ = self.containers.exited(name) => {
@@ -172,6 +176,8 @@ enum Ended {
 fn container(pod: &Pod, address: Ipv4Addr) -> Container {
     let name = pod.name_any();
     let spec = pod.spec.clone().unwrap_or_default();
+    let variables = spec.containers.iter().flat_map(|one| one.env.clone().unwrap_or_default());
+    let env = variables.filter_map(|one| Some((one.name, one.value?))).collect();
     let ordinal = name.rsplit('-').next().and_then(|end| end.parse().ok()).unwrap_or(0);
     Container {
         namespace: pod.namespace().unwrap_or_default(),
@@ -182,7 +188,7 @@ fn container(pod: &Pod, address: Ipv4Addr) -> Container {
         hostname: spec.hostname.unwrap_or_else(|| name.clone()),
         subdomain: spec.subdomain.unwrap_or_default(),
         image: spec.containers.first().and_then(|first| first.image.clone()).unwrap_or_default(),
-        env: BTreeMap::new(),
+        env,
         pod: name,
     }
 }

@@ -20,14 +20,15 @@ use vernescale::standin::cluster_model::{self, ManagementAuth};
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::{Storage, VernemqInstall};
 use vernescale::standin::pods::Pods;
+use vernescale::telemetry::LogFormat;
 
 use crate::control_plane::ControlPlane;
-use crate::kubelet::Kubelet;
+use crate::kubelet::{self, Kubelet};
 
 const NAMESPACE: &str = "mqtt";
 const NAME: &str = "vmq";
 /// Longest wait for anything: a shrink takes some ten seconds of real time here.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(90);
 /// One control plane at a time is what two cores can carry.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 static BLOCKS: AtomicU32 = AtomicU32::new(0);
@@ -88,6 +89,8 @@ impl World {
         let bin = programs()?;
         // Another test of this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // What the controller says is half of what a failed wait needs.
+        let _ = vernescale::telemetry::install(Some(LogFormat::Text), "warn,vernescale=debug");
         let plane = ControlPlane::start(&bin).await;
         let admin = plane.admin().await;
         let clock = Clock::system();
@@ -101,6 +104,8 @@ impl World {
         let block = (100 + process, test);
         apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }))
             .await;
+        // The EndpointSlice controller leaves out pods on a node that it does not know.
+        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": kubelet::NODE } })).await;
         let (kubelet, kubelet_task) = Kubelet::start(&admin, NAMESPACE, Arc::new(pods.clone()), block);
         let conflicts = Arc::default();
         let world = Self { plane, admin, clock, pods, kubelet, kubelet_task, conflicts, _alone: alone };
@@ -180,7 +185,7 @@ impl World {
                 {
                     conflicts.fetch_add(1, Ordering::Relaxed);
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         })
     }
