@@ -41,7 +41,7 @@ enum Command {
 impl Command {
     async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Controller(arguments) => arguments.run().await,
+            Self::Controller(arguments) => Box::pin(arguments.run()).await,
             Self::Exporter(arguments) => arguments.run().await,
             Self::Demo(arguments) => arguments.run().await,
             Self::Crd => crd::print(),

@@ -127,6 +127,20 @@ impl Controller {
         Arc::clone(&self.metrics)
     }
 
+    /// Runs until `stop` resolves, then gives the lease back, so that another may lead at once.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) {
+        let leases = Api::<Lease>::namespaced(self.client.clone(), &self.settings.namespace);
+        let (name, identity) = (self.settings.lease.clone(), self.settings.identity.clone());
+        tokio::select! {
+            () = self.run() => {}
+            () = stop => {}
+        }
+        // Only now that nothing of ours runs any more.
+        if let Err(failure) = lease::release(&leases, &name, &identity).await {
+            tracing::info!(%failure, "the lease was not given back: it runs out by itself");
+        }
+    }
+
     /// Runs until it is dropped. Everything that it has started ends with it; a leave that has not
     /// begun is revoked by that.
     pub async fn run(self) {
@@ -180,6 +194,7 @@ async fn lost(mut leading: watch::Receiver<Option<Time>>, clock: Clock) {
 async fn work(shared: &Arc<Shared>) {
     let resources = Api::<VerneMQAutoscaler>::namespaced(shared.client.clone(), &shared.settings.namespace);
     let mut workers: HashMap<String, (Arc<Notify>, Task)> = HashMap::new();
+    let mut seen = Seen::new();
     let mut watched = watcher(resources.clone(), watcher::Config::default()).default_backoff().boxed();
     loop {
         match api("list vernemqautoscalers", resources.list(&ListParams::default())).await {
@@ -196,7 +211,8 @@ async fn work(shared: &Arc<Shared>) {
                 tracing::warn!(%failure, "our resources could not be listed");
             }
         }
-        if let Ok(Some(name)) = tokio::time::timeout(RESOURCES_EVERY, next_change(&mut watched)).await
+        if let Ok(Some(name)) =
+            tokio::time::timeout(RESOURCES_EVERY, next_change(&mut watched, &mut seen)).await
             && let Some((wake, _)) = workers.get(&name)
         {
             wake.notify_one();
@@ -210,22 +226,37 @@ fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
     (wake, Task::spawn(worker.run()))
 }
 
-/// The next resource whose spec may have changed. Errors of the watch are its own
-/// to heal; meanwhile the looks go on.
-async fn next_change<S>(changes: &mut S) -> Option<String>
+/// Generation, and whether it is being deleted: our own status must not wake us.
+type Seen = HashMap<String, (Option<i64>, bool)>;
+
+/// The next resource whose spec has changed; none where the list has. Errors of the watch are its
+/// own to heal; meanwhile the looks go on.
+async fn next_change<S>(watched: &mut S, seen: &mut Seen) -> Option<String>
 where
     S: futures::Stream<Item = Result<watcher::Event<VerneMQAutoscaler>, watcher::Error>> + Unpin,
 {
     loop {
-        match changes.next().await {
+        match watched.next().await {
             Some(Ok(watcher::Event::Apply(resource))) => {
-                return Some(resource.name_any());
+                let now = (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some());
+                let before = seen.insert(resource.name_any(), now);
+                match before {
+                    None => return None,
+                    Some(before) if before != now => return Some(resource.name_any()),
+                    Some(_) => {}
+                }
             }
-            Some(Ok(watcher::Event::Delete(_) | watcher::Event::InitDone)) => return None,
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                tracing::debug!(%error, "the watch was interrupted");
+            Some(Ok(watcher::Event::Delete(resource))) => {
+                seen.remove(&resource.name_any());
+                return None;
             }
+            Some(Ok(watcher::Event::InitApply(resource))) => {
+                let now = (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some());
+                seen.insert(resource.name_any(), now);
+            }
+            Some(Ok(watcher::Event::InitDone)) => return None,
+            Some(Ok(watcher::Event::Init)) => seen.clear(),
+            Some(Err(error)) => tracing::debug!(%error, "the watch was interrupted"),
             None => std::future::pending().await,
         }
     }

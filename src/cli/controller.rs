@@ -62,12 +62,11 @@ impl Arguments {
         let controller = Controller::new(client, Clock::system(), settings);
         let metrics = controller.metrics();
         let page = serve::serve(listener, serve::router(move || metrics.page()), std::future::pending());
+        // What is under way ends with the process: a leave that has not begun is revoked by that, one
+        // that has is resumed by whoever leads next.
         tokio::select! {
-            () = controller.run() => anyhow::bail!("the controller has stopped: its election ended"),
+            () = controller.run_until(stop_signal()) => Ok(()),
             served = page => served.context("the metrics page has stopped"),
-            // What is under way ends with the process: a leave that has not begun is revoked by that, one
-            // that has is resumed by whoever leads next.
-            () = stop_signal() => Ok(()),
         }
     }
 

@@ -12,6 +12,9 @@ use crate::act::deadline::{Failure, within};
 use crate::act::event::timestamp;
 use crate::clock::Clock;
 
+/// Each of the two calls that give it back: a process that ends has seconds.
+const RELEASE: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Whether we lead, for everybody who acts: until when, in our own time.
 pub type Leading = watch::Receiver<Option<Time>>;
 
@@ -37,6 +40,17 @@ pub async fn run(
         leading.send_replace(until);
         tokio::time::sleep(election.timing().retry).await;
     }
+}
+
+/// Gives the lease back where it is ours.
+pub async fn release(leases: &Api<Lease>, name: &str, identity: &str) -> Result<(), Failure> {
+    let Some(mut lease) = within("get lease", RELEASE, leases.get_opt(name)).await? else { return Ok(()) };
+    let Some(spec) = lease.spec.as_mut().filter(|spec| spec.holder_identity.as_deref() == Some(identity))
+    else {
+        return Ok(());
+    };
+    spec.holder_identity = None;
+    within("replace lease", RELEASE, leases.replace(name, &PostParams::default(), &lease)).await.map(drop)
 }
 
 /// One attempt; gives back the lease as we wrote it.
