@@ -118,7 +118,7 @@ impl Builder {
     }
 }
 
-/// Follows the publishes, six a second for a node, quickly enough for a test.
+/// Follows the publishes, 0.6 a second for a node, quickly enough for a test.
 fn resource(via: Via, spec: &Value) -> Value {
     let mut resource = json!({
         "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
@@ -127,7 +127,7 @@ fn resource(via: Via, spec: &Value) -> Value {
             "targetRef": { "name": NAME }, "mode": "Active", "minReplicas": 1, "maxReplicas": 10,
             "metrics": [{ "type": "Pods", "pods": {
                 "metric": { "name": "mqtt_publish_received" },
-                "target": { "type": "AverageValue", "averageValue": "6" },
+                "target": { "type": "AverageValue", "averageValue": "600m" },
             }}],
             "clientService": NAME, "leave": { "via": via },
             "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } },
