@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lifecycle::{NodeName, Time};
+use lifecycle::Time;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
@@ -29,10 +29,11 @@ use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::Kubernetes;
 use vernescale::standin::pods::Pods;
 
-pub(crate) use builder::Builder;
 pub(crate) use load::Load;
 pub(crate) use probe::Prober;
 pub(crate) use taps::Taps;
+
+pub(crate) use builder::Builder;
 
 use bars::Bars;
 
@@ -148,6 +149,17 @@ impl World {
         assert_eq!(self.dead_members(), Vec::<String>::new(), "dead members\n{report}");
     }
 
+    /// `kubectl scale` on our resource, where `wishFrom` is `Scale`.
+    pub(crate) fn wish(&self, size: u64) {
+        let edited = self.edit(|resource| resource["spec"]["replicas"] = size.into());
+        assert!(edited, "our resource is gone");
+    }
+
+    /// Changes our resource as a user would.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Value)) -> bool {
+        self.kubernetes.edit("vernemqautoscalers", NAMESPACE, NAME, change)
+    }
+
     /// Pods that the client Service sends clients to.
     pub(crate) fn serving(&self) -> usize {
         self.kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready).count()
@@ -193,11 +205,6 @@ impl World {
     pub(crate) fn settled(&self, size: u64) -> bool {
         let done = self.step().is_none_or(|step| step == "Done");
         done && self.replicas() == size && self.pod_count() as u64 == size && self.serving() as u64 == size
-    }
-
-    /// The broker's node in a pod, by ordinal.
-    pub(crate) fn node(&self, ordinal: u32) -> Option<NodeName> {
-        self.pods.node_of(&format!("{NAME}-{ordinal}"))
     }
 
     /// What each running node's own view says against the nodes that run.

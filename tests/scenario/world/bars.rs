@@ -9,15 +9,16 @@ use vernescale::standin::pods::Pods;
 
 use super::{NAME, NAMESPACE};
 
-/// Remembers the size.
+/// Remembers the size and the members.
 #[derive(Default)]
 pub(super) struct Bars {
     replicas: Option<u64>,
+    members: usize,
     leaves: Vec<Time>,
 }
 
 impl Bars {
-    /// When the size was lowered.
+    /// When the first node dropped a member: refusals by code 3 end there.
     pub(super) fn leaves(&self) -> &[Time] {
         &self.leaves
     }
@@ -35,13 +36,19 @@ impl Bars {
         if let (Some(before), Some(replicas)) = (self.replicas, replicas)
             && replicas < before
         {
-            self.leaves.push(now);
             if before - replicas > 1 {
                 return Err(format!("the size fell from {before} to {replicas} at once"));
             }
             still_a_member(kubernetes, fleet, pods, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
+        let first = pods.node_of(&format!("{NAME}-0"));
+        let view = first.map(|first| fleet.with_model(|model, _| model.members_seen_by(&first)));
+        let members = view.map_or(0, |view| view.len());
+        if members < self.members && members > 0 {
+            self.leaves.push(now);
+        }
+        self.members = members;
         no_twin_served(kubernetes, fleet, pods)
     }
 }

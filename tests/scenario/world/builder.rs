@@ -13,7 +13,7 @@ use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, 
 use vernescale::standin::pods::Pods;
 use vernescale::telemetry::{self, LogFormat};
 
-use super::{Bars, Load, NAME, NAMESPACE, Prober, Taps, World, minutes, seconds};
+use super::{Bars, Load, NAME, NAMESPACE, Prober, STEP, Taps, World, minutes, seconds};
 
 /// Each test has a block of loopback addresses of its own.
 static NEXT_BLOCK: AtomicU8 = AtomicU8::new(1);
@@ -92,7 +92,6 @@ impl Builder {
         let block = Cluster::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
         let kubernetes =
             Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the stand-in starts");
-        let replicas = self.install.replicas as usize;
         kubernetes.install_vernemq(&self.install).expect("VerneMQ installs");
         kubernetes.apply(&resource(self.via, &self.spec)).expect("our resource is taken");
         let load = Load::new(&kubernetes, self.clients);
@@ -109,9 +108,14 @@ impl Builder {
             bars: Bars::default(),
             controllers: std::collections::BTreeMap::new(),
         };
-        let size = replicas as u64;
-        let joined = |world: &World| world.settled(size) && world.dead_members().is_empty();
-        world.until("the first nodes serve", minutes(10), joined).await;
+        let size = u64::from(self.install.replicas);
+        let began = world.clock.now();
+        // Without the bars: nobody keeps clients from these first nodes.
+        while !(world.settled(size) && world.dead_members().is_empty()) {
+            assert!(world.clock.now().since(began) < minutes(10), "no cluster at first\n{}", world.dump());
+            tokio::time::sleep(STEP).await;
+        }
+        world.prober.begin();
         // Subscriptions of a fresh join route after 11 s at the latest (drain.md §6).
         world.pass(seconds(12)).await;
         world

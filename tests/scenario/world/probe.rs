@@ -7,6 +7,7 @@ use std::time::Duration;
 use lifecycle::Time;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use vernescale::clock::Clock;
@@ -20,10 +21,10 @@ const EVERY: Duration = Duration::from_millis(100);
 /// As long as a patient client waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A leave's refusals by code 3 begin at most so long before the patch, and end so long after it:
-/// 1.2 s of not ready, and up to 1.2 s from `Done` to the survivor's agreement.
-const FLOOR_BEFORE: Duration = Duration::from_secs(4);
-const FLOOR_AFTER: Duration = Duration::from_secs(2);
+/// A leave's refusals by code 3 last from the loss of the link to the update of the members, 1.2 s
+/// at most (baseline.md §2.4); another survivor may be a second later than the first one.
+const FLOOR_BEFORE: Duration = Duration::from_millis(1_500);
+const FLOOR_AFTER: Duration = Duration::from_millis(1_500);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -42,6 +43,7 @@ struct Seen {
 /// What the probes met.
 pub(crate) struct Prober {
     seen: Arc<Mutex<Seen>>,
+    begin: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -54,8 +56,19 @@ impl Drop for Prober {
 impl Prober {
     pub(super) fn new(kubernetes: Kubernetes, clock: Clock) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(probe(kubernetes, clock, Arc::clone(&seen)));
-        Self { seen, task }
+        let begin = Arc::new(Notify::new());
+        let (told, books) = (Arc::clone(&begin), Arc::clone(&seen));
+        let task = tokio::spawn(async move {
+            told.notified().await;
+            probe(kubernetes, clock, books).await;
+        });
+        Self { seen, begin, task }
+    }
+
+    /// Not before the first nodes have joined: a client that meets a node before its join makes the
+    /// join impossible (drain.md §6.5), and without a controller nothing keeps it away.
+    pub(super) fn begin(&self) {
+        self.begin.notify_one();
     }
 
     pub(crate) fn count(&self) -> usize {
