@@ -6,7 +6,7 @@ use crate::gate::undisturbed;
 use crate::members::{Verdict, below, view};
 use crate::shrink::over_before_migration;
 use crate::verify::{all_have, left};
-use crate::{Call, Effect, ListenerState, Outcome, Severity, Step};
+use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
 
 /// What a step before the leave may do in this look.
 pub(crate) enum Guard {
@@ -88,7 +88,9 @@ fn adopt_replacement(draft: &mut Draft, look: &Look<'_>) {
     {
         draft.intent.pod_uid = Some(pod.uid.clone());
         draft.intent.restarts = pod.restarts;
-        draft.intent.listeners.clone_from(listeners);
+        // A fresh process opens all of them: one that is suspended was so by a call of ours.
+        let opened = |listener: &Listener| Listener { state: ListenerState::Running, ..listener.clone() };
+        draft.intent.listeners = listeners.iter().map(opened).collect();
     }
 }
 
