@@ -102,6 +102,18 @@ impl Kubernetes {
         pipe::client(self.dial.clone(), &self.config())
     }
 
+    /// [`Self::client`] with a `User-Agent`, so that a [`Rule`] or the log can tell it from others.
+    ///
+    /// # Panics
+    ///
+    /// Where `agent` is no text for a header.
+    pub fn client_named(&self, agent: &str) -> kube::Client {
+        let mut config = self.config();
+        let agent = agent.parse().expect("a name of printable ASCII");
+        config.headers.push((http::header::USER_AGENT, agent));
+        pipe::client(self.dial.clone(), &config)
+    }
+
     /// What can go wrong.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults

@@ -4,6 +4,12 @@
 //! asking for a leave.
 
 mod bad_input;
+mod bounds;
+mod broken_top;
+mod gives_way;
 mod killed;
+mod our_resource;
+mod steering;
+mod two_controllers;
 mod up_and_down;
 mod world;

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lifecycle::Time;
+use lifecycle::{NodeName, Time};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
@@ -75,7 +75,7 @@ impl World {
     pub(crate) fn start_controller(&mut self, identity: &str) {
         let tap = Some(self.taps.tap());
         let settings = Settings { tap, ..Settings::new(NAMESPACE, identity) };
-        let controller = Controller::new(self.kubernetes.client(), self.clock, settings);
+        let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
         assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
     }
@@ -205,6 +205,11 @@ impl World {
     pub(crate) fn settled(&self, size: u64) -> bool {
         let done = self.step().is_none_or(|step| step == "Done");
         done && self.replicas() == size && self.pod_count() as u64 == size && self.serving() as u64 == size
+    }
+
+    /// The broker's node in a pod, by ordinal.
+    pub(crate) fn node(&self, ordinal: u32) -> Option<NodeName> {
+        self.pods.node_of(&format!("{NAME}-{ordinal}"))
     }
 
     /// What each running node's own view says against the nodes that run.

@@ -124,6 +124,27 @@ fn a_new_pod_of_a_member_is_waited_for_and_served() {
     assert_eq!(scene.turn(0).effects, [label]);
 }
 
+/// A broker listens on its pod's address, which a new pod has not got from the old one.
+#[test]
+fn the_listeners_of_a_new_pod_are_its_own() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.pod(2).uid = "other".into();
+    scene.doors(None);
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Cancel, vec![]));
+    let own = Listener { address: "10.0.0.9".into(), ..listener(ListenerState::Running) };
+    scene.node(2).listeners = lifecycle::Observed::Seen(vec![own]);
+    let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "other".into(), serving: true };
+    assert_eq!(scene.turn(0).effects, [label]);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_closes_its_doors_without_a_leave() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.pod(2).deleting = true;
+    scene.doors(None);
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Cancel, vec![]));
+}
+
 #[test]
 fn nothing_is_done_to_a_target_that_is_being_deleted() {
     let mut scene = Scene::shrinking(3, Step::Cancel);
