@@ -161,7 +161,9 @@ impl Controller {
 async fn lead_and_work(shared: &Arc<Shared>) {
     let mut leading = shared.leading.clone();
     loop {
-        while leading.borrow_and_update().is_none() {
+        // One that has run out counts for nothing: whoever should say so may hang in a call, and would
+        // never be heard if we did not wait here.
+        while leading.borrow_and_update().is_none_or(|until| until <= shared.clock.now()) {
             if leading.changed().await.is_err() {
                 return;
             }
