@@ -181,11 +181,13 @@ async fn work(shared: &Arc<Shared>) {
     let resources = Api::<VerneMQAutoscaler>::namespaced(shared.client.clone(), &shared.settings.namespace);
     let mut workers: HashMap<String, (Arc<Notify>, Task)> = HashMap::new();
     let mut watched = watcher(resources.clone(), watcher::Config::default()).default_backoff().boxed();
+    let mut seen = HashMap::new();
     loop {
         match api("list vernemqautoscalers", resources.list(&ListParams::default())).await {
             Ok(list) => {
                 let names: Vec<_> = list.items.iter().map(kube::ResourceExt::name_any).collect();
                 workers.retain(|name, (_, task)| names.contains(name) && !task.is_finished());
+                seen.retain(|name, _| names.contains(name));
                 for name in names {
                     workers.entry(name.clone()).or_insert_with(|| start(shared, name));
                 }
@@ -196,7 +198,8 @@ async fn work(shared: &Arc<Shared>) {
                 tracing::warn!(%failure, "our resources could not be listed");
             }
         }
-        if let Ok(Some(name)) = tokio::time::timeout(RESOURCES_EVERY, next_change(&mut watched)).await
+        if let Ok(Some(name)) =
+            tokio::time::timeout(RESOURCES_EVERY, next_change(&mut watched, &mut seen)).await
             && let Some((wake, _)) = workers.get(&name)
         {
             wake.notify_one();
@@ -210,16 +213,24 @@ fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
     (wake, Task::spawn(worker.run()))
 }
 
+/// What of a resource wakes its worker: generation, and that it is being deleted. A change of its
+/// status is our own, and would wake us from the pause after a failure that it tells of.
+type Seen = HashMap<String, (Option<i64>, bool)>;
+
 /// The next resource whose spec may have changed. Errors of the watch are its own
 /// to heal; meanwhile the looks go on.
-async fn next_change<S>(changes: &mut S) -> Option<String>
+async fn next_change<S>(changes: &mut S, seen: &mut Seen) -> Option<String>
 where
     S: futures::Stream<Item = Result<watcher::Event<VerneMQAutoscaler>, watcher::Error>> + Unpin,
 {
     loop {
         match changes.next().await {
             Some(Ok(watcher::Event::Apply(resource))) => {
-                return Some(resource.name_any());
+                let name = resource.name_any();
+                let now = (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some());
+                if seen.insert(name.clone(), now) != Some(now) {
+                    return Some(name);
+                }
             }
             Some(Ok(watcher::Event::Delete(_) | watcher::Event::InitDone)) => return None,
             Some(Ok(_)) => {}
