@@ -5,5 +5,10 @@
 
 mod bad_input;
 mod killed;
+mod late_shrink;
+mod leave_hangs;
+mod leave_hook;
+mod leave_outcome;
+mod one_leave;
 mod up_and_down;
 mod world;
