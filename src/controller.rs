@@ -203,6 +203,7 @@ async fn work(shared: &Arc<Shared>) {
             Ok(list) => {
                 let names: Vec<_> = list.items.iter().map(kube::ResourceExt::name_any).collect();
                 workers.retain(|name, (_, task)| names.contains(name) && !task.is_finished());
+                seen.retain(|name, _| names.contains(name));
                 for name in names {
                     workers.entry(name.clone()).or_insert_with(|| start(shared, name));
                 }

@@ -50,6 +50,8 @@ pub(super) struct State {
     last_join: Option<Time>,
     unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     failures: u32,
+    /// This look's failure is in its report already.
+    reported: bool,
 }
 
 /// Looks at one resource until it is dropped.
@@ -78,6 +80,7 @@ impl Worker {
             last_join: None,
             unreadable: BTreeMap::new(),
             failures: 0,
+            reported: false,
         };
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
         Self { shared, name, wake, state, reporter }
@@ -112,6 +115,10 @@ impl Worker {
             return pause;
         }
         tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
+        // Two reports of one look would contradict each other, with each look anew.
+        if std::mem::take(&mut self.state.reported) {
+            return pause;
+        }
         let message = format!("{failure}. Nothing is changed meanwhile");
         let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
         self.reporter.failed(told).await;
@@ -218,6 +225,7 @@ impl Worker {
         let history = self.state.history.clone().unwrap_or_default();
         let fleet = self.state.fleet.view(now);
         self.reporter.whole(&world, decision.as_ref(), &out, told, history, &fleet).await;
+        self.state.reported = done.is_err();
         done?;
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
     }

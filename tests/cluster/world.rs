@@ -105,7 +105,8 @@ impl World {
         apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }))
             .await;
         // The EndpointSlice controller leaves out pods on a node that it does not know.
-        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": kubelet::NODE } })).await;
+        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": kubelet::NODE } }))
+            .await;
         let (kubelet, kubelet_task) = Kubelet::start(&admin, NAMESPACE, Arc::new(pods.clone()), block);
         let conflicts = Arc::default();
         let world = Self { plane, admin, clock, pods, kubelet, kubelet_task, conflicts, _alone: alone };
