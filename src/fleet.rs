@@ -1,1 +1,16 @@
 //! Pure: what is known of the whole fleet of nodes, and how sure it is.
+//!
+//! Samples go in one by one ([`Fleet::ingest`]), a [`FleetView`] comes out. Whatever is not known is
+//! [`Reading::Unknown`] with its reason; it is never a zero and never the last value.
+
+mod fold;
+mod known;
+mod track;
+mod view;
+mod window;
+
+pub use fold::{Fleet, Keep, Key, Refused, Sample, Settings, Shown};
+pub use known::{Kind, is_known, kind_of, sys_name};
+pub use track::Source;
+pub use view::{FleetView, Metric, NodeView, OtherSource, Rate, Reading, Why};
+pub use window::{Monotone, Span, Step, Window};

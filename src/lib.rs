@@ -2,9 +2,19 @@
 //! losing a message. See ARCHITECTURE.md for the map.
 
 pub mod act;
+pub mod cli;
 pub mod clock;
+pub mod conditions;
+pub mod controller;
+pub mod crd;
 pub mod decide;
+pub mod demo;
+pub mod exporter;
 pub mod fleet;
+pub mod leader;
+pub mod naming;
 pub mod observe;
 pub mod serve;
 pub mod standin;
+pub mod telemetry;
+pub mod wire;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Time;
+
 /// The number at the end of a StatefulSet pod's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -66,6 +68,7 @@ pub struct Facts {
     /// What forbids a raise (mode, paused, foreign owner, ...).
     pub grow_vetoes: BTreeSet<Veto>,
     /// Calls that this controller made for the current intent, and their outcome.
+    /// Read before the nodes were asked: a call that had ended here was over when they answered.
     pub calls: Calls,
 }
 
@@ -89,6 +92,8 @@ pub struct Pod {
     pub uid: String,
     /// Condition `Ready` is true.
     pub ready: bool,
+    /// `lastTransitionTime` of the condition `Ready`; none where there is no such condition.
+    pub ready_changed: Option<Time>,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
     /// Label `vernescale.dev/serving`; none where the label is absent.
@@ -218,6 +223,8 @@ pub struct Calls {
     pub reopen: Call,
     /// One batch of disconnects; answered with the number of ids that were kicked.
     pub drain: Call,
+    /// When the last batch of disconnects was sent by this process: the drain is paced by it.
+    pub drain_sent: Option<Time>,
     /// The canary: answered with `crossed` when it was received in both directions.
     pub canary: Call,
 }

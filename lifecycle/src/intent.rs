@@ -27,6 +27,75 @@ pub struct Intent {
     pub started: Time,
     /// When `step` was entered: deadlines count from here.
     pub entered: Time,
+    /// Restarts of the pod's broker container when it was last looked at on purpose: one more and
+    /// the process that we spoke of has ended (I4, and the twin of baseline.md §2.6).
+    #[serde(default)]
+    pub restarts: u32,
+    /// Uids of the leaver's claims at the gate. They carry the data of a node that leaves and must
+    /// never be used again as they are (vernemq.md §4.6).
+    #[serde(default)]
+    pub claims: Vec<String>,
+    /// Sessions online when the drain began: its pace is a share of them.
+    #[serde(default)]
+    pub sessions: u32,
+    /// Since when what this step waits for has held without a break.
+    #[serde(default)]
+    pub since: Option<Time>,
+    /// The last progress of a leave that has begun; written at most every few seconds.
+    #[serde(default)]
+    pub progress: Option<Progress>,
+    /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
+    #[serde(default)]
+    pub asked: bool,
+    /// The process of the one that is asked, at the gate: where it is the only survivor, its word
+    /// counts only as long as it has not restarted.
+    #[serde(default)]
+    pub asker: Option<Process>,
+    /// The leave was verified by two witnesses: replicas may be lowered by this ordinal (I1).
+    #[serde(default)]
+    pub verified: bool,
+    /// Why it was cancelled or has failed, in a sentence.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// How it ended; set together with [`Step::Done`].
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+}
+
+impl Intent {
+    /// Still going on. A finished intent stays recorded: it carries the epoch on.
+    pub fn active(&self) -> bool {
+        self.step != Step::Done
+    }
+}
+
+/// Queues that a leaving node still had, and when that number had last fallen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// `queue_processes` of the leaver.
+    pub queues: i64,
+    /// When it was seen to be lower than before.
+    pub at: Time,
+}
+
+/// One run of a pod's broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Uid of the pod.
+    pub uid: String,
+    /// Restarts of the container.
+    pub restarts: u32,
+}
+
+/// How an intent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The size has changed by one.
+    Completed,
+    /// Undone before its leave had begun; the size is as it was.
+    Cancelled,
+    /// Something outside ended it (a foreign change of the size, a pod lost in the middle).
+    Failed,
 }
 
 /// Direction of a change.
@@ -73,4 +142,6 @@ pub enum Step {
     Serve,
     /// Grow: settle before the next.
     Settle,
+    /// Over. Stays in the annotation until the next intent, so that epochs go on.
+    Done,
 }

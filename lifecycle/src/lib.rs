@@ -3,15 +3,31 @@
 //! function of `(state, facts, now)`, so that the controller, the pod hooks,
 //! the simulation and the tests run the same code.
 
+mod cancel;
+mod dead;
+mod doors;
+mod draft;
 mod effect;
 mod facts;
+mod gate;
+mod grow;
+mod idle;
 mod intent;
+mod limits;
+mod members;
+mod output;
+mod shrink;
+mod step;
 mod time;
+mod verify;
 
 pub use effect::{Condition, Effect, Severity, Wait};
 pub use facts::{
     Call, Calls, Claim, Counts, Facts, Listener, ListenerState, Node, NodeName, Observed, Ordinal, Pod,
     Reach, Target, Veto,
 };
-pub use intent::{Intent, Kind, Step};
+pub use intent::{Intent, Kind, Outcome, Process, Progress, Step};
+pub use limits::Limits;
+pub use output::{Finished, Output};
+pub use step::step;
 pub use time::Time;

@@ -225,6 +225,18 @@ impl ClusterModel {
         self.keys_of(ix).iter().any(|known| known.key == key && known.scope == "mgmt")
     }
 
+    /// The live connection of a client, wherever it is.
+    pub fn connection_of(&self, client_id: &str) -> Option<ConnId> {
+        let is_its =
+            |conn: &&session::Conn| conn.accepted && !conn.gone && conn.connect.client_id == client_id;
+        self.conns.iter().find(|(_, conn)| is_its(conn)).map(|(id, _)| *id)
+    }
+
+    /// What `at` answers to `cluster show` at this moment: member → running.
+    pub fn members_seen_by(&self, at: &NodeName) -> BTreeMap<NodeName, bool> {
+        self.running(at).map(|ix| self.members_seen(ix).into_iter().collect()).unwrap_or_default()
+    }
+
     /// Whether HTTP connections to `at` are accepted.
     pub fn http_up(&self, at: &NodeName) -> bool {
         self.find(at).is_some_and(|ix| self.nodes[ix.0].http)

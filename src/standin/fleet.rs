@@ -26,7 +26,8 @@ pub(crate) use core::{CallEnd, Core};
 pub(crate) use sockets::{Life, Visit};
 
 use super::cluster_model::{
-    CallId, ClusterModel, Command, ConnId, Connect, NodeHost, Process, Settings, Signal, Via,
+    CallId, CloseReason, ClusterModel, Command, ConnId, Connect, Goodbye, NodeHost, Process, Settings,
+    Signal, Via,
 };
 use super::node::admin;
 use crate::clock::Clock;
@@ -178,6 +179,24 @@ impl Fleet {
         self.locked(|core, now| f(&mut core.model, now))
     }
 
+    /// Cuts the connection of a client, as a network that fails does. False where it has none.
+    pub fn cut(&self, client_id: &str) -> bool {
+        self.locked(|core, now| {
+            let Some(conn) = core.model.connection_of(client_id) else { return false };
+            core.model.disconnect(conn, Goodbye::Lost, now);
+            if let Some(socket) = core.conns.remove(&conn) {
+                socket.close(CloseReason::Plain);
+            }
+            true
+        })
+    }
+
+    /// The next `count` leaves asked over HTTP are carried out, and their connection is
+    /// closed without a byte in place of the reply.
+    pub fn lose_leave_replies(&self, count: u32) {
+        self.locked(|core, _| core.replies_to_lose = count);
+    }
+
     /// QoS 0 messages that were thrown away because a client did not read: the
     /// model has delivered them, so its counters do not know.
     pub fn dropped_at_sockets(&self) -> u64 {
@@ -210,8 +229,13 @@ impl Fleet {
         command: Command,
         via: Via,
     ) -> (CallId, oneshot::Receiver<CallEnd>) {
+        let leave = matches!(command, Command::ClusterLeave { kill: true, .. }) && via == Via::Http;
         self.locked(|core, now| {
             let id = core.model.request(at, command, via, now);
+            if leave && core.replies_to_lose > 0 {
+                core.replies_to_lose -= 1;
+                core.lost.insert(id);
+            }
             let (sender, receiver) = oneshot::channel();
             core.calls.insert(id, sender);
             (id, receiver)

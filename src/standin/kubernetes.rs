@@ -1,7 +1,7 @@
 //! A Kubernetes API server in this process, with the controllers and the kubelet
 //! that a StatefulSet of VerneMQ needs, good enough for a real `kube::Client`.
 //!
-//! What it leaves out: authentication and roles, schemas of custom resources,
+//! What it leaves out: authentication and roles, CEL rules of custom resources,
 //! field ownership of server-side apply, resource limits, networks (each pod has
 //! a loopback address of its own) and every kind that VerneMQ does not need.
 
@@ -15,12 +15,14 @@ mod install;
 mod kubelet;
 mod object;
 mod patch;
+mod pipe;
 mod record;
 mod refusal;
 mod request;
 mod resource;
 mod rules;
 mod scale;
+mod schema;
 mod selector;
 mod server;
 mod settings;
@@ -33,7 +35,7 @@ mod watch;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 pub use self::{
     containers::{Container, Containers, ExecOutput},
@@ -44,7 +46,7 @@ pub use self::{
     request::Verb,
     settings::{Block, Settings, Timing},
 };
-use self::{shared::Shared, store::Key};
+use self::{pipe::Dial, shared::Shared, store::Key};
 use crate::clock::Clock;
 
 /// A running stand-in. Clones are handles of the same one; when the last is
@@ -53,6 +55,7 @@ use crate::clock::Clock;
 pub struct Kubernetes {
     shared: Arc<Shared>,
     address: SocketAddr,
+    dial: Dial,
     _tasks: Arc<JoinSet<()>>,
 }
 
@@ -68,13 +71,14 @@ impl Kubernetes {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::new(clock, containers, settings));
         let mut tasks = JoinSet::new();
+        let (dial, dialled) = mpsc::channel(pipe::BACKLOG);
         let served = shared.clone();
-        tasks.spawn(async move { match server::serve(listener, served).await {} });
+        tasks.spawn(async move { match server::serve(listener, dialled, served).await {} });
         statefulset::spawn(&mut tasks, &shared);
         endpoints::spawn(&mut tasks, &shared);
         collector::spawn(&mut tasks, &shared);
         kubelet::spawn(&mut tasks, &shared);
-        Ok(Self { shared, address, _tasks: Arc::new(tasks) })
+        Ok(Self { shared, address, dial: Dial(dial), _tasks: Arc::new(tasks) })
     }
 
     /// `http://127.a.b.1:port`.
@@ -82,7 +86,8 @@ impl Kubernetes {
         format!("http://{}", self.address)
     }
 
-    /// A client configuration without the client's own retries, as the product uses it.
+    /// The configuration of a client over TCP, without the client's own retries,
+    /// as the product uses it.
     pub fn config(&self) -> kube::Config {
         let url = self.url().parse().expect("a socket address makes a URL");
         let mut config = kube::Config::new(url);
@@ -90,9 +95,23 @@ impl Kubernetes {
         config
     }
 
-    /// A client of its own, with connections of its own.
+    /// A client of its own, with connections of its own, without retries. It
+    /// speaks HTTP over pipes in memory, so that a paused clock does not run
+    /// ahead of it.
     pub fn client(&self) -> kube::Client {
-        kube::Client::try_from(self.config()).expect("a plain URL needs nothing that could fail")
+        pipe::client(self.dial.clone(), &self.config())
+    }
+
+    /// [`Self::client`] with a `User-Agent`, so that a [`Rule`] or the log can tell it from others.
+    ///
+    /// # Panics
+    ///
+    /// Where `agent` is no text for a header.
+    pub fn client_named(&self, agent: &str) -> kube::Client {
+        let mut config = self.config();
+        let agent = agent.parse().expect("a name of printable ASCII");
+        config.headers.push((http::header::USER_AGENT, agent));
+        pipe::client(self.dial.clone(), &config)
     }
 
     /// What can go wrong.
@@ -122,7 +141,9 @@ impl Kubernetes {
     }
 
     /// Creates the object, or merges it into the one that is there; makes its
-    /// namespace where it is missing. Takes what `kubectl apply` would take.
+    /// namespace where it is missing. Takes what `kubectl apply` would take; with
+    /// our `CustomResourceDefinition` its schema is held from then on: defaults,
+    /// pruning, types, limits.
     ///
     /// # Errors
     ///

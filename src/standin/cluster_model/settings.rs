@@ -201,6 +201,30 @@ impl Default for Settings {
     }
 }
 
+impl Timing {
+    /// Booting and joining take a `factor`-th of what was recorded: for tests and
+    /// demos in real time that are about something else. Leaves take what they take.
+    #[must_use]
+    pub fn with_joins_faster(mut self, factor: u64) -> Self {
+        for spread in [
+            &mut self.boot,
+            &mut self.seen_up,
+            &mut self.join_seen_by_newcomer,
+            &mut self.join_seen_by_members,
+            &mut self.join_loss_out,
+            &mut self.join_loss_back,
+            &mut self.join_sync_start,
+            &mut self.join_sync_end,
+            &mut self.join_own_subs,
+            &mut self.join_own_subs_idle,
+            &mut self.join_loop,
+        ] {
+            *spread = Spread::new(spread.min / factor, spread.max / factor);
+        }
+        self
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {

@@ -1,6 +1,10 @@
 //! What the lock of a fleet guards: the model, and the way from its ids to sockets.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use lifecycle::NodeName;
 use tokio::sync::{oneshot, watch};
@@ -41,11 +45,23 @@ pub(crate) struct Core {
     pub(crate) calls: HashMap<CallId, oneshot::Sender<CallEnd>>,
     pub(crate) nodes: HashMap<NodeName, Node>,
     pub(crate) dropped: u64,
+    /// So many of the next leaves lose their reply.
+    pub(crate) replies_to_lose: u32,
+    /// Calls whose reply is lost when it comes.
+    pub(crate) lost: HashSet<CallId>,
 }
 
 impl Core {
     pub(crate) fn new(model: ClusterModel) -> Self {
-        Self { model, conns: HashMap::new(), calls: HashMap::new(), nodes: HashMap::new(), dropped: 0 }
+        Self {
+            model,
+            conns: HashMap::new(),
+            calls: HashMap::new(),
+            nodes: HashMap::new(),
+            dropped: 0,
+            replies_to_lose: 0,
+            lost: HashSet::new(),
+        }
     }
 
     /// Where `name` listens from its next boot on.

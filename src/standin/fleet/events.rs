@@ -37,9 +37,10 @@ fn one(core: &mut Core, shared: &Arc<Shared>, event: Event) {
             }
         }
         Event::Answer { call, answer } => {
+            let lost = core.lost.remove(&call);
             if let Some(call) = core.calls.remove(&call) {
                 // Nobody waits any more where `vmq-admin` was killed.
-                let _ = call.send(CallEnd::Answer(answer));
+                let _ = call.send(if lost { CallEnd::Cut } else { CallEnd::Answer(answer) });
             }
         }
         Event::CallCut { call } => {

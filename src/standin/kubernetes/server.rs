@@ -9,7 +9,9 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite, DuplexStream},
+    net::TcpListener,
+    sync::mpsc,
     task::JoinSet,
     time::sleep,
 };
@@ -37,26 +39,35 @@ const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 struct Cut;
 
 /// Accepts until it is dropped; the connections go with it.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infallible {
+pub(super) async fn serve(
+    listener: TcpListener,
+    mut dialled: mpsc::Receiver<DuplexStream>,
+    shared: Arc<Shared>,
+) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
+        let room = connections.len() < CONNECTIONS_MAX;
         tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
-                    connections.spawn(connection(stream, shared.clone()));
-                }
-                Ok(_) => tracing::warn!("the stand-in API has {CONNECTIONS_MAX} connections: one more is closed"),
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, shared.clone()))),
                 Err(error) => {
                     tracing::warn!(%error, "the stand-in API cannot accept");
                     sleep(Duration::from_millis(50)).await;
                 }
             },
+            Some(stream) = dialled.recv(), if room => {
+                connections.spawn(connection(stream, shared.clone()));
+            }
             Some(_) = connections.join_next() => {}
+            else => return pending().await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection<S>(stream: S, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |request| answer(shared.clone(), request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     if let Err(error) = served.await {
@@ -98,7 +109,7 @@ async fn exchange(
     parts: &mut Parts,
     body: &[u8],
 ) -> Result<Response<Body>, Cut> {
-    let fault = shared.faults.meet(route);
+    let fault = shared.faults.meet(route, client(query, parts));
     let mut stale = None;
     match fault {
         Some(Fault::Hang { applied: false }) => return pending().await,
@@ -157,8 +168,6 @@ fn describe(shared: &Shared, route: &Route, query: &Query, parts: &Parts, body: 
         _ => super::patch::document(body).unwrap_or(Value::Null),
     };
     let name = if route.name.is_empty() { object::name(&body).to_owned() } else { route.name.clone() };
-    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let manager = Some(query.get("fieldManager")).filter(|manager| !manager.is_empty());
     Write {
         at: shared.now(),
         verb: route.verb,
@@ -166,10 +175,17 @@ fn describe(shared: &Shared, route: &Route, query: &Query, parts: &Parts, body: 
         namespace: route.namespace.clone().unwrap_or_default(),
         name,
         path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        client: manager.or(agent).unwrap_or_default().to_owned(),
+        client: client(query, parts).to_owned(),
         body,
         code: 0,
     }
+}
+
+/// Who asks.
+fn client<'a>(query: &'a Query, parts: &'a Parts) -> &'a str {
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let manager = Some(query.get("fieldManager")).filter(|manager| !manager.is_empty());
+    manager.or(agent).unwrap_or_default()
 }
 
 fn refuse(refusal: &Refusal) -> Response<Body> {

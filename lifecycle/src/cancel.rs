@@ -1,0 +1,138 @@
+//! Giving way: until its leave has begun, a shrink can be undone.
+
+use crate::doors::{Doors, doors, same};
+use crate::draft::{Draft, Flow, Look};
+use crate::gate::undisturbed;
+use crate::members::{Verdict, below, view};
+use crate::shrink::over_before_migration;
+use crate::verify::{all_have, left};
+use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
+
+/// What a step before the leave may do in this look.
+pub(crate) enum Guard {
+    /// All is well.
+    Go,
+    /// It was cancelled, or something is not known and must be looked at again.
+    Stop(Flow),
+}
+
+/// Checks that nothing else has begun. What is not known holds the step, and past the step's
+/// deadline ends it.
+pub(crate) fn guard(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Guard {
+    match undisturbed(&draft.intent, look) {
+        Verdict::Clear => Guard::Go,
+        Verdict::No(reason, text) => Guard::Stop(cancel(draft, reason, &text)),
+        Verdict::Unknown(why) if overdue => Guard::Stop(cancel(draft, "NotKnown", &why)),
+        Verdict::Unknown(_) => {
+            draft.broken();
+            Guard::Stop(Flow::Look)
+        }
+    }
+}
+
+/// Turns back.
+pub(crate) fn cancel(draft: &mut Draft, reason: &'static str, text: &str) -> Flow {
+    draft.tell(reason, Severity::Warning, format!("the shrink is undone: {text}"));
+    draft.intent.reason = Some(format!("{reason}: {text}"));
+    draft.enter(Step::Cancel)
+}
+
+/// Listeners open, label back; but never the label of a node that has left (I10).
+pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    if left(&draft.intent, look) {
+        draft.intent.verified = true;
+        return draft.enter(Step::Shrink);
+    }
+    if look.facts.target.replicas <= draft.intent.ordinal.0 {
+        return draft.fail(format!(
+            "replicas fell to {} by another hand before ordinal {} had left: its node dies as a member",
+            look.facts.target.replicas, draft.intent.ordinal
+        ));
+    }
+    if draft.wait("Undone", look.limits.undo) {
+        let text = format!(
+            "pod {} cannot be opened again yet: see its `listener show` and its label \
+             vernescale.dev/serving, and whether all members list it as running",
+            draft.intent.ordinal
+        );
+        draft.tell("UndoStuck", Severity::Critical, text);
+    }
+    adopt_replacement(draft, look);
+    // One that is being deleted takes its listeners down by itself: that is no leave, and nothing in
+    // it can be opened any more.
+    let Some(pod) = look.same_pod(&draft.intent).filter(|pod| !pod.deleting) else { return Flow::Look };
+    if !listeners_open(draft, look) || !belongs(draft, look) {
+        return Flow::Look;
+    }
+    if pod.serving == Some(true) {
+        return draft.finish(Outcome::Cancelled);
+    }
+    draft.ask(Effect::LabelServing {
+        ordinal: draft.intent.ordinal,
+        pod_uid: pod.uid.clone(),
+        serving: true,
+    });
+    Flow::Look
+}
+
+/// The pod was made again while its node is a member still: the undo is about the new one. Its
+/// listeners are bound to an address of its own, so they are recorded anew: measured by the old
+/// ones, all would seem to be deleted, as by a leave.
+fn adopt_replacement(draft: &mut Draft, look: &Look<'_>) {
+    let other = look.facts.pods.get(&draft.intent.ordinal).filter(|pod| !pod.deleting);
+    let node = look.facts.nodes.get(&draft.intent.ordinal);
+    let listeners = node.and_then(|node| node.listeners.seen()).filter(|list| !list.is_empty());
+    if look.same_pod(&draft.intent).is_none()
+        && let (Some(pod), Some(listeners)) = (other, listeners)
+        && all_have(&draft.intent, look)
+    {
+        draft.intent.pod_uid = Some(pod.uid.clone());
+        draft.intent.restarts = pod.restarts;
+        // A fresh process opens all of them: one that is suspended was so by a call of ours.
+        let opened = |listener: &Listener| Listener { state: ListenerState::Running, ..listener.clone() };
+        draft.intent.listeners = listeners.iter().map(opened).collect();
+    }
+}
+
+/// Reopens what was open at the gate; true once all of it is seen to be.
+fn listeners_open(draft: &mut Draft, look: &Look<'_>) -> bool {
+    let calls = &look.facts.calls;
+    match doors(&draft.intent, look) {
+        Doors::Unknown => return false,
+        // It has begun after all: nothing but its end can be waited for.
+        Doors::Deleted if !over_before_migration(&calls.leave) => {
+            draft.enter(Step::Leave);
+            return false;
+        }
+        Doors::Deleted | Doors::Present => {}
+    }
+    let node = look.facts.nodes.get(&draft.intent.ordinal);
+    let Some(shown) = node.and_then(|node| node.listeners.seen()) else { return false };
+    let mut open = true;
+    let was_open = |listener: &&crate::Listener| listener.state == ListenerState::Running;
+    for listener in draft.intent.listeners.clone().iter().filter(was_open) {
+        let now = shown.iter().find(|shown| same(shown, listener)).map(|shown| shown.state);
+        if now == Some(ListenerState::Running) {
+            continue;
+        }
+        open = false;
+        if calls.reopen != Call::InFlight {
+            draft.ask(Effect::Reopen {
+                ordinal: draft.intent.ordinal,
+                listener: listener.clone(),
+                deleted: now.is_none(),
+            });
+        }
+    }
+    open
+}
+
+/// The node is a member: all survivors list it as running, and it lists them.
+fn belongs(draft: &Draft, look: &Look<'_>) -> bool {
+    let Some(name) = &draft.intent.node else { return false };
+    let Some(own) = view(look, draft.intent.ordinal) else { return false };
+    let survivors = below(draft.intent.ordinal.0);
+    let listed = survivors.clone().filter_map(|o| view(look, o));
+    let everyone = listed.clone().count() > 0 && listed.clone().all(|view| view.get(name) == Some(&true));
+    everyone && survivors.filter_map(|o| look.name(o)).all(|survivor| own.contains_key(survivor))
+}

@@ -1,0 +1,101 @@
+//! Members that are down, falls that were not ours, clusters that have split: reported, never acted on.
+
+use std::collections::BTreeSet;
+
+use crate::draft::Look;
+use crate::members::{below, view};
+use crate::{Condition, Intent, NodeName, Ordinal, Severity};
+
+/// What people must see, whatever else goes on.
+pub(crate) fn conditions(active: Option<&Intent>, look: &Look<'_>) -> Vec<Condition> {
+    let mut all = Vec::new();
+    all.extend(foreign_fall(active, look));
+    all.extend(down(look).into_iter().filter(|name| ours(active) != Some(*name)).map(|n| judge(look, n)));
+    all.extend(split(active, look));
+    all
+}
+
+fn ours(active: Option<&Intent>) -> Option<&NodeName> {
+    active?.node.as_ref()
+}
+
+/// A pod ends that no leave of ours was about (T14: a fall is not a leave).
+fn foreign_fall(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
+    let size = look.facts.target.replicas;
+    let ordinal = look
+        .facts
+        .pods
+        .keys()
+        .find(|o| o.0 >= size && active.is_none_or(|intent| intent.ordinal != **o || !intent.verified))?;
+    Some(Condition {
+        reason: "ForeignFall",
+        severity: Severity::Critical,
+        message: format!(
+            "replicas is {size} while pod {ordinal} still exists, and no leave of it was verified: another \
+             hand lowered the size. Its node dies as a member; find out who else scales this StatefulSet"
+        ),
+    })
+}
+
+/// Members that no view has running, where at least one view was seen.
+fn down<'a>(look: &Look<'a>) -> BTreeSet<&'a NodeName> {
+    let views: Vec<_> = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal)).collect();
+    let listed = views.iter().flat_map(|members| members.keys());
+    listed.filter(|name| views.iter().all(|members| members.get(*name) != Some(&true))).collect()
+}
+
+fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
+    let home = look.facts.nodes.iter().find(|(_, node)| node.name.as_ref() == Some(name)).map(|(o, _)| *o);
+    let size = look.facts.target.replicas;
+    let may_return = match home.filter(|ordinal| look.facts.pods.contains_key(ordinal)) {
+        Some(ordinal) => ordinal.0 < size && !long_unready(look, ordinal),
+        // Its pod is not there: it may be one that is being made again, or one not heard yet.
+        None => below(size).any(|ordinal| {
+            !look.facts.pods.contains_key(&ordinal)
+                || look.name(ordinal).is_none() && !long_unready(look, ordinal)
+        }),
+    };
+    if may_return {
+        return Condition {
+            reason: "MemberDown",
+            severity: Severity::Warning,
+            message: format!("{name} is not running; its pod may bring it back. No change of size meanwhile"),
+        };
+    }
+    Condition {
+        reason: "MemberDead",
+        severity: Severity::Critical,
+        message: format!(
+            "{name} is a member that does not run, and no pod brings it back. While it is listed, brokers \
+             with the default netsplit settings refuse every new client. Bring its pod back with its data, \
+             or remove it with `cluster leave node={name}` asked at another member; the price of removing \
+             it is every message that is queued on it"
+        ),
+    }
+}
+
+fn long_unready(look: &Look<'_>, ordinal: Ordinal) -> bool {
+    let Some(pod) = look.facts.pods.get(&ordinal) else { return false };
+    let since = pod.ready_changed.unwrap_or(look.now);
+    !pod.ready && look.now.since(since) >= look.limits.dead
+}
+
+/// A ready pod whose node does not see another ready pod's: they are two clusters, and both serve.
+fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
+    let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);
+    let well = |o: &Ordinal| look.facts.pods.get(o).is_some_and(|pod| pod.ready);
+    let settled: Vec<Ordinal> = below(look.facts.target.replicas).filter(|o| apart(o) && well(o)).collect();
+    let names: Vec<&NodeName> = settled.iter().filter_map(|o| look.name(*o)).collect();
+    let lone = settled.iter().find(|ordinal| {
+        view(look, **ordinal).is_some_and(|members| names.iter().any(|name| !members.contains_key(*name)))
+    })?;
+    Some(Condition {
+        reason: "MembersDisagree",
+        severity: Severity::Critical,
+        message: format!(
+            "pod {lone} is ready but its cluster show lacks other ready pods: it may be a cluster of its own \
+             that takes clients and loses their messages. If it stays so, take its label \
+             vernescale.dev/serving away and delete its claim and pod"
+        ),
+    })
+}

@@ -1,0 +1,31 @@
+//! The leaver's listeners: the one sign that tells a leave that has begun from one that has not.
+
+use crate::draft::Look;
+use crate::{Intent, Listener, Observed};
+
+/// What the leaver's management API says of the listeners that were recorded at the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doors {
+    /// Not read.
+    Unknown,
+    /// At least one is there, running or suspended: no leave has begun.
+    Present,
+    /// All were deleted: a leave has begun (leave.md §2).
+    Deleted,
+}
+
+/// Reads them for the intent's ordinal.
+pub(crate) fn doors(intent: &Intent, look: &Look<'_>) -> Doors {
+    match look.facts.nodes.get(&intent.ordinal).map(|node| &node.listeners) {
+        Some(Observed::Seen(list)) => {
+            let known = |listener: &&Listener| intent.listeners.iter().any(|was| same(was, listener));
+            if list.iter().any(|listener| known(&listener)) { Doors::Present } else { Doors::Deleted }
+        }
+        Some(Observed::Unknown(_)) | None => Doors::Unknown,
+    }
+}
+
+/// The same listener, in whatever state.
+pub(crate) fn same(a: &Listener, b: &Listener) -> bool {
+    a.kind == b.kind && a.address == b.address && a.port == b.port
+}

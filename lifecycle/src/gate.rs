@@ -1,0 +1,143 @@
+//! What must be true before a change of size, and what ends one that has not gone too far.
+
+use crate::draft::Look;
+use crate::members::{Match, Verdict, agree, below};
+use crate::{Intent, Ordinal, Veto};
+
+/// May the highest ordinal leave?
+pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
+    let size = look.facts.target.replicas;
+    if size < 2 {
+        return Verdict::No("LastNode", "the last node never leaves: its queues would be lost".into());
+    }
+    Verdict::worst([
+        vetoed(look.facts.shrink_vetoes.first()),
+        target_quiet(look),
+        pods_well(look, size, None),
+        one_build(look, size),
+        agree(look, size, Match::Exact),
+        listeners_known(look, Ordinal(size - 1)),
+    ])
+}
+
+/// May one more node be added?
+pub(crate) fn grow(look: &Look<'_>) -> Verdict {
+    let size = look.facts.target.replicas;
+    Verdict::worst([
+        vetoed(look.facts.grow_vetoes.first()),
+        target_quiet(look),
+        pods_well(look, size, None),
+        agree(look, size, Match::GhostsAllowed),
+        claim_absent(look, Ordinal(size)),
+    ])
+}
+
+/// Has something begun that a shrink before its leave must give way to (I2)?
+pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
+    let size = look.facts.target.replicas;
+    let leaver = intent.ordinal;
+    if size != leaver.0 + 1 {
+        let text = format!("replicas became {size} by another hand while ordinal {leaver} was to leave");
+        return Verdict::No("ForeignScale", text);
+    }
+    if look.facts.wish > leaver.0 {
+        return Verdict::No("WishRaised", format!("{} nodes are wanted again", look.facts.wish));
+    }
+    let Some(pod) = look.same_pod(intent) else {
+        return Verdict::No("LeaverReplaced", format!("pod {leaver} is gone or is another one"));
+    };
+    if pod.restarts != intent.restarts {
+        return Verdict::No("LeaverRestarted", format!("the container of pod {leaver} was restarted"));
+    }
+    // A rollout makes numbers unknown as well: people are to read of the cause.
+    Verdict::worst([
+        target_quiet(look),
+        vetoed(look.facts.shrink_vetoes.first()),
+        pods_well(look, size, Some(leaver)),
+        agree(look, size, Match::Exact),
+    ])
+}
+
+fn vetoed(veto: Option<&Veto>) -> Verdict {
+    veto.map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
+}
+
+fn target_quiet(look: &Look<'_>) -> Verdict {
+    let target = &look.facts.target;
+    if target.deleting {
+        return Verdict::No("TargetDeleting", "the StatefulSet is being deleted".into());
+    }
+    if target.rollout {
+        return Verdict::No("RolloutUnderWay", "a rollout of the StatefulSet is under way".into());
+    }
+    let beyond = look.facts.pods.keys().find(|ordinal| ordinal.0 >= target.replicas);
+    beyond.map_or(Verdict::Clear, |ordinal| {
+        Verdict::No("PodBeyondSize", format!("pod {ordinal} still exists though it is not wanted"))
+    })
+}
+
+/// All pods are there and well. A leaver whose listeners are suspended may have a readiness probe
+/// that says no: that alone is no disruption.
+fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
+    Verdict::worst(below(size).map(|ordinal| match look.facts.pods.get(&ordinal) {
+        None => Verdict::No("PodMissing", format!("pod {ordinal} does not exist")),
+        Some(pod) if pod.deleting => Verdict::No("PodDeleting", format!("pod {ordinal} is being deleted")),
+        Some(pod) if !pod.running => Verdict::No("PodNotRunning", format!("pod {ordinal} does not run")),
+        Some(pod) if !pod.ready && leaver != Some(ordinal) => {
+            Verdict::No("PodNotReady", format!("pod {ordinal} is not ready"))
+        }
+        Some(_) => Verdict::Clear,
+    }))
+}
+
+/// One image and one version: a leave ships a closure, which another build cannot run (leave.md §5).
+fn one_build(look: &Look<'_>, size: u32) -> Verdict {
+    let mut images = below(size).filter_map(|o| look.facts.pods.get(&o)).map(|pod| &pod.image);
+    let first = images.next();
+    if images.any(|image| Some(image) != first) {
+        return Verdict::No("MixedVersions", "the pods run different images".into());
+    }
+    let mut versions = Vec::new();
+    for ordinal in below(size) {
+        match look.facts.nodes.get(&ordinal).map(|node| &node.version) {
+            Some(crate::Observed::Seen(version)) => versions.push(version),
+            Some(crate::Observed::Unknown(why)) => {
+                return Verdict::Unknown(format!("version of pod {ordinal}: {why}"));
+            }
+            None => return Verdict::Unknown(format!("version of pod {ordinal}: not asked")),
+        }
+    }
+    if versions.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Verdict::No("MixedVersions", "the nodes run different versions".into());
+    }
+    Verdict::Clear
+}
+
+fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {
+    match look.facts.nodes.get(&leaver).map(|node| &node.listeners) {
+        Some(crate::Observed::Seen(list)) if list.is_empty() => Verdict::No(
+            "NoListener",
+            format!(
+                "pod {leaver} has no MQTT listener: a leave may have begun there; restarting it ends that"
+            ),
+        ),
+        Some(crate::Observed::Seen(_)) => Verdict::Clear,
+        Some(crate::Observed::Unknown(why)) => Verdict::Unknown(format!("listeners of pod {leaver}: {why}")),
+        None => Verdict::Unknown(format!("listeners of pod {leaver}: not asked")),
+    }
+}
+
+/// A used volume must not be used again (vernemq.md §4.6); one that is terminating is still there.
+fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
+    match look.facts.claims.get(&newcomer).and_then(|claims| claims.first()) {
+        None => Verdict::Clear,
+        Some(claim) => Verdict::No(
+            "ClaimInTheWay",
+            format!(
+                "claim {} of ordinal {newcomer} is left over: a node with old data cannot join. \
+                 Delete the claim if nobody needs what it holds",
+                claim.name
+            ),
+        ),
+    }
+}

@@ -1,0 +1,51 @@
+//! Growing by one. A wish that falls meanwhile is not followed before the growth is through: the
+//! newcomer may have joined already, and the only safe way out for a member is the ordered leave.
+
+mod canary;
+mod fence;
+mod join;
+mod raise;
+mod serve;
+
+pub(crate) use canary::canary;
+pub(crate) use fence::fence;
+pub(crate) use join::join;
+pub(crate) use raise::raise;
+pub(crate) use serve::{serve, settle};
+
+use crate::draft::{Draft, Flow, Look};
+use crate::{Effect, Pod, Step};
+
+/// Where the newcomer's pod stands.
+enum Newcomer<'a> {
+    /// The pod that was fenced.
+    Here(&'a Pod),
+    /// The step ends here.
+    Gone(Flow),
+}
+
+/// A pod that was replaced comes with the template's label and must be fenced anew; one that is no
+/// longer wanted by the StatefulSet ends the growth.
+fn newcomer<'a>(draft: &mut Draft, look: &Look<'a>) -> Newcomer<'a> {
+    let ordinal = draft.intent.ordinal;
+    if look.facts.target.replicas <= ordinal.0 {
+        let size = look.facts.target.replicas;
+        let text = format!("replicas became {size} by another hand while ordinal {ordinal} was joining");
+        return Newcomer::Gone(draft.fail(text));
+    }
+    match look.same_pod(&draft.intent) {
+        Some(pod) => Newcomer::Here(pod),
+        None => Newcomer::Gone(draft.enter(Step::FenceNewcomer)),
+    }
+}
+
+/// Keeps clients away until the node is known to be in step with the others.
+fn keep_fenced(draft: &mut Draft, pod: &Pod) {
+    if pod.serving != Some(false) {
+        draft.ask(Effect::LabelServing {
+            ordinal: draft.intent.ordinal,
+            pod_uid: pod.uid.clone(),
+            serving: false,
+        });
+    }
+}

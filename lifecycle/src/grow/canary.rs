@@ -1,0 +1,40 @@
+//! A message must cross from the newcomer to an old member and back before any client's does.
+
+use crate::draft::{Draft, Flow, Look};
+use crate::members::Verdict;
+use crate::verify::ASKER;
+use crate::{Call, Effect, Severity, Step};
+
+use super::join::joined;
+use super::{Newcomer, keep_fenced, newcomer};
+
+pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    let pod = match newcomer(draft, look) {
+        Newcomer::Here(pod) => pod,
+        Newcomer::Gone(flow) => return flow,
+    };
+    keep_fenced(draft, pod);
+    if pod.restarts != draft.intent.restarts || matches!(joined(look), Verdict::No(..)) {
+        return draft.enter(Step::Join);
+    }
+    // The first node has nobody to send to.
+    if draft.intent.ordinal == ASKER || crossed(&look.facts.calls.canary) {
+        return draft.enter(Step::Serve);
+    }
+    if look.facts.calls.canary != Call::InFlight {
+        draft.ask(Effect::Canary { newcomer: draft.intent.ordinal, peer: ASKER });
+    }
+    if draft.wait("CanaryCrossed", look.limits.canary) {
+        let text = format!(
+            "no message has crossed between pod {} and pod {ASKER} though both are members. The newcomer \
+             is not served; see the logs of both, and whether our user may publish the canary's topic",
+            draft.intent.ordinal
+        );
+        draft.tell("CanaryLost", Severity::Critical, text);
+    }
+    Flow::Look
+}
+
+fn crossed(call: &Call) -> bool {
+    matches!(call, Call::Answered(text) if text.trim() == "crossed")
+}

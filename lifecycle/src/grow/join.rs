@@ -1,0 +1,76 @@
+//! Is the newcomer a member that routes? Its own word and `Ready` prove nothing: for 7.5 s it
+//! acknowledges what it then loses (drain.md §6.2).
+
+use crate::draft::{Draft, Flow, Look};
+use crate::members::{Match, Verdict, agree, below, view};
+use crate::{Severity, Step};
+
+use super::{Newcomer, keep_fenced, newcomer};
+
+pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    let pod = match newcomer(draft, look) {
+        Newcomer::Here(pod) => pod,
+        Newcomer::Gone(flow) => return flow,
+    };
+    keep_fenced(draft, pod);
+    if pod.restarts != draft.intent.restarts {
+        draft.intent.restarts = pod.restarts;
+        draft.broken();
+    }
+    if let Some(name) = look.name(draft.intent.ordinal) {
+        draft.intent.node = Some(name.clone());
+    }
+    let overdue = draft.wait("NewcomerInStep", look.limits.join);
+    let why = match joined(look) {
+        Verdict::Clear => {
+            let long = draft.held() >= look.limits.joined;
+            if long && pod.ready && counts_equal(look) {
+                return draft.enter(Step::Canary);
+            }
+            "subscriptions or retained messages differ between the nodes, or the pod is not ready".into()
+        }
+        Verdict::No(_, why) | Verdict::Unknown(why) => {
+            draft.broken();
+            why
+        }
+    };
+    if overdue {
+        failed(draft, look, &why);
+    }
+    Flow::Look
+}
+
+/// Every member lists every member as running, the newcomer among them, and all views are the same.
+/// All pods that are wanted count: another hand may have raised the size by more than one.
+pub(super) fn joined(look: &Look<'_>) -> Verdict {
+    let size = look.facts.target.replicas;
+    let verdict = agree(look, size, Match::GhostsAllowed);
+    let mut views = below(size).filter_map(|ordinal| view(look, ordinal));
+    let first = views.next();
+    if verdict == Verdict::Clear && views.any(|view| Some(view) != first) {
+        return Verdict::No("MembersDisagree", "the views of the members differ".into());
+    }
+    verdict
+}
+
+fn counts_equal(look: &Look<'_>) -> bool {
+    let mut counts = below(look.facts.target.replicas).map(|ordinal| {
+        let node = look.facts.nodes.get(&ordinal)?;
+        node.counts.seen().map(|counts| (counts.subscriptions, counts.retained))
+    });
+    let first = counts.next().flatten();
+    first.is_some() && counts.all(|next| next == first)
+}
+
+fn failed(draft: &mut Draft, look: &Look<'_>, why: &str) {
+    let ordinal = draft.intent.ordinal;
+    let alone = ordinal.0 > 0 && view(look, ordinal).is_some_and(|members| members.len() == 1);
+    let cure = if alone {
+        "It is a cluster of one: its volume holds old data or a client reached it before it joined. Delete \
+         its claim and its pod, and it starts afresh"
+    } else {
+        "See its log and `vmq-admin cluster show` on each pod"
+    };
+    let text = format!("pod {ordinal} has not come into step: {why}. It is not served. {cure}");
+    draft.tell("JoinFailed", Severity::Warning, text);
+}

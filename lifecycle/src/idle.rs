@@ -1,0 +1,108 @@
+//! No change is going on: compare the wish with the size, and begin at most one.
+//!
+//! Both numbers are declared ones. The observed number of pods or members never
+//! becomes a wish: a size derived from what is seen follows every outage down.
+
+use std::cmp::Ordering;
+
+use crate::draft::Look;
+use crate::gate;
+use crate::members::Verdict;
+use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, step, verify};
+
+/// What is done without an active intent. `previous` is the finished one, if any.
+pub(crate) fn start(previous: Option<&Intent>, look: &Look<'_>) -> Output {
+    let size = look.facts.target.replicas;
+    let wish = look.facts.wish;
+    match wish.cmp(&size) {
+        Ordering::Greater => match gate::grow(look) {
+            Verdict::Clear => step::run(growth(previous, size, look.now), look),
+            verdict => held("GrowWaits", &verdict, previous, look),
+        },
+        Ordering::Less => match gate::shrink(look) {
+            Verdict::Clear => step::run(departure(previous, look), look),
+            verdict => held("ShrinkWaits", &verdict, previous, look),
+        },
+        Ordering::Equal => Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() },
+    }
+}
+
+/// An intent as it begins: nothing about it is known yet.
+pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now: Time) -> Intent {
+    Intent {
+        epoch: previous.map_or(0, |intent| intent.epoch) + 1,
+        kind,
+        ordinal,
+        pod_uid: None,
+        node: None,
+        listeners: Vec::new(),
+        step: Step::Raise,
+        started: now,
+        entered: now,
+        restarts: 0,
+        claims: Vec::new(),
+        sessions: 0,
+        since: None,
+        progress: None,
+        asked: false,
+        asker: None,
+        verified: false,
+        reason: None,
+        outcome: None,
+    }
+}
+
+fn growth(previous: Option<&Intent>, size: u32, now: Time) -> Intent {
+    blank(previous, Kind::Grow, Ordinal(size), now)
+}
+
+/// The gate has seen all that is recorded here.
+fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
+    let ordinal = Ordinal(look.facts.target.replicas - 1);
+    let pod = look.facts.pods.get(&ordinal);
+    let node = look.facts.nodes.get(&ordinal);
+    let listeners: Vec<Listener> = node.and_then(|node| node.listeners.seen()).cloned().unwrap_or_default();
+    let claims = look.facts.claims.get(&ordinal).into_iter().flatten();
+    Intent {
+        step: Step::Fence,
+        pod_uid: pod.map(|pod| pod.uid.clone()),
+        restarts: pod.map_or(0, |pod| pod.restarts),
+        node: node.and_then(|node| node.name.clone()),
+        listeners,
+        asker: verify::process(look, verify::ASKER),
+        claims: claims.map(|claim| claim.uid.clone()).collect(),
+        ..blank(previous, Kind::Shrink, ordinal, look.now)
+    }
+}
+
+/// Says what holds the size. A leftover of a leave that we verified is cleared away.
+fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look: &Look<'_>) -> Output {
+    let (reason, message) = match verdict {
+        Verdict::No(reason, message) => (*reason, message.clone()),
+        Verdict::Unknown(why) => (waits, format!("not known yet: {why}")),
+        Verdict::Clear => return Output::default(),
+    };
+    let severity = match reason {
+        "ClaimInTheWay" | "MembersDisagree" | "NoListener" => Severity::Warning,
+        _ => Severity::Info,
+    };
+    let mut out = Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() };
+    out.conditions.push(Condition { reason, severity, message });
+    if reason == "ClaimInTheWay" {
+        out.effects = leftovers(previous, look);
+    }
+    out
+}
+
+/// Claims that our own record says belong to a node that has left.
+fn leftovers(previous: Option<&Intent>, look: &Look<'_>) -> Vec<Effect> {
+    let newcomer = Ordinal(look.facts.target.replicas);
+    let Some(record) = previous.filter(|intent| intent.verified && intent.ordinal == newcomer) else {
+        return Vec::new();
+    };
+    let claims = look.facts.claims.get(&newcomer).into_iter().flatten();
+    claims
+        .filter(|claim| !claim.deleting && record.claims.contains(&claim.uid))
+        .map(|claim| Effect::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() })
+        .collect()
+}

@@ -1,0 +1,137 @@
+//! Every number of the lifecycle: waits, budgets, rates. One struct, handed in.
+
+use std::time::Duration;
+
+/// Bounds and settings of a step. The defaults are those of the design; each
+/// names the measurement that it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The client Service selects on `vernescale.dev/serving` (level 2). Without it the label is
+    /// set all the same, but there is no endpoint to wait for.
+    pub fence: bool,
+    /// Closing the call of a leave that has not begun revokes it: true for the management API,
+    /// false for `pods/exec`, where it stays armed (leave.md §2).
+    pub revocable: bool,
+    /// Until no EndpointSlice lists the leaver.
+    pub endpoints: Duration,
+    /// After that: kube-proxy on every node must have heard. 1.5 s lost no connect in six leaves
+    /// (baseline.md, s9drain).
+    pub unrouted: Duration,
+    /// Until the leaver's listeners are suspended (0.2 s measured, vernemq.md §4.1).
+    pub suspend: Duration,
+    /// The whole drain; then the shrink is cancelled (design.md §4).
+    pub drain: Duration,
+    /// Share of the leaver's sessions that is disconnected in a second, in percent (design.md §4).
+    pub drain_percent: u32,
+    /// Slowest pace, sessions a second: one smallest batch; 25/s a survivor was safe (drain.md §8).
+    pub drain_rate_min: u32,
+    /// Fastest pace, sessions a second (design.md §4).
+    pub drain_rate_max: u32,
+    /// Smallest and largest number of ids in one call (drain.md §1.7: cost grows faster than ids).
+    pub drain_batch: (u32, u32),
+    /// The list of online sessions must have been empty for so long: a busy row can be missing from
+    /// one answer, and a kicked queue drains for 0.5 s (drain.md §8, end of the drain).
+    pub drained: Duration,
+    /// Sessions that may still be online when the leave kills them; ours are among them.
+    pub max_online_at_kill: u32,
+    /// Deadline of the leave's call. The server cuts at 60.00 s (leave.md §1).
+    pub leave_call: Duration,
+    /// Until the leave has begun, seen by the leaver's deleted listeners.
+    pub leave_begin: Duration,
+    /// After a call has ended, the leaver's listeners are read again over this time before anything
+    /// is decided: closing and beginning can cross (leave.md §2). With `pods/exec` 10 s: an armed
+    /// leave fires within 3 s of the last member's return (vernemq.md §4.5).
+    pub reread: Duration,
+    /// A begun leave whose queues do not fall for so long is stuck. There is no total: 22,000
+    /// queues took 174 s (leave.md §1).
+    pub stall: Duration,
+    /// The record of progress is written at most this often.
+    pub progress: Duration,
+    /// Survivors agree within this time of a leave (6 s at most measured, vernemq.md §4.2).
+    pub agree: Duration,
+    /// The patch of the scale subresource is seen.
+    pub patch: Duration,
+    /// A pod without deletion mark this long after the patch is deleted by uid: `OrderedReady` waits
+    /// for an unhealthy lower ordinal.
+    pub pod_mark: Duration,
+    /// The pod is gone: grace of 60 s (official chart) and some.
+    pub pod_gone: Duration,
+    /// The claims are gone.
+    pub volume: Duration,
+    /// Nothing happens between two changes: back-to-back leaves crashed the store in 1 of 8
+    /// (baseline.md §2.2).
+    pub quiet: Duration,
+    /// Listeners reopened and the label back.
+    pub undo: Duration,
+    /// A raise that is no longer wanted and has not been seen for so long has not happened.
+    pub raise_lost: Duration,
+    /// The newcomer's pod exists.
+    pub pod_created: Duration,
+    /// The newcomer is ready, listed by all and in step with them: image pull, the chart's probe
+    /// delay of 90 s, 11 s of sync (drain.md §6).
+    pub join: Duration,
+    /// Time since the join was seen: a newcomer loses messages silently for 7.5 s (drain.md §6.2).
+    pub joined: Duration,
+    /// A canary has crossed in both directions.
+    pub canary: Duration,
+    /// An EndpointSlice lists the newcomer.
+    pub serve: Duration,
+    /// After a join, before the next change (design.md §4).
+    pub settle: Duration,
+    /// A member whose pod has not been ready for so long counts as dead (design.md §4).
+    pub dead: Duration,
+    /// Time between looks while the 1.7 s after a leave count (baseline.md §2.6), and while draining.
+    pub look_soon: Duration,
+    /// Time between looks otherwise.
+    pub look: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            fence: true,
+            revocable: true,
+            endpoints: seconds(30),
+            unrouted: Duration::from_millis(1_500),
+            suspend: seconds(30),
+            drain: seconds(15 * 60),
+            drain_percent: 1,
+            drain_rate_min: 10,
+            drain_rate_max: 500,
+            drain_batch: (10, 50),
+            drained: seconds(2),
+            max_online_at_kill: 20,
+            leave_call: seconds(65),
+            leave_begin: seconds(90),
+            reread: seconds(2),
+            stall: seconds(60),
+            progress: seconds(5),
+            agree: seconds(30),
+            patch: seconds(10),
+            pod_mark: seconds(5),
+            pod_gone: seconds(90),
+            volume: seconds(60),
+            quiet: seconds(5),
+            undo: seconds(60),
+            raise_lost: seconds(10),
+            pod_created: seconds(60),
+            join: seconds(300),
+            joined: seconds(10),
+            canary: seconds(60),
+            serve: seconds(60),
+            settle: seconds(30),
+            dead: seconds(600),
+            look_soon: Duration::from_millis(200),
+            look: seconds(1),
+        }
+    }
+}
+
+impl Limits {
+    /// For leaves through `pods/exec`, which cannot be revoked.
+    #[must_use]
+    pub fn for_exec(self) -> Self {
+        Self { revocable: false, reread: Duration::from_secs(10), ..self }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the members say of one another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::draft::Look;
+use crate::{NodeName, Observed, Ordinal};
+
+/// Whether something may go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All was seen, and all is well.
+    Clear,
+    /// Something was not seen: look again. Never taken for a yes nor for a no.
+    Unknown(String),
+    /// Something was seen that forbids it: a CamelCase name and a sentence.
+    No(&'static str, String),
+}
+
+impl Verdict {
+    /// The first that forbids, else the first that is not known.
+    pub(crate) fn worst(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut worst = Self::Clear;
+        for verdict in all {
+            match verdict {
+                Self::No(..) => return verdict,
+                Self::Unknown(_) if worst == Self::Clear => worst = verdict,
+                Self::Unknown(_) | Self::Clear => {}
+            }
+        }
+        worst
+    }
+}
+
+/// A node's `cluster show`, if it was seen.
+pub(crate) fn view<'a>(look: &Look<'a>, ordinal: Ordinal) -> Option<&'a BTreeMap<NodeName, bool>> {
+    look.facts.nodes.get(&ordinal)?.members.seen()
+}
+
+/// Ordinals from 0 up to, not including, `end`.
+pub(crate) fn below(end: u32) -> impl Iterator<Item = Ordinal> + Clone {
+    (0..end).map(Ordinal)
+}
+
+/// How a view must compare with the pods' nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// Exactly the pods' nodes, all running: for a shrink.
+    Exact,
+    /// All of them running; a member that is not running and has no pod is let be: for a growth,
+    /// which must not wait for the dead.
+    GhostsAllowed,
+}
+
+/// Every pod's node runs in the view of every pod's node, for the pods 0 up to `end`.
+pub(crate) fn agree(look: &Look<'_>, end: u32, how: Match) -> Verdict {
+    let names: BTreeSet<&NodeName> = below(end).filter_map(|ordinal| look.name(ordinal)).collect();
+    Verdict::worst(below(end).map(|ordinal| one_view(look, ordinal, &names, end, how)))
+}
+
+fn one_view(look: &Look<'_>, ordinal: Ordinal, names: &BTreeSet<&NodeName>, end: u32, how: Match) -> Verdict {
+    let Some(node) = look.facts.nodes.get(&ordinal) else {
+        return Verdict::Unknown(format!("the node of pod {ordinal} was not asked"));
+    };
+    let members = match &node.members {
+        Observed::Seen(members) => members,
+        Observed::Unknown(why) => return Verdict::Unknown(format!("cluster show of pod {ordinal}: {why}")),
+    };
+    for (name, running) in members {
+        let ours = names.contains(name);
+        if !running && (ours || how == Match::Exact) {
+            return Verdict::No("MemberDown", format!("{name} is not running in the view of pod {ordinal}"));
+        }
+        // Names of pods not heard yet may be among the strangers: only unknown while some are missing.
+        if *running && !ours && names.len() == end as usize {
+            let text = format!("{name} is a member in the view of pod {ordinal}, but no pod's node");
+            return Verdict::No("MembersDisagree", text);
+        }
+    }
+    if let Some(missing) = names.iter().find(|name| !members.contains_key(**name)) {
+        return Verdict::No("MembersDisagree", format!("{missing} is missing in the view of pod {ordinal}"));
+    }
+    if names.len() < end as usize {
+        return Verdict::Unknown("not every node has said its name".into());
+    }
+    Verdict::Clear
+}

@@ -1,0 +1,37 @@
+//! Shrinking by one: the steps of the highest ordinal on its way out.
+
+mod drain;
+mod fence;
+mod leave;
+mod patch;
+mod pod_gone;
+mod quiet;
+mod reclaim;
+mod suspend;
+mod verify;
+mod volume;
+mod watch;
+
+pub(crate) use drain::drain;
+pub(crate) use fence::fence;
+pub(crate) use leave::leave;
+pub(crate) use patch::patch;
+pub(crate) use pod_gone::pod_gone;
+pub(crate) use quiet::quiet;
+pub(crate) use suspend::suspend;
+pub(crate) use verify::verify;
+pub(crate) use volume::volume;
+pub(crate) use watch::over_before_migration;
+
+use crate::Effect;
+use crate::draft::{Draft, Look};
+
+/// Another pod has taken the leaver's place, perhaps on the data of a node that has left: it comes
+/// with the template's label, and must not be served before that is known (I10).
+fn fence_replacement(draft: &mut Draft, look: &Look<'_>) {
+    let ordinal = draft.intent.ordinal;
+    let other = look.facts.pods.get(&ordinal).filter(|_| look.same_pod(&draft.intent).is_none());
+    if let Some(pod) = other.filter(|pod| pod.serving != Some(false)) {
+        draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
+    }
+}

@@ -1,0 +1,126 @@
+//! The leave was asked for. What has become of it is read from the world, not from the call
+//! (leave.md §7): the call can be cut at 60 s, lost, or answer `Done` to anything.
+
+use crate::cancel::cancel;
+use crate::doors::{Doors, doors};
+use crate::draft::{Draft, Flow, Look};
+use crate::gate::undisturbed;
+use crate::members::{Match, Verdict, agree};
+use crate::verify::{ASKER, all_dropped, all_have, left, said_done};
+use crate::{Call, Effect, Severity, Step};
+
+use super::{fence_replacement, watch};
+
+pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    draft.out.again = look.limits.look_soon;
+    if left(&draft.intent, look) {
+        draft.intent.verified = true;
+        return draft.enter(Step::Shrink);
+    }
+    if look.same_pod(&draft.intent).is_none() && all_have(&draft.intent, look) {
+        let text = format!("pod {} went away before its leave was through", draft.intent.ordinal);
+        return cancel(draft, "LeaverReplaced", &text);
+    }
+    fence_replacement(draft, look);
+    match doors(&draft.intent, look) {
+        // All others have dropped it, so it has left; only the proof that its process ended is not
+        // seen yet. Asking again or undoing would both be wrong.
+        _ if all_dropped(&draft.intent, look) => outcome_unseen(draft, look),
+        Doors::Present => not_begun(draft, look),
+        Doors::Deleted if said_done(&look.facts.calls.leave) => draft.enter(Step::Verify),
+        Doors::Deleted => watch::begun(draft, look),
+        Doors::Unknown => outcome_unseen(draft, look),
+    }
+}
+
+fn outcome_unseen(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    draft.broken();
+    let since = draft.intent.progress.map_or(draft.intent.entered, |progress| progress.at);
+    if draft.wait_until("LeaveOutcome", since + look.limits.stall) {
+        let text = format!(
+            "whether pod {} has left is not to be seen: its management address does not say, and the \
+             survivors do not agree without it. Look at its log; it must not be deleted before",
+            draft.intent.ordinal
+        );
+        draft.tell("LeaveOutcomeUnknown", Severity::Critical, text);
+    }
+    Flow::Look
+}
+
+/// The listeners are still there, so the leave waits, was revoked, or was refused.
+fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    let verdict = undisturbed(&draft.intent, look);
+    let overdue = draft.wait("LeaveBegins", look.limits.leave_begin);
+    if look.facts.calls.leave == Call::InFlight {
+        draft.broken();
+        revoke_if_needed(draft, look, &verdict, overdue);
+        return Flow::Look;
+    }
+    // Through exec it cannot be told from one that will fire when the last member is back.
+    if !look.limits.revocable {
+        match agree(look, look.facts.target.replicas, Match::Exact) {
+            Verdict::Clear => {}
+            Verdict::No(..) => {
+                armed(draft);
+                return Flow::Look;
+            }
+            Verdict::Unknown(_) => return outcome_unseen(draft, look),
+        }
+    }
+    if draft.held() < look.limits.reread {
+        let until = look.now + look.limits.reread;
+        draft.wait_until("ListenersReread", until);
+        return Flow::Look;
+    }
+    decide(draft, look, verdict, overdue)
+}
+
+/// The call has ended, and the listeners have been there ever since.
+fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -> Flow {
+    match (&look.facts.calls.leave, verdict) {
+        (_, Verdict::No(reason, text)) => cancel(draft, reason, &text),
+        (Call::Answered(text) | Call::Refused(text), _) => {
+            let text = format!("the broker answered {text:?} and pod {} goes on", draft.intent.ordinal);
+            cancel(draft, "LeaveRefused", &text)
+        }
+        _ if overdue => {
+            let text = format!("the leave of pod {} has not begun in time", draft.intent.ordinal);
+            cancel(draft, "LeaveNotBegun", &text)
+        }
+        (_, Verdict::Unknown(_)) => Flow::Look,
+        (_, Verdict::Clear) => {
+            draft.broken();
+            ask_again(draft, look);
+            Flow::Look
+        }
+    }
+}
+
+/// The same request again: harmless at any time (leave.md §4).
+pub(super) fn ask_again(draft: &mut Draft, look: &Look<'_>) {
+    if let Some(target) = draft.intent.node.clone() {
+        draft.ask(Effect::Leave { asker: ASKER, target, deadline: look.limits.leave_call });
+    }
+}
+
+/// A leave that waits for a member to come back would fire unasked when it does (leave.md §2).
+fn revoke_if_needed(draft: &mut Draft, look: &Look<'_>, verdict: &Verdict, overdue: bool) {
+    if !overdue && !matches!(verdict, Verdict::No(..)) {
+        return;
+    }
+    if look.limits.revocable {
+        draft.ask(Effect::RevokeLeave);
+    } else {
+        armed(draft);
+    }
+}
+
+fn armed(draft: &mut Draft) {
+    draft.broken();
+    let text = format!(
+        "a leave of pod {} that was asked through exec waits for a member that is not running, and will \
+         happen when that one is back. Restart pod {ASKER}'s broker to end it, or heal the member to have it",
+        draft.intent.ordinal
+    );
+    draft.tell("LeaveArmed", Severity::Warning, text);
+}

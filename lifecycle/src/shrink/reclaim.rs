@@ -1,0 +1,56 @@
+//! The ordinal has left, but is to stay: another hand raised the size over it, or its pod was replaced
+//! before the size was lowered. Old pod and old claim go; what comes in their place is a newcomer
+//! like any other.
+
+use crate::draft::{Draft, Flow, Look};
+use crate::{Claim, Effect, Intent, Kind, Outcome, Pod, Severity, Step, idle};
+
+use super::verify::survivors_agree;
+
+/// Another pod is in the leaver's place, without its data: it joins, or has joined already.
+pub(super) fn replaced_afresh(intent: &Intent, look: &Look<'_>) -> bool {
+    let there = look.facts.pods.contains_key(&intent.ordinal);
+    there && look.same_pod(intent).is_none() && used(intent, look).next().is_none()
+}
+
+pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    let ordinal = draft.intent.ordinal;
+    let text = format!(
+        "after ordinal {ordinal} had left, replicas is {} by another hand, or its pod was replaced; what is \
+         there joins as a new node, and its old pod and claim go",
+        look.facts.target.replicas
+    );
+    draft.tell("ForeignScale", Severity::Warning, text.clone());
+    let used: Vec<&Claim> = used(&draft.intent, look).collect();
+    let ours = |pod: &&Pod| !used.is_empty() || draft.intent.pod_uid.as_ref() == Some(&pod.uid);
+    let stale = look.facts.pods.get(&ordinal).filter(ours);
+    if used.is_empty() && stale.is_none() {
+        draft.intent.reason = Some(text);
+        draft.finish(Outcome::Failed);
+        // The finished one lives on in `out.finished`; the annotation is the newcomer's now.
+        draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
+        return draft.enter(Step::FenceNewcomer);
+    }
+    draft.wait("UsedVolumeGone", look.limits.pod_gone);
+    if !survivors_agree(draft, look) {
+        return Flow::Look;
+    }
+    for claim in used.iter().filter(|claim| !claim.deleting) {
+        draft.ask(Effect::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() });
+    }
+    if let Some(pod) = stale {
+        if pod.serving != Some(false) {
+            draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
+        }
+        if !pod.deleting {
+            draft.ask(Effect::DeletePod { ordinal, uid: pod.uid.clone() });
+        }
+    }
+    Flow::Look
+}
+
+/// Claims of the ordinal that hold the data of the node that has left.
+fn used<'a>(intent: &Intent, look: &Look<'a>) -> impl Iterator<Item = &'a Claim> {
+    let claims = look.facts.claims.get(&intent.ordinal).into_iter().flatten();
+    claims.filter(|claim| intent.claims.contains(&claim.uid))
+}

@@ -1,0 +1,37 @@
+//! The data of a node that has left must never come back (vernemq.md §4.6).
+
+use crate::draft::{Draft, Flow, Look};
+use crate::{Effect, Severity, Step};
+
+use super::reclaim::reclaim;
+use super::verify::survivors_agree;
+
+pub(crate) fn volume(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    let ordinal = draft.intent.ordinal;
+    if look.facts.target.replicas > ordinal.0 {
+        return reclaim(draft, look);
+    }
+    // Fresh reads for something that cannot be undone: the pod is gone and all agree, now.
+    if look.facts.pods.contains_key(&ordinal) {
+        return draft.enter(Step::PodGone);
+    }
+    if !survivors_agree(draft, look) {
+        return Flow::Look;
+    }
+    let claims = look.facts.claims.get(&ordinal).map_or(&[][..], Vec::as_slice);
+    if claims.is_empty() {
+        return draft.enter(Step::Quiet);
+    }
+    for claim in claims.iter().filter(|claim| !claim.deleting) {
+        draft.ask(Effect::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() });
+    }
+    if draft.wait("VolumeGone", look.limits.volume) {
+        let text = format!(
+            "claim {} of ordinal {ordinal}, whose node has left, does not go. Something holds it; the \
+             next growth waits for it",
+            claims[0].name
+        );
+        draft.tell("ClaimStays", Severity::Warning, text);
+    }
+    Flow::Look
+}

@@ -1,0 +1,84 @@
+//! The two witnesses of a leave. Nothing lowers the size without them (I1).
+
+use crate::draft::Look;
+use crate::members::{below, view};
+use crate::{Call, Intent, NodeName, Ordinal, Process, Reach};
+
+/// Who is asked to have another node leave: the lowest ordinal, which leaves last.
+pub(crate) const ASKER: Ordinal = Ordinal(0);
+
+/// The leave has happened: it was asked for, the broker said so or the process is gone, and a
+/// survivor's view is without the node.
+pub(crate) fn left(intent: &Intent, look: &Look<'_>) -> bool {
+    if !intent.asked {
+        return false;
+    }
+    let done = said_done(&look.facts.calls.leave);
+    let gone = process_gone(intent, look) && lasting_survivor(intent, look);
+    ((done || gone) && a_survivor_dropped(intent, look)) || (alone(intent, look) && all_dropped(intent, look))
+}
+
+/// One run of a pod's broker.
+pub(crate) fn process(look: &Look<'_>, ordinal: Ordinal) -> Option<Process> {
+    let pod = look.facts.pods.get(&ordinal)?;
+    Some(Process { uid: pod.uid.clone(), restarts: pod.restarts })
+}
+
+/// A sole survivor that sees only itself may have left the leaver's cluster, too: by losing its
+/// data. One that has run on since the gate has not.
+fn lasting_survivor(intent: &Intent, look: &Look<'_>) -> bool {
+    intent.ordinal.0 > 1 || intent.asker.is_some() && process(look, ASKER) == intent.asker
+}
+
+/// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
+/// also answers a misspelt name (vernemq.md §4.4): it is one witness of two.
+pub(crate) fn said_done(call: &Call) -> bool {
+    matches!(call, Call::Answered(text) if text.trim_end().lines().last().map(str::trim) == Some("Done"))
+}
+
+/// The process that was to leave has ended, whether or not another runs in its place.
+pub(crate) fn process_gone(intent: &Intent, look: &Look<'_>) -> bool {
+    let Some(pod) = look.same_pod(intent) else { return true };
+    let refused = look.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
+    refused || pod.restarts > intent.restarts
+}
+
+/// A survivor's view is without the leaver; another's than the asker's where there is one.
+pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
+    let survivors = intent.ordinal.0;
+    // The leaver itself says otherwise: one of the two is wrong.
+    let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(|v| v.len() > 1);
+    !denied && below(survivors).filter(|o| survivors == 1 || *o != ASKER).any(|o| dropped(intent, look, o))
+}
+
+/// The view of every survivor is without the leaver.
+pub(crate) fn all_dropped(intent: &Intent, look: &Look<'_>) -> bool {
+    let survivors = intent.ordinal.0;
+    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal))
+}
+
+/// Every survivor's view was seen, and each has the leaver.
+pub(crate) fn all_have(intent: &Intent, look: &Look<'_>) -> bool {
+    let Some(name) = &intent.node else { return false };
+    below(intent.ordinal.0).all(|o| view(look, o).is_some_and(|members| members.contains_key(name)))
+}
+
+/// This survivor's view is without the leaver, and is the view of the cluster rather than that of
+/// one that sees only itself: an issuer that restarts does for up to 19 s (leave.md §3).
+fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal) -> bool {
+    let (Some(members), Some(leaver)) = (view(look, ordinal), &intent.node) else { return false };
+    let survivors = intent.ordinal.0;
+    let complete = below(survivors).filter_map(|o| look.name(o)).all(|name| members.contains_key(name));
+    !members.contains_key(leaver) && complete && (survivors == 1 || members.len() > 1)
+}
+
+/// The leaver's pod runs a node that sees nobody but itself: the container was restarted after the
+/// leave (vernemq.md §4.6). Counts only together with all survivors.
+fn alone(intent: &Intent, look: &Look<'_>) -> bool {
+    let Some(leaver) = &intent.node else { return false };
+    view(look, intent.ordinal).is_some_and(|members| sees_only(members.keys(), leaver))
+}
+
+fn sees_only<'a>(mut members: impl Iterator<Item = &'a NodeName>, name: &NodeName) -> bool {
+    members.next() == Some(name) && members.next().is_none()
+}

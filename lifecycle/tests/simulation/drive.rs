@@ -1,0 +1,189 @@
+//! The loop of a controller around `step`, and the invariants that are checked on its way.
+
+use lifecycle::{Calls, Effect, Facts, Intent, Kind, Limits, Output, Step, step};
+
+use crate::brokers::ordinal;
+use crate::world::{Disk, Door, TICK, World};
+
+/// The smallest and the largest size that a wish may have here.
+pub(crate) const SIZES: std::ops::RangeInclusive<u32> = 1..=5;
+
+/// A controller and its world.
+#[derive(Clone, Debug)]
+pub(crate) struct Drive {
+    pub(crate) world: World,
+    /// The annotation on the StatefulSet.
+    pub(crate) intent: Option<Intent>,
+    pub(crate) limits: Limits,
+    pub(crate) wish: u32,
+    /// Points at which a controller can die: before each record and after each effect.
+    pub(crate) points: usize,
+    /// Die at this point.
+    pub(crate) die_at: Option<usize>,
+    /// What was told, by reason.
+    pub(crate) told: Vec<&'static str>,
+    pub(crate) last: Output,
+}
+
+impl Drive {
+    pub(crate) fn new(size: u32, wish: u32, volumes: bool, exec: bool) -> Self {
+        let limits = if exec { Limits::default().for_exec() } else { Limits::default() };
+        Self {
+            world: World::new(size, volumes, exec),
+            intent: None,
+            limits,
+            wish,
+            points: 0,
+            die_at: None,
+            told: Vec::new(),
+            last: Output::default(),
+        }
+    }
+
+    /// One look and what follows from it; true unless the controller died in it.
+    pub(crate) fn turn(&mut self) -> bool {
+        let facts = self.world.facts(self.wish);
+        let out = step(self.intent.as_ref(), &facts, &self.limits, self.world.time());
+        self.check_output(&out);
+        self.check_beginning(&out, &facts);
+        self.told.extend(out.conditions.iter().map(|condition| condition.reason));
+        self.last = out.clone();
+        if self.dies() {
+            return false;
+        }
+        let epoch = |intent: &Option<Intent>| intent.as_ref().map(|intent| intent.epoch);
+        if epoch(&self.intent) != epoch(&out.intent) {
+            self.world.calls = Calls::default();
+        }
+        self.intent.clone_from(&out.intent);
+        for effect in &out.effects {
+            if self.dies() {
+                return false;
+            }
+            self.check_effect(effect);
+            self.world.act(effect);
+        }
+        !self.dies()
+    }
+
+    fn dies(&mut self) -> bool {
+        let dead = self.die_at == Some(self.points);
+        self.points += 1;
+        if dead {
+            self.world.crash();
+        }
+        dead
+    }
+
+    /// A turn, then time until the next one is due.
+    pub(crate) fn round(&mut self) {
+        self.turn();
+        let pause = u64::try_from(self.last.again.as_millis()).unwrap().max(TICK);
+        for _ in 0..pause.div_ceil(TICK) {
+            self.world.tick();
+            self.check_world();
+        }
+    }
+
+    /// I5: the wished size, all of it members, served, and nothing left over.
+    pub(crate) fn settled(&self) -> bool {
+        let world = &self.world;
+        let all: Vec<u32> = (0..self.wish).collect();
+        world.replicas == self.wish
+            && world.pods.keys().copied().eq(all.iter().copied())
+            && world.members.keys().copied().eq(all.iter().copied())
+            && (!world.volumes || world.claims.keys().copied().eq(all.iter().copied()))
+            && world.all_running()
+            && world.pods.values().all(|pod| pod.routed && pod.door == Door::Running)
+            && !self.intent.as_ref().is_some_and(Intent::active)
+    }
+
+    /// Runs until settled; says what it looks like if it never is.
+    pub(crate) fn settle(&mut self, seconds: u64) {
+        let end = self.world.now + seconds * 1_000;
+        while self.world.now < end {
+            self.round();
+            if self.settled() {
+                return;
+            }
+        }
+        panic!(
+            "I5: not settled after {seconds} s: wish {}, replicas {}, {:?}, intent {:?}, wait {:?}, {:?}",
+            self.wish,
+            self.world.replicas,
+            self.world.summary(),
+            self.intent,
+            self.last.wait,
+            self.last.conditions
+        );
+    }
+
+    /// I11: what is under way waits for something by name, and being late is a condition.
+    fn check_output(&self, out: &Output) {
+        let active = out.intent.as_ref().is_some_and(Intent::active);
+        if let (true, None) = (active, &out.wait) {
+            assert!(!out.conditions.is_empty(), "I11: {:?} without wait or condition", out.intent);
+        }
+        if let Some(wait) = &out.wait {
+            let late = self.world.time() > wait.until;
+            assert!(!late || !out.conditions.is_empty(), "I11: {wait:?} is over and nothing is said");
+        }
+    }
+
+    /// I2, I3, I6: a shrink begins only from a cluster that was seen whole and is wanted smaller.
+    fn check_beginning(&self, out: &Output, facts: &Facts) {
+        let was = self.intent.as_ref().map_or(0, |intent| intent.epoch);
+        let Some(new) = out.intent.as_ref().filter(|intent| intent.epoch > was) else { return };
+        assert_eq!(new.epoch, was + 1);
+        let over = out.finished.as_ref().is_some_and(|finished| finished.epoch == was);
+        assert!(over || !self.intent.as_ref().is_some_and(Intent::active), "I2: two intents at once");
+        if new.kind == Kind::Shrink {
+            assert!(facts.shrink_vetoes.is_empty() && facts.wish < facts.target.replicas, "I6");
+            assert!(facts.nodes.values().all(|node| node.members.seen().is_some()), "I6: unknown views");
+            assert!(self.world.all_running(), "I3: a member is down");
+            assert_eq!(new.ordinal.0 + 1, self.world.replicas);
+            assert!(self.world.replicas > 1, "the last node must stay");
+        }
+    }
+
+    fn check_effect(&self, effect: &Effect) {
+        let world = &self.world;
+        let intent = self.intent.as_ref().expect("an effect needs a recorded intent");
+        match effect {
+            Effect::SetReplicas { from, to, .. } => {
+                assert!(SIZES.contains(to) && from.abs_diff(*to) == 1, "I7: {from} to {to}");
+                let left = world.pods.get(to).is_none_or(|pod| pod.disk == Disk::Left);
+                assert!(to > from || (!world.members.contains_key(to) && left), "I1: {to} has not left");
+            }
+            Effect::Leave { target, .. } => {
+                let target = ordinal(target);
+                assert!(world.all_running(), "I3: a leave while a member is down");
+                assert_eq!((intent.step, intent.ordinal.0), (Step::Leave, target));
+                assert_eq!(world.pods[&target].restarts, intent.restarts, "I4: a restart led to a leave");
+            }
+            Effect::LabelServing { ordinal, serving: true, .. } => {
+                assert!(world.members.contains_key(&ordinal.0), "I10: ordinal {ordinal} is no member");
+            }
+            Effect::DeleteClaim { uid, .. } => {
+                let (ordinal, _) = world.claims.iter().find(|(_, claim)| claim.uid == *uid).unwrap();
+                assert!(!world.members.contains_key(ordinal), "a member's data was to be deleted");
+            }
+            Effect::DeletePod { ordinal, .. } => {
+                assert!(!world.members.contains_key(&ordinal.0), "a member's pod was to be deleted");
+            }
+            _ => {}
+        }
+    }
+
+    /// I10: no node that has left is ever served. A pod that another hand made again while our
+    /// writes were refused cannot be fenced by anybody but the start hook.
+    fn check_world(&self) {
+        let refused = self.world.now < self.world.kube_refuses_until + 2_000;
+        let ours = self.intent.as_ref().and_then(|intent| intent.pod_uid.as_ref());
+        for (ordinal, pod) in &self.world.pods {
+            let out_of_reach = refused && ours != Some(&pod.uid);
+            let served = pod.disk == Disk::Left && pod.routed;
+            assert!(out_of_reach || !served, "I10: the twin of ordinal {ordinal} is served");
+        }
+    }
+}

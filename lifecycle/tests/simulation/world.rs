@@ -1,0 +1,180 @@
+//! A toy cluster: just enough of Kubernetes and of VerneMQ to break a careless lifecycle.
+
+use std::collections::BTreeMap;
+
+use lifecycle::{Call, Calls, Time};
+
+use crate::brokers::LeaveCall;
+
+/// Length of a tick of the world, ms.
+pub(crate) const TICK: u64 = 100;
+
+/// What a broker's data directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Fresh,
+    Member,
+    /// Data of a node that has left: starts as a healthy cluster of one (vernemq.md §4.6).
+    Left,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    Down { back: u64 },
+    Up { since: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Running,
+    Suspended,
+    Deleted,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Pod {
+    pub(crate) uid: String,
+    pub(crate) serving: Option<bool>,
+    pub(crate) routed: bool,
+    pub(crate) reroute: u64,
+    pub(crate) deleting: Option<u64>,
+    pub(crate) restarts: u32,
+    pub(crate) process: Process,
+    pub(crate) unready_until: u64,
+    pub(crate) door: Door,
+    pub(crate) online: i64,
+    pub(crate) queues: i64,
+    pub(crate) disk: Disk,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) uid: String,
+    pub(crate) deleting: bool,
+    pub(crate) disk: Disk,
+}
+
+/// The truth.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) uids: u32,
+    pub(crate) replicas: u32,
+    pub(crate) pods: BTreeMap<u32, Pod>,
+    pub(crate) claims: BTreeMap<u32, Claim>,
+    /// Members, and since when.
+    pub(crate) members: BTreeMap<u32, u64>,
+    /// Nodes that have left, and when.
+    pub(crate) removed: BTreeMap<u32, u64>,
+    pub(crate) leave: Option<LeaveCall>,
+    pub(crate) calls: Calls,
+    pub(crate) volumes: bool,
+    pub(crate) exec: bool,
+    // Faults.
+    pub(crate) blind: BTreeMap<u32, u64>,
+    pub(crate) rollout_until: u64,
+    pub(crate) kube_refuses_until: u64,
+    pub(crate) stale_until: u64,
+    pub(crate) lose_reply: bool,
+    pub(crate) stuck_until: u64,
+    pub(crate) pod_end: u64,
+}
+
+impl World {
+    /// A quiet cluster of `size` nodes with 30 sessions each.
+    pub(crate) fn new(size: u32, volumes: bool, exec: bool) -> Self {
+        let mut world = Self {
+            now: 1_000_000,
+            uids: 0,
+            replicas: size,
+            pods: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            members: BTreeMap::new(),
+            removed: BTreeMap::new(),
+            leave: None,
+            calls: Calls::default(),
+            volumes,
+            exec,
+            blind: BTreeMap::new(),
+            rollout_until: 0,
+            kube_refuses_until: 0,
+            stale_until: 0,
+            lose_reply: false,
+            stuck_until: 0,
+            pod_end: 3_000,
+        };
+        for ordinal in 0..size {
+            world.create(ordinal);
+            world.members.insert(ordinal, 0);
+            let pod = world.pods.get_mut(&ordinal).unwrap();
+            (pod.disk, pod.process) = (Disk::Member, Process::Up { since: 0 });
+            (pod.routed, pod.online) = (true, 30);
+        }
+        world
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        Time(self.now)
+    }
+
+    pub(crate) fn uid(&mut self) -> String {
+        self.uids += 1;
+        format!("uid-{}", self.uids)
+    }
+
+    pub(crate) fn up_for(&self, ordinal: u32) -> Option<u64> {
+        match self.pods.get(&ordinal)?.process {
+            Process::Up { since } => Some(self.now - since),
+            Process::Down { .. } => None,
+        }
+    }
+
+    /// A member that the others list as running.
+    pub(crate) fn running(&self, ordinal: u32) -> bool {
+        self.members.contains_key(&ordinal)
+            && self.pods.get(&ordinal).is_some_and(|pod| pod.disk == Disk::Member)
+            && self.up_for(ordinal).is_some_and(|time| time >= 500)
+    }
+
+    pub(crate) fn all_running(&self) -> bool {
+        self.members.keys().all(|ordinal| self.running(*ordinal))
+    }
+
+    pub(crate) fn ready(&self, ordinal: u32) -> bool {
+        let calm = self.pods.get(&ordinal).is_some_and(|pod| pod.unready_until <= self.now);
+        calm && self.up_for(ordinal).is_some_and(|time| time >= 2_000)
+    }
+
+    /// The controller dies and comes back: it knows of no call, and its connections are closed.
+    pub(crate) fn crash(&mut self) {
+        self.calls = Calls::default();
+        self.close();
+    }
+
+    /// Closing the connection revokes a leave over HTTP that has not begun; with exec it stays armed.
+    pub(crate) fn close(&mut self) {
+        if let Some(leave) = &mut self.leave {
+            leave.connected = false;
+            if !leave.begun && !self.exec {
+                self.leave = None;
+            }
+        }
+    }
+
+    pub(crate) fn reply(&mut self, call: Call) {
+        if self.leave.as_ref().is_some_and(|leave| leave.connected) {
+            let lost = std::mem::take(&mut self.lose_reply);
+            self.calls.leave = if lost { Call::Unknown("connection reset".into()) } else { call };
+        }
+    }
+
+    /// One tick of everything.
+    pub(crate) fn tick(&mut self) {
+        self.now += TICK;
+        self.statefulset();
+        self.kubelet();
+        self.join();
+        self.endpoints();
+        self.leaving();
+    }
+}

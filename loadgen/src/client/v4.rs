@@ -1,0 +1,123 @@
+//! MQTT 3.1.1 with rumqttc.
+
+use bytes::Bytes;
+use rumqttc::{
+    AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, Outgoing, Packet, QoS, StateError,
+    SubscribeReasonCode, mqttbytes,
+};
+
+use super::{Broken, Code, ConnectError, Connection, Event, Options, Outbox, connect_io};
+
+/// Reads and writes the socket.
+pub(crate) struct Inbox {
+    event_loop: EventLoop,
+    broken: Option<Broken>,
+}
+
+pub(super) fn qos(qos: u8) -> QoS {
+    match qos {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => QoS::ExactlyOnce,
+    }
+}
+
+pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectError> {
+    let mut mqtt = MqttOptions::new(&options.client_id, &options.target.host, options.target.port);
+    mqtt.set_keep_alive(options.keep_alive)
+        .set_clean_session(options.clean)
+        .set_inflight(options.identifiers())
+        .set_max_packet_size(options.packet_max(), options.packet_max())
+        .set_transport(options.transport());
+    if let Some(login) = &options.login {
+        mqtt.set_credentials(&login.username, &login.password);
+    }
+    let (client, mut event_loop) = AsyncClient::new(mqtt, options.queue());
+    event_loop.network_options.set_tcp_nodelay(true);
+    // Ours is finer and comes first; this one must not be shorter.
+    event_loop.network_options.set_connection_timeout(options.deadline.as_secs() + 1);
+    match event_loop.poll().await {
+        Ok(Raw::Incoming(Packet::ConnAck(connack))) => Ok(Connection {
+            outbox: Outbox::V4(client),
+            inbox: super::Inbox::V4(Box::new(Inbox { event_loop, broken: None })),
+            session_present: connack.session_present,
+            window: options.window,
+            identifiers: options.identifiers(),
+        }),
+        Ok(other) => Err(ConnectError::Other(format!("instead of a CONNACK came {other:?}"))),
+        Err(error) => Err(connect_error(error, options)),
+    }
+}
+
+fn connect_error(error: ConnectionError, options: &Options) -> ConnectError {
+    match error {
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
+        ) => connect_io(&error),
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            ConnectError::Closed("end of stream".to_owned())
+        }
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
+            ConnectError::TimedOut(options.deadline)
+        }
+        // The variants are numbered as the return codes are.
+        ConnectionError::ConnectionRefused(code) => ConnectError::Refused(Code::v4(code as u8)),
+        other => ConnectError::Other(other.to_string()),
+    }
+}
+
+impl Inbox {
+    pub(super) async fn next(&mut self) -> Result<Event, Broken> {
+        loop {
+            let raw = match &self.broken {
+                None => match self.event_loop.poll().await {
+                    Ok(raw) => raw,
+                    Err(error) => {
+                        self.broken = Some(broken(&error));
+                        continue;
+                    }
+                },
+                Some(broken) => self.event_loop.state.events.pop_front().ok_or_else(|| broken.clone())?,
+            };
+            if let Some(event) = event(raw) {
+                return Ok(event);
+            }
+        }
+    }
+}
+
+fn event(raw: Raw) -> Option<Event> {
+    Some(match raw {
+        Raw::Outgoing(Outgoing::Publish(identifier)) => Event::Sent(identifier),
+        Raw::Outgoing(Outgoing::Disconnect) => Event::Goodbye,
+        Raw::Incoming(Packet::PubAck(ack)) => Event::Finished { identifier: ack.pkid, refused: None },
+        Raw::Incoming(Packet::PubComp(ack)) => Event::Finished { identifier: ack.pkid, refused: None },
+        Raw::Incoming(Packet::Publish(publish)) => Event::Message {
+            topic: Bytes::from(publish.topic),
+            payload: publish.payload,
+            redelivery: publish.dup,
+            retained: publish.retain,
+        },
+        Raw::Incoming(Packet::SubAck(ack)) => Event::Subscribed(match ack.return_codes.first() {
+            Some(SubscribeReasonCode::Success(qos)) => Ok(*qos as u8),
+            // The one failure code that 3.1.1 knows.
+            _ => Err(Code::v4(0x80)),
+        }),
+        _ => return None,
+    })
+}
+
+fn broken(error: &ConnectionError) -> Broken {
+    match error {
+        ConnectionError::Io(_)
+        | ConnectionError::FlushTimeout
+        | ConnectionError::MqttState(
+            StateError::Io(_)
+            | StateError::ConnectionAborted
+            | StateError::Deserialization(mqttbytes::Error::Io(_)),
+        ) => Broken::Closed,
+        ConnectionError::MqttState(StateError::AwaitPingResp) => Broken::NoPingAnswer,
+        other => Broken::Protocol(other.to_string()),
+    }
+}

@@ -1,0 +1,58 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn statefulset(annotations: Option<&[(&str, &str)]>) -> StatefulSet {
+    let mut object = StatefulSet::default();
+    object.metadata.uid = Some("uid-1".into());
+    object.metadata.resource_version = Some("41".into());
+    object.metadata.annotations = annotations.map(|pairs| {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
+    });
+    object
+}
+
+/// Applies a patch as the API server does.
+fn apply(object: &StatefulSet, patch: &Value) -> Result<Value, String> {
+    let mut value = serde_json::to_value(object).unwrap();
+    json_patch::patch(&mut value, &operations(patch)).map_err(|error| error.to_string())?;
+    Ok(value["metadata"]["annotations"][INTENT].clone())
+}
+
+#[test]
+fn the_first_write_needs_the_very_version_that_was_read() {
+    let read = statefulset(None);
+    let patch = swap_patch(&read, INTENT, None, "new");
+    assert_eq!(apply(&read, &patch), Ok(json!("new")));
+
+    let mut moved = read.clone();
+    moved.metadata.resource_version = Some("42".into());
+    assert!(apply(&moved, &patch).is_err(), "another one may have written its first intent");
+
+    let others = statefulset(Some(&[("a", "b")]));
+    assert_eq!(apply(&others, &swap_patch(&others, INTENT, None, "new")), Ok(json!("new")));
+}
+
+#[test]
+fn a_swap_needs_the_text_that_was_read_and_no_version() {
+    let read = statefulset(Some(&[(INTENT, "old")]));
+    let patch = swap_patch(&read, INTENT, Some("old"), "new");
+    let mut moved = read.clone();
+    moved.metadata.resource_version = Some("42".into());
+    assert_eq!(apply(&moved, &patch), Ok(json!("new")), "status changes of dying pods do not disturb");
+
+    assert!(apply(&statefulset(Some(&[(INTENT, "other")])), &patch).is_err());
+    assert!(apply(&statefulset(None), &patch).is_err());
+    let mut successor = read;
+    successor.metadata.uid = Some("uid-2".into());
+    assert!(apply(&successor, &patch).is_err(), "a recreated StatefulSet is another one");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_taken_for_absent() {
+    assert_eq!(Held::read(&statefulset(None)), Ok(Held::default()));
+    let error = Held::read(&statefulset(Some(&[(INTENT, "{}")]))).unwrap_err();
+    assert!(error.to_string().contains("restore it"), "{error}");
+}

@@ -1,0 +1,71 @@
+use super::*;
+
+fn told(name: &'static str, message: &str, blocks: bool) -> Told {
+    Told { name, severity: Severity::Warning, message: message.into(), blocks }
+}
+
+fn status<'a>(conditions: &'a [Condition], name: &str) -> Option<(&'a str, String)> {
+    let found = conditions.iter().find(|condition| condition.type_ == name)?;
+    Some((found.status.as_str(), found.last_transition_time.0.to_string()))
+}
+
+#[test]
+fn a_condition_begins_once_stands_and_ends() {
+    let (first, begun) = merge(&[], &[told("MemberDead", "1 of 3", false)], Some(2), Time(1_000));
+    assert_eq!(begun.len(), 1);
+    assert_eq!(status(&first, "MemberDead"), Some(("True", "1970-01-01T00:00:01Z".into())));
+
+    let (second, begun) = merge(&first, &[told("MemberDead", "2 of 3", false)], Some(2), Time(2_000));
+    assert_eq!(begun, [], "one Event, however long it stands and whatever its numbers");
+    assert_eq!(status(&second, "MemberDead"), Some(("True", "1970-01-01T00:00:01Z".into())));
+    assert!(second.iter().any(|condition| condition.message == "2 of 3"), "the message is of today");
+
+    let (third, _) = merge(&second, &[], Some(2), Time(3_000));
+    assert_eq!(status(&third, "MemberDead"), Some(("False", "1970-01-01T00:00:03Z".into())));
+    let (fourth, begun) = merge(&third, &[told("MemberDead", "again", false)], Some(2), Time(4_000));
+    assert_eq!(begun.len(), 1);
+    assert_eq!(status(&fourth, "MemberDead"), Some(("True", "1970-01-01T00:00:04Z".into())));
+}
+
+#[test]
+fn ready_is_false_with_the_name_of_what_blocks() {
+    let (blocked, _) =
+        merge(&[], &[told("PreStopLeaves", "", false), told("TargetMissing", "no", true)], None, Time(0));
+    let ready = blocked.iter().find(|condition| condition.type_ == READY).unwrap();
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "TargetMissing"));
+    let (free, _) = merge(&blocked, &[told("PreStopLeaves", "", false)], None, Time(1_000));
+    assert_eq!(status(&free, READY), Some(("True", "1970-01-01T00:00:01Z".into())));
+}
+
+#[test]
+fn the_list_is_bounded_and_what_stands_is_kept() {
+    let names: Vec<&'static str> =
+        (0..100).map(|i| &*Box::leak(format!("Name{i}").into_boxed_str())).collect();
+    let mut conditions = Vec::new();
+    for (second, name) in (0u64..).zip(&names) {
+        (conditions, _) = merge(
+            &conditions,
+            &[told(name, "", false), told("Stays", "", false)],
+            None,
+            Time(second * 1_000),
+        );
+    }
+    assert_eq!(conditions.len(), CONDITIONS_MAX);
+    assert!(status(&conditions, "Stays").is_some_and(|(status, _)| status == "True"));
+    assert!(status(&conditions, names[0]).is_none() && status(&conditions, names[98]).is_some());
+}
+
+#[test]
+fn an_overdue_wait_has_its_name() {
+    let intent = serde_json::from_value(serde_json::json!({
+        "epoch": 1, "kind": "Shrink", "ordinal": 2, "podUid": null, "node": null, "listeners": [],
+        "step": "PodGone", "started": 0, "entered": 0,
+    }))
+    .unwrap();
+    let wait = lifecycle::Wait { name: "PodGone", until: Time(10_000) };
+    let output = Output { intent: Some(intent), wait: Some(wait), ..Output::default() };
+    assert_eq!(of_output(&output, Time(10_000)), []);
+    let told = of_output(&output, Time(15_000));
+    assert_eq!(told[0].name, "PodGone");
+    assert!(told[0].message.contains("ordinal 2") && told[0].message.contains("5 s"), "{}", told[0].message);
+}

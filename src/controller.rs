@@ -1,0 +1,232 @@
+//! The controller: gather → fold → decide → lifecycle → act → status, once a
+//! look, for each of our resources. No logic of its own: what is decided is in
+//! [`crate::decide`] and `lifecycle`, what is touched is in [`crate::observe`]
+//! and [`crate::act`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, ListParams};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Client, ResourceExt as _};
+use lifecycle::Time;
+use tokio::sync::{Notify, watch};
+
+use crate::act::deadline::api;
+use crate::clock::Clock;
+use crate::crd::VerneMQAutoscaler;
+use crate::leader::{Election, Timing, lease};
+
+mod calls;
+mod fold;
+mod gather;
+mod metrics;
+mod nodes;
+mod perform;
+mod report;
+mod task;
+mod worker;
+
+pub use metrics::Metrics;
+
+use task::Task;
+use worker::Worker;
+
+/// How often the list of our resources is read even if no watch has spoken.
+const RESOURCES_EVERY: Duration = Duration::from_secs(10);
+
+/// Called after each thing that was done to the world, with its name. Tests
+/// stop the controller there, to resume it from every point.
+pub type Tap = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// A pod's address → the address at which we reach it.
+pub type Reach = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Settings of one controller process.
+#[derive(Clone)]
+pub struct Settings {
+    /// The namespace whose resources it serves.
+    pub namespace: String,
+    /// Its name in the election; no two processes may share one.
+    pub identity: String,
+    /// Name of the Lease.
+    pub lease: String,
+    /// Times of the election.
+    pub timing: Timing,
+    /// Time between two looks while nothing is under way.
+    pub idle: Duration,
+    /// The lifecycle's numbers that no resource speaks of; what a spec says goes before.
+    pub limits: lifecycle::Limits,
+    /// Where a pod's address is reached, if not there: a test's pods are on loopback, which a real
+    /// API server refuses as an endpoint.
+    pub reach: Option<Reach>,
+    /// See [`Tap`].
+    pub tap: Option<Tap>,
+}
+
+impl Settings {
+    /// The defaults of the design for one namespace.
+    pub fn new(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            identity: identity.into(),
+            lease: "vernescale".into(),
+            timing: Timing::default(),
+            idle: Duration::from_secs(2),
+            limits: lifecycle::Limits::default(),
+            reach: None,
+            tap: None,
+        }
+    }
+}
+
+/// What all parts of one process share.
+struct Shared {
+    client: Client,
+    clock: Clock,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    leading: watch::Receiver<Option<Time>>,
+}
+
+impl Shared {
+    /// How long we may still act; none where we may not.
+    fn may_act_for(&self) -> Option<Duration> {
+        let until = (*self.leading.borrow())?;
+        let left = until.since(self.clock.now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    async fn tap(&self, what: impl Into<String>) {
+        if let Some(tap) = &self.settings.tap {
+            tap(what.into()).await;
+        }
+    }
+}
+
+/// One controller process.
+pub struct Controller {
+    client: Client,
+    clock: Clock,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+}
+
+impl Controller {
+    /// A controller that has not begun. The client's own retries must be off.
+    pub fn new(client: Client, clock: Clock, settings: Settings) -> Self {
+        Self { client, clock, settings, metrics: Arc::new(Metrics::default()) }
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Runs until it is dropped. Everything that it has started ends with it; a leave that has not
+    /// begun is revoked by that.
+    pub async fn run(self) {
+        let (lead, leading) = watch::channel(None);
+        let Self { client, clock, settings, metrics } = self;
+        let leases = Api::<Lease>::namespaced(client.clone(), &settings.namespace);
+        let election = Election::new(settings.identity.clone(), settings.timing);
+        let elections = lease::run(leases, settings.lease.clone(), election, clock, lead);
+        let shared = Arc::new(Shared { client, clock, settings, metrics, leading });
+        tokio::select! {
+            () = elections => {}
+            () = lead_and_work(&shared) => {}
+        }
+    }
+}
+
+/// Works while we lead, and drops everything at once when we do not.
+async fn lead_and_work(shared: &Arc<Shared>) {
+    let mut leading = shared.leading.clone();
+    loop {
+        while leading.borrow_and_update().is_none() {
+            if leading.changed().await.is_err() {
+                return;
+            }
+        }
+        shared.metrics.leading(true);
+        tokio::select! {
+            () = work(shared) => {}
+            () = lost(leading.clone(), shared.clock) => {}
+        }
+        shared.metrics.leading(false);
+    }
+}
+
+/// Resolves when the lease is no longer ours, also if nobody says so in time.
+async fn lost(mut leading: watch::Receiver<Option<Time>>, clock: Clock) {
+    loop {
+        let Some(until) = *leading.borrow_and_update() else { return };
+        let left = until.since(clock.now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(left) => {}
+            changed = leading.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// One worker a resource; the watch only wakes them earlier.
+async fn work(shared: &Arc<Shared>) {
+    let resources = Api::<VerneMQAutoscaler>::namespaced(shared.client.clone(), &shared.settings.namespace);
+    let mut workers: HashMap<String, (Arc<Notify>, Task)> = HashMap::new();
+    let mut watched = watcher(resources.clone(), watcher::Config::default()).default_backoff().boxed();
+    loop {
+        match api("list vernemqautoscalers", resources.list(&ListParams::default())).await {
+            Ok(list) => {
+                let names: Vec<_> = list.items.iter().map(kube::ResourceExt::name_any).collect();
+                workers.retain(|name, (_, task)| names.contains(name) && !task.is_finished());
+                for name in names {
+                    workers.entry(name.clone()).or_insert_with(|| start(shared, name));
+                }
+            }
+            // The workers that run go on: each reads for itself.
+            Err(failure) => {
+                shared.metrics.error(failure.kind());
+                tracing::warn!(%failure, "our resources could not be listed");
+            }
+        }
+        if let Ok(Some(name)) = tokio::time::timeout(RESOURCES_EVERY, next_change(&mut watched)).await
+            && let Some((wake, _)) = workers.get(&name)
+        {
+            wake.notify_one();
+        }
+    }
+}
+
+fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
+    let wake = Arc::new(Notify::new());
+    let worker = Worker::new(Arc::clone(shared), name, Arc::clone(&wake));
+    (wake, Task::spawn(worker.run()))
+}
+
+/// The next resource whose spec may have changed. Errors of the watch are its own
+/// to heal; meanwhile the looks go on.
+async fn next_change<S>(changes: &mut S) -> Option<String>
+where
+    S: futures::Stream<Item = Result<watcher::Event<VerneMQAutoscaler>, watcher::Error>> + Unpin,
+{
+    loop {
+        match changes.next().await {
+            Some(Ok(watcher::Event::Apply(resource))) => {
+                return Some(resource.name_any());
+            }
+            Some(Ok(watcher::Event::Delete(_) | watcher::Event::InitDone)) => return None,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the watch was interrupted");
+            }
+            None => std::future::pending().await,
+        }
+    }
+}

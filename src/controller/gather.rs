@@ -1,0 +1,170 @@
+//! Gather: one look at the API server and at every broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::ResourceExt as _;
+use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Target, Time};
+
+use super::nodes::{Answered, Ask, look};
+use super::worker::State;
+use crate::act::intent::Held;
+use crate::clock::Clock;
+use crate::crd::{Scheme, VerneMQAutoscaler, Via};
+use crate::observe::kubernetes::{self, Objects};
+use crate::wire::{Endpoint, Key, Tls};
+
+/// `/metrics` of every node is read this often: a steady interval is what rates are made of.
+const SAMPLE_EVERY: Duration = Duration::from_secs(2);
+
+/// A look comes a little early or late; a sample is not put off by a whole look for that.
+const SAMPLE_SLACK: Duration = Duration::from_millis(150);
+
+/// A count of queues is still used when it is this old.
+const QUEUES_FOR: Duration = Duration::from_secs(5);
+
+/// Deadline of one question to a broker: idle, and while the 1.7 s after a leave may be running
+/// (baseline.md §2.6). The slowest scrape under a drain took 0.41 s (drain.md §2).
+const ASK_IDLE: Duration = Duration::from_secs(2);
+const ASK_ACTIVE: Duration = Duration::from_secs(1);
+
+/// Everything that one look saw.
+pub(super) struct World {
+    pub(super) resource: VerneMQAutoscaler,
+    pub(super) statefulset: StatefulSet,
+    pub(super) target: Target,
+    pub(super) pods: BTreeMap<Ordinal, Pod>,
+    pub(super) claims: BTreeMap<Ordinal, Vec<Claim>>,
+    pub(super) held: Held,
+    /// Outcomes as they stood before the nodes were asked.
+    pub(super) calls: Calls,
+    pub(super) answered: BTreeMap<Ordinal, Answered>,
+    /// `/api/v1` of each pod.
+    pub(super) management: BTreeMap<Ordinal, Endpoint>,
+}
+
+impl World {
+    /// Every name that a member lists, running or not.
+    pub(super) fn members(&self) -> std::collections::BTreeSet<NodeName> {
+        let views = self.answered.values().filter_map(|answered| answered.node.members.seen());
+        views.flat_map(|view| view.keys().cloned()).collect()
+    }
+}
+
+/// Looks at the pods and the brokers of a StatefulSet that was just read.
+pub(super) async fn gather(
+    state: &mut State,
+    resource: &VerneMQAutoscaler,
+    statefulset: &StatefulSet,
+    objects: &Objects,
+    held: Held,
+    clock: Clock,
+) -> World {
+    let found = kubernetes::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
+    let active = held.intent().filter(|intent| intent.active());
+    // Before the nodes are asked: a call that had ended here was over when they answered.
+    let calls = state.calls.outcomes(active.map(|intent| intent.epoch));
+    let now = clock.now();
+    let due = state.sampled.is_none_or(|at| now.since(at) + SAMPLE_SLACK >= SAMPLE_EVERY);
+    let leaver = active.filter(|intent| intent.kind == Kind::Shrink).map(|intent| intent.ordinal);
+    state.names.retain(|ordinal| found.contains_key(&ordinal));
+    state.queues.retain(|ordinal, _| found.contains_key(ordinal));
+
+    let mut management = BTreeMap::new();
+    let mut asks = Vec::new();
+    for (&ordinal, (object, pod)) in &found {
+        let api = state.endpoint(resource, object, resource.spec.management.port, true);
+        let pages = state.endpoint(resource, object, resource.spec.management.metrics_port, false);
+        asks.push(Ask {
+            ordinal,
+            pages,
+            management: (resource.spec.leave.via == Via::ManagementApi).then(|| api.clone()),
+            name: state.names.of(ordinal, &pod.uid).cloned(),
+            sample: due || leaver == Some(ordinal),
+            queues: state.queues.get(&ordinal).filter(|(_, at)| now.since(*at) < QUEUES_FOR).map(|one| one.0),
+        });
+        management.insert(ordinal, api);
+    }
+    let limit = if active.is_some() { ASK_ACTIVE } else { ASK_IDLE };
+    let answered = look(asks, limit, clock).await;
+    let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
+    state.note(&pods, &answered, due, clock.now());
+    World {
+        target: kubernetes::target(statefulset),
+        claims: kubernetes::claims(statefulset, &objects.claims),
+        resource: resource.clone(),
+        statefulset: statefulset.clone(),
+        pods,
+        held,
+        calls,
+        answered,
+        management,
+    }
+}
+
+impl State {
+    fn endpoint(
+        &mut self,
+        resource: &VerneMQAutoscaler,
+        pod: &PodObject,
+        port: u16,
+        with_key: bool,
+    ) -> Endpoint {
+        let host = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).filter(|ip| !ip.is_empty());
+        let host = host.map(|ip| self.reach.as_ref().map_or(ip.clone(), |reach| reach(&ip)));
+        let tls = match resource.spec.management.scheme {
+            Scheme::Http => None,
+            Scheme::Https => self.tls(pod),
+        };
+        Endpoint { host, port, tls, key: if with_key { self.key() } else { None } }
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.slow.key.as_ref()?.as_ref().ok().cloned()
+    }
+
+    /// A certificate bears the pod's name in the cluster, as Kubernetes itself says it.
+    fn tls(&mut self, pod: &PodObject) -> Option<Tls> {
+        let spec = pod.spec.as_ref();
+        let host = spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any());
+        let subdomain = spec.and_then(|spec| spec.subdomain.clone()).unwrap_or_default();
+        let name = format!("{host}.{subdomain}.{}.svc", pod.namespace().unwrap_or_default());
+        if let Some(tls) = self.tls.get(&name) {
+            return Some(tls.clone());
+        }
+        let tls = Tls::new(&name, None)
+            .inspect_err(|error| tracing::warn!(%error, name, "no TLS to this pod"))
+            .ok()?;
+        // At most the names of one StatefulSet's pods.
+        self.tls.insert(name, tls.clone());
+        Some(tls)
+    }
+
+    /// Remembers names, samples and counts.
+    fn note(
+        &mut self,
+        pods: &BTreeMap<Ordinal, Pod>,
+        answered: &BTreeMap<Ordinal, Answered>,
+        due: bool,
+        now: Time,
+    ) {
+        if due {
+            self.sampled = Some(now);
+        }
+        for (&ordinal, one) in answered {
+            let (Some(pod), Some(name)) = (pods.get(&ordinal), &one.node.name) else { continue };
+            self.names.hear(ordinal, &pod.uid, name.clone());
+            if let (Some((series, at)), true) = (&one.sample, due)
+                && let Err(refused) = self.fleet.ingest_metrics(name, series, *at)
+            {
+                tracing::warn!(%refused, node = %name, "its samples are not taken");
+            }
+            if let (Some(counts), true) = (one.node.counts.seen(), one.sample.is_some()) {
+                self.queues.insert(ordinal, (counts.queues, now));
+            }
+        }
+        self.fleet.forget(now);
+    }
+}

@@ -1,0 +1,206 @@
+//! One look at every broker.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use lifecycle::{Counts, Node, NodeName, Observed, Ordinal, Reach, Time};
+
+use crate::act::broker::{Command, Door};
+use crate::clock::Clock;
+use crate::decide::ConnsMax;
+use crate::observe::exposition::{self, Series};
+use crate::observe::management::{self, ShownListener, Unusable};
+use crate::observe::status_page::{self, Entry};
+use crate::wire::{self, Endpoint};
+
+/// Whom to ask, and how.
+pub(super) struct Ask {
+    pub(super) ordinal: Ordinal,
+    /// `/metrics` and `/status.json`.
+    pub(super) pages: Endpoint,
+    /// `/api/v1`; none where leaves go through exec: then the status page speaks for it, because
+    /// `vmq-admin` starts an Erlang VM for every question (0.12 to 0.45 s, vernemq.md §5).
+    pub(super) management: Option<Endpoint>,
+    /// The name that this pod's broker was heard to have.
+    pub(super) name: Option<NodeName>,
+    /// Read `/metrics` in this look.
+    pub(super) sample: bool,
+    /// Queues as last sampled, where that is not long ago.
+    pub(super) queues: Option<i64>,
+}
+
+/// What one broker answered.
+pub(super) struct Answered {
+    pub(super) node: Node,
+    /// A whole page of `/metrics`, and when it was here.
+    pub(super) sample: Option<(Vec<Series>, Time)>,
+    /// Connections that its MQTT listeners take together.
+    pub(super) connections_max: ConnsMax,
+    /// The first thing that could not be read: kind and message.
+    pub(super) trouble: Option<(&'static str, String)>,
+}
+
+/// Asks all at once.
+pub(super) async fn look(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTreeMap<Ordinal, Answered> {
+    let looks = asks.into_iter().map(|ask| async move { (ask.ordinal, look_at(ask, limit, clock).await) });
+    join_all(looks).await.into_iter().collect()
+}
+
+type Reply = Result<management::Reply, Unusable>;
+
+async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
+    let page = wire::get(&ask.pages, "/status.json", limit);
+    let sample = async {
+        if !ask.sample && ask.name.is_some() {
+            return None;
+        }
+        Some((wire::get(&ask.pages, "/metrics", limit).await, clock.now()))
+    };
+    let door = ask.management.clone().map(|endpoint| Door::Management(Box::new(endpoint)));
+    let members = question(door.as_ref(), Command::ClusterShow, limit);
+    let listeners = question(door.as_ref(), Command::ListenerShow, limit);
+    let (page, sample, members, listeners) = tokio::join!(page, sample, members, listeners);
+
+    let reach = reach(&page, sample.as_ref().map(|(answer, _)| answer), members.as_ref());
+    let sample = sample.map(|(answer, at)| read_sample(answer).map(|series| (series, at)));
+    let heard = sample.as_ref().and_then(|sample| own_name(&sample.as_ref().ok()?.0));
+    let name = heard.or(ask.name);
+    let entry = match &name {
+        Some(name) => page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)),
+        None => {
+            page.map_err(Unusable::from).and(Err(Unusable::Malformed("its name is not known yet".into())))
+        }
+    };
+    let queues = sample.as_ref().and_then(|sample| queues(&sample.as_ref().ok()?.0)).or(ask.queues);
+    let members = members.map_or_else(
+        || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
+        |reply| reply.and_then(management::members),
+    );
+    let shown = listeners.map_or_else(
+        || entry.as_ref().map(|entry| entry.listeners.clone()).map_err(Clone::clone),
+        |reply| reply.and_then(management::listeners),
+    );
+    let first = [members.as_ref().err(), shown.as_ref().err(), entry.as_ref().err()];
+    let trouble = first.into_iter().flatten().next().map(|why| (why.kind(), why.to_string()));
+    let connections_max = shown.as_ref().map_or(ConnsMax::Unknown, |shown| connections_max(shown));
+    Answered {
+        node: Node {
+            name,
+            reach,
+            members: observed(members),
+            listeners: observed(shown.map(|shown| shown.into_iter().map(|one| one.listener).collect())),
+            counts: counts(entry.as_ref(), queues),
+            version: observed(entry.map(|entry| entry.version)),
+        },
+        sample: sample.and_then(Result::ok),
+        connections_max,
+        trouble,
+    }
+}
+
+async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Option<Reply> {
+    match door {
+        Some(door) => Some(door.ask(&command, limit).await),
+        None => None,
+    }
+}
+
+fn observed<T>(read: Result<T, Unusable>) -> Observed<T> {
+    match read {
+        Ok(value) => Observed::Seen(value),
+        Err(why) => Observed::Unknown(why.to_string()),
+    }
+}
+
+/// One answer of whatever status says that the process is there; that nobody
+/// listens is only said where every connection was refused.
+fn reach(
+    page: &Result<wire::Answer, wire::Broken>,
+    sample: Option<&Result<wire::Answer, wire::Broken>>,
+    members: Option<&Reply>,
+) -> Reach {
+    let mut each = Vec::new();
+    for answer in [Some(page), sample].into_iter().flatten() {
+        each.push(answer.as_ref().err());
+    }
+    if let Some(reply) = members {
+        each.push(match reply {
+            Err(Unusable::Wire(broken)) => Some(broken),
+            _ => None,
+        });
+    }
+    if each.iter().any(Option::is_none) {
+        return Reach::Answers;
+    }
+    let refused = |broken: Option<&wire::Broken>| matches!(broken, Some(wire::Broken::Refused(_)));
+    if each.into_iter().all(refused) { Reach::Refused } else { Reach::Silent }
+}
+
+fn read_sample(answer: Result<wire::Answer, wire::Broken>) -> Result<Vec<Series>, Unusable> {
+    let answer = answer?;
+    if answer.status != 200 {
+        return Err(Unusable::Status(answer.status));
+    }
+    let text = std::str::from_utf8(&answer.body).map_err(|_| Unusable::Malformed("not UTF-8".into()))?;
+    exposition::parse(text).map_err(|error| Unusable::Malformed(error.to_string()))
+}
+
+/// What the node calls itself: the label `node` that all of its own series bear.
+fn own_name(series: &[Series]) -> Option<NodeName> {
+    series.iter().find_map(|one| one.labels.get("node")).map(|name| NodeName(name.clone()))
+}
+
+fn queues(series: &[Series]) -> Option<i64> {
+    let found = series.iter().find(|one| one.name.ends_with("queue_processes"))?;
+    #[expect(clippy::cast_possible_truncation, reason = "a count of processes in one broker")]
+    found.value.is_finite().then_some(found.value as i64)
+}
+
+fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Counts> {
+    match (entry, queues) {
+        (Ok(entry), Some(queues)) => Observed::Seen(Counts {
+            online: entry.online,
+            offline: entry.offline,
+            queues,
+            subscriptions: entry.subscriptions,
+            retained: entry.retained,
+        }),
+        (Err(why), _) => Observed::Unknown(why.to_string()),
+        (Ok(_), None) => Observed::Unknown("no `queue_processes` in /metrics".into()),
+    }
+}
+
+/// The sum over the listeners; one without a limit has none.
+fn connections_max(shown: &[ShownListener]) -> ConnsMax {
+    let sum: Option<u64> = shown.iter().map(|one| one.connections_max).sum();
+    sum.map_or(ConnsMax::Unlimited, ConnsMax::PerNode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<T>() -> Result<T, wire::Broken> {
+        Err(wire::Broken::Refused("refused".into()))
+    }
+
+    #[test]
+    fn gone_is_only_what_refuses_everywhere() {
+        let answer = wire::Answer { status: 500, content_type: String::new(), body: bytes::Bytes::new() };
+        let show_refused: Reply = Err(Unusable::Wire(wire::Broken::Refused(String::new())));
+        assert_eq!(reach(&refused(), None, Some(&show_refused)), Reach::Refused);
+        assert_eq!(reach(&Ok(answer), None, Some(&show_refused)), Reach::Answers, "a 500 is an answer");
+        let cut = Err(wire::Broken::Cut("EOF".into()));
+        assert_eq!(reach(&cut, None, Some(&show_refused)), Reach::Silent, "an EOF is not yet a refusal");
+        assert_eq!(reach(&refused(), None, Some(&Err(Unusable::Unauthorized))), Reach::Answers);
+    }
+
+    #[test]
+    fn name_and_queues_come_from_the_recorded_metrics() {
+        let recording = include_str!("../../tests/recordings/metrics_n1_after_load.prom");
+        let series = exposition::parse(recording).unwrap();
+        assert_eq!(own_name(&series), Some(NodeName("VerneMQ1@127.0.0.11".into())));
+        assert!(queues(&series).is_some());
+    }
+}

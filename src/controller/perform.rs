@@ -1,0 +1,235 @@
+//! Act: record the intent, then make the calls that the step asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt as _;
+use kube::api::Api;
+use lifecycle::{Call, Effect, Intent, Listener, NodeName, Ordinal, Output};
+
+use super::calls::Slot;
+use super::gather::World;
+use super::worker::Worker;
+use super::{Shared, lost};
+use crate::act::broker::{Command, Door, ExecDoor, call};
+use crate::act::canary::{Side, cross};
+use crate::act::deadline::Failure;
+use crate::act::sessions::drain_batch;
+use crate::act::{hold, remove, scale, serving};
+use crate::crd::Via;
+use crate::naming::pod_name;
+
+/// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
+/// busy machine, took 3 s (baseline.md §2.12). What is left of the lease bounds it as well (I9).
+const SHORT_CALL: Duration = Duration::from_secs(9);
+
+/// A long call has been under way for so long that it was certainly sent: one more point at which
+/// tests stop the controller.
+const SURELY_SENT: Duration = Duration::from_millis(300);
+
+impl Worker {
+    /// Does what one step asked for. The first failure ends it: what was not done is asked for
+    /// again by the next look, if it still is right then.
+    pub(super) async fn perform(&mut self, world: &mut World, out: &Output) -> Result<(), Failure> {
+        let changed = out.intent.as_ref() != world.held.intent();
+        if (!changed && out.effects.is_empty()) || self.shared.may_act_for().is_none() {
+            return Ok(());
+        }
+        let mut fresh = false;
+        if let (true, Some(intent)) = (changed, &out.intent) {
+            if intent.active() {
+                self.hold(world).await?;
+            }
+            self.swap(world, intent).await?;
+            self.shared.tap(format!("record {:?}", intent.step)).await;
+            fresh = true;
+        }
+        for effect in &out.effects {
+            if self.shared.may_act_for().is_none() {
+                tracing::warn!(resource = self.name, ?effect, "not done: the lease is lost");
+                return Ok(());
+            }
+            match (Slot::of(effect), &out.intent) {
+                (Some(slot), Some(intent)) if !self.state.calls.busy(slot) => {
+                    // Nobody else has taken over: proven before each call to a broker (I9).
+                    if !fresh {
+                        self.swap(world, intent).await?;
+                    }
+                    fresh = false;
+                    self.call(world, slot, intent, effect);
+                }
+                (Some(_), _) => continue,
+                (None, _) => self.write(world, effect).await?,
+            }
+            let epoch = out.intent.as_ref().map(|intent| intent.epoch);
+            tracing::info!(resource = self.name, epoch, ?effect, "act");
+            self.shared.tap(name_of(effect)).await;
+        }
+        Ok(())
+    }
+
+    /// Our resource stays until the change is through, even if somebody deletes it.
+    async fn hold(&mut self, world: &mut World) -> Result<(), Failure> {
+        if hold::held(&world.resource) {
+            return Ok(());
+        }
+        let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
+        world.resource = hold::take(&resources, &world.resource).await?;
+        self.shared.tap("hold").await;
+        Ok(())
+    }
+
+    async fn swap(&self, world: &mut World, intent: &Intent) -> Result<(), Failure> {
+        let statefulsets = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
+        let writer = &self.shared.settings.identity;
+        world.held = world.held.swap(&statefulsets, &world.statefulset, intent, writer).await?;
+        Ok(())
+    }
+
+    /// A guarded write to Kubernetes, or the end of a call.
+    async fn write(&mut self, world: &World, effect: &Effect) -> Result<(), Failure> {
+        let (client, namespace) = (self.shared.client.clone(), &self.shared.settings.namespace);
+        let set = world.statefulset.name_any();
+        let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+        match effect {
+            Effect::LabelServing { ordinal, pod_uid, serving } => {
+                serving::label(&pods, &pod_name(&set, *ordinal), pod_uid, *serving).await
+            }
+            Effect::SetReplicas { uid, from, to } => {
+                let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
+                scale::set(&statefulsets, &set, uid, *from, *to).await
+            }
+            Effect::DeletePod { ordinal, uid } => remove::pod(&pods, &pod_name(&set, *ordinal), uid).await,
+            Effect::DeleteClaim { name, uid } => {
+                let claims = Api::<PersistentVolumeClaim>::namespaced(client, namespace);
+                remove::claim(&claims, name, uid).await
+            }
+            Effect::RevokeLeave => {
+                self.state.calls.revoke_leave();
+                Ok(())
+            }
+            // Calls to brokers have a slot and do not come here.
+            Effect::Suspend { .. }
+            | Effect::DrainBatch { .. }
+            | Effect::Leave { .. }
+            | Effect::Reopen { .. }
+            | Effect::Canary { .. } => Ok(()),
+        }
+    }
+
+    /// Starts a call to a broker beside the looks. It ends with the lease, and with us.
+    fn call(&mut self, world: &World, slot: Slot, intent: &Intent, effect: &Effect) {
+        let limit = self.shared.may_act_for().unwrap_or_default().min(SHORT_CALL);
+        let now = self.shared.clock.now();
+        let tag = format!("{}-{}", intent.epoch, now.0);
+        let door = |ordinal| door(&self.shared, world, ordinal);
+        let name = name_of(effect);
+        let future: std::pin::Pin<Box<dyn Future<Output = Call> + Send>> = match effect {
+            Effect::Suspend { asker, target } => {
+                Box::pin(ask(door(*asker), Command::Suspend(target.clone()), limit))
+            }
+            Effect::Leave { asker, target, deadline } => {
+                // Longer than the lease: it is renewed meanwhile, and the call dropped if it is not.
+                Box::pin(ask(door(*asker), Command::Leave(target.clone()), *deadline))
+            }
+            Effect::Reopen { ordinal, listener, deleted } => {
+                Box::pin(ask(door(*ordinal), reopen(listener, *deleted), limit))
+            }
+            Effect::DrainBatch { asker, target, batch } => {
+                Box::pin(drain(door(*asker), target.clone(), *batch, self.state.calls.kicked(), now, limit))
+            }
+            Effect::Canary { newcomer, peer } => {
+                let sides = (side(world, *newcomer), side(world, *peer));
+                Box::pin(async move {
+                    match sides {
+                        (Ok(newcomer), Ok(peer)) => cross(&newcomer, &peer, &tag, limit).await,
+                        (Err(why), _) | (_, Err(why)) => Call::Refused(why),
+                    }
+                })
+            }
+            _ => return,
+        };
+        let shared = Arc::clone(&self.shared);
+        let guarded = async move {
+            let outcome = tokio::select! {
+                outcome = future => outcome,
+                () = lost(shared.leading.clone(), shared.clock) => Call::Unknown("the lease was lost".into()),
+                () = under_way(&shared, &name) => unreachable!("it only taps"),
+            };
+            tracing::info!(call = name, ?outcome, "answer");
+            shared.tap(format!("{name} answered")).await;
+            outcome
+        };
+        self.state.calls.start(intent.epoch, slot, now, Arc::clone(&self.wake), guarded);
+    }
+}
+
+async fn under_way(shared: &Shared, name: &str) {
+    tokio::time::sleep(SURELY_SENT).await;
+    shared.tap(format!("{name} under way")).await;
+    std::future::pending::<()>().await;
+}
+
+async fn ask(door: Option<Door>, command: Command, limit: Duration) -> Call {
+    match door {
+        Some(door) => call(door.ask(&command, limit).await),
+        None => Call::Refused("the pod that is to be asked does not exist".into()),
+    }
+}
+
+async fn drain(
+    door: Option<Door>,
+    target: NodeName,
+    batch: u32,
+    kicked: Arc<std::sync::Mutex<crate::act::sessions::Kicked>>,
+    now: lifecycle::Time,
+    limit: Duration,
+) -> Call {
+    match door {
+        Some(door) => drain_batch(&door, &target, batch, &kicked, now, limit).await,
+        None => Call::Refused("the pod that is to be asked does not exist".into()),
+    }
+}
+
+fn reopen(listener: &Listener, deleted: bool) -> Command {
+    // `restart` of a deleted one is a 500, `start` of a suspended one `already_started`
+    // (leave.md §4, last_node_and_undo.txt).
+    if deleted {
+        Command::ListenerStart(listener.clone())
+    } else {
+        Command::ListenerRestart(listener.clone())
+    }
+}
+
+fn door(shared: &Shared, world: &World, ordinal: Ordinal) -> Option<Door> {
+    let endpoint = world.management.get(&ordinal)?;
+    Some(match world.resource.spec.leave.via {
+        Via::ManagementApi => Door::Management(Box::new(endpoint.clone())),
+        Via::Exec => Door::Exec(Box::new(ExecDoor {
+            pods: Api::namespaced(shared.client.clone(), &shared.settings.namespace),
+            pod: pod_name(&world.statefulset.name_any(), ordinal),
+            container: world.resource.spec.leave.container.clone(),
+        })),
+    })
+}
+
+/// Where a pod's broker takes plain MQTT.
+fn side(world: &World, ordinal: Ordinal) -> Result<Side, String> {
+    let host = world.management.get(&ordinal).and_then(|endpoint| endpoint.host.clone());
+    let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
+    let listeners = world.answered.get(&ordinal).and_then(|one| one.node.listeners.seen());
+    let plain = listeners.into_iter().flatten().find(|listener| {
+        // One that is bound to loopback only is not reached from here.
+        listener.kind == "mqtt" && (!listener.address.starts_with("127.") || listener.address == host)
+    });
+    let plain = plain.ok_or_else(|| format!("pod {ordinal} has no plain MQTT listener for the canary"))?;
+    Ok(Side { host, port: plain.port })
+}
+
+/// First word of the effect, for logs, metrics and tests.
+pub(super) fn name_of(effect: &Effect) -> String {
+    let text = format!("{effect:?}");
+    text.split([' ', '{']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,279 @@
+//! What people see: status, conditions, Events, log, metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use kube::Resource as _;
+use kube::api::Api;
+use lifecycle::{Intent, Output, Severity, Time};
+use tokio::sync::mpsc;
+
+use super::Shared;
+use super::gather::World;
+use super::metrics::Named;
+use super::task::Task;
+use crate::act::event::{Happened, publish};
+use crate::act::status;
+use crate::conditions::{Told, merge};
+use crate::crd::{Mode, NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use crate::decide::{Decision, History};
+use crate::fleet::FleetView;
+use crate::observe::kubernetes::selector;
+
+/// A status in which only numbers have moved is written this seldom.
+const NUMBERS_EVERY: Duration = Duration::from_secs(10);
+
+/// The same decision is logged again after this time.
+const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// Events that wait to be written; more are dropped, for they tell what the status tells too.
+const EVENTS_MAX: usize = 64;
+
+/// Most nodes in the status, as the CRD has it.
+const NODES_MAX: usize = 128;
+
+/// Reports on one resource.
+pub(super) struct Reporter {
+    shared: Arc<Shared>,
+    name: String,
+    resource: Option<VerneMQAutoscaler>,
+    written_at: Option<Time>,
+    logged: Option<(String, Time)>,
+    events: mpsc::Sender<(ObjectReference, Happened)>,
+    _writer: Task,
+}
+
+impl Reporter {
+    pub(super) fn new(shared: Arc<Shared>, name: String) -> Self {
+        let (events, waiting) = mpsc::channel(EVENTS_MAX);
+        let writer = Task::spawn(write_events(Arc::clone(&shared), waiting));
+        Self { shared, name, resource: None, written_at: None, logged: None, events, _writer: writer }
+    }
+
+    /// The resource as this look has read it.
+    pub(super) fn begin(&mut self, resource: &VerneMQAutoscaler) {
+        self.resource = Some(resource.clone());
+    }
+
+    /// A look that failed: what was known stays, with the reason.
+    pub(super) async fn failed(&mut self, told: Told) {
+        self.blocked(vec![told]).await;
+    }
+
+    /// A look that could not go on.
+    pub(super) async fn blocked(&mut self, told: Vec<Told>) {
+        let Some(resource) = self.resource.clone() else { return };
+        let mut status = resource.status.clone().unwrap_or_default();
+        self.tell(&resource, &mut status, &told);
+        self.write(&resource, status).await;
+    }
+
+    /// A whole look.
+    pub(super) async fn whole(
+        &mut self,
+        world: &World,
+        decision: Option<&Decision>,
+        out: &Output,
+        told: Vec<Told>,
+        history: History,
+        fleet: &FleetView,
+    ) {
+        let resource = &world.resource;
+        let old = resource.status.clone().unwrap_or_default();
+        let wanted = decision.map_or(world.target.replicas, |decision| decision.wish);
+        let active = out.intent.as_ref().filter(|intent| intent.active());
+        let mut status = VerneMQAutoscalerStatus {
+            observed_generation: resource.metadata.generation,
+            replicas: Some(world.target.replicas),
+            selector: Some(selector(&world.statefulset)),
+            wanted: Some(wanted),
+            target: decision.and_then(|decision| decision.explain.target()),
+            step: active.map(|intent| format!("{:?} {}", intent.step, intent.ordinal)),
+            intent: out.intent.clone(),
+            protection_level: Some(protection(world)),
+            members: u32::try_from(world.members().len()).ok(),
+            nodes: nodes(world, fleet),
+            explain: decision.map(|decision| decision.explain.to_string()),
+            history: Some(history),
+            conditions: old.conditions.clone(),
+        };
+        self.tell(resource, &mut status, &told);
+        self.happened(resource, world.held.intent(), out);
+        self.log(world, decision, out, wanted);
+        let metrics = &self.shared.metrics;
+        metrics.sizes(&self.name, wanted, world.target.replicas, world.members().len());
+        let step = active.map(|intent| format!("{:?}", intent.step));
+        metrics.stand(Named::Step, &self.name, step.as_deref());
+        let vetoes = decision.into_iter().flat_map(|decision| {
+            decision.shrink_vetoes.iter().chain(&decision.grow_vetoes).map(|veto| veto.name)
+        });
+        metrics.stand(Named::Veto, &self.name, vetoes);
+        let resource = resource.clone();
+        self.write(&resource, status).await;
+    }
+
+    fn tell(&self, resource: &VerneMQAutoscaler, status: &mut VerneMQAutoscalerStatus, told: &[Told]) {
+        let now = self.shared.clock.now();
+        let (conditions, begun) = merge(&status.conditions, told, resource.metadata.generation, now);
+        status.conditions = conditions;
+        self.shared.metrics.stand(Named::Condition, &self.name, told.iter().map(|one| one.name));
+        for happened in begun {
+            self.event(resource, happened);
+        }
+    }
+
+    /// A change that has begun or ended.
+    fn happened(&self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
+        let Some(intent) = &out.intent else { return };
+        let new = before.is_none_or(|before| before.epoch != intent.epoch || !before.active());
+        let tell = |reason: String, severity: Severity, message: String| {
+            self.event(resource, Happened { reason, severity, message });
+        };
+        if intent.active() && new {
+            let text =
+                format!("{:?} of ordinal {} begins (epoch {})", intent.kind, intent.ordinal, intent.epoch);
+            tell(format!("{:?}Began", intent.kind), Severity::Info, text);
+        }
+        if let Some(finished) = &out.finished {
+            let severity = match finished.outcome {
+                lifecycle::Outcome::Completed => Severity::Info,
+                _ => Severity::Warning,
+            };
+            let text = format!(
+                "{:?} of ordinal {} has ended: {:?} {}",
+                finished.kind, finished.ordinal, finished.outcome, finished.reason
+            );
+            tell(format!("{:?}{:?}", finished.kind, finished.outcome), severity, text.trim_end().to_owned());
+        }
+    }
+
+    fn event(&self, resource: &VerneMQAutoscaler, happened: Happened) {
+        let _ = self.events.try_send((resource.object_ref(&()), happened));
+    }
+
+    /// One structured line a decision: when it changes, and once a minute.
+    fn log(&mut self, world: &World, decision: Option<&Decision>, out: &Output, wanted: u32) {
+        let Some(decision) = decision else { return };
+        let names = |vetoes: &std::collections::BTreeSet<lifecycle::Veto>| {
+            vetoes.iter().map(|veto| veto.name).collect::<Vec<_>>().join(",")
+        };
+        let (shrink, grow) = (names(&decision.shrink_vetoes), names(&decision.grow_vetoes));
+        let step = out.intent.as_ref().map(|intent| format!("{:?}", intent.step)).unwrap_or_default();
+        let wait = out.wait.as_ref().map(|wait| wait.name).unwrap_or_default();
+        let key = format!("{wanted} {} {step} {wait} {shrink} {grow}", world.target.replicas);
+        let now = self.shared.clock.now();
+        if let Some((logged, at)) = &self.logged
+            && *logged == key
+            && now.since(*at) < LOG_EVERY
+        {
+            return;
+        }
+        self.logged = Some((key, now));
+        tracing::info!(
+            resource = self.name,
+            replicas = world.target.replicas,
+            wanted,
+            target = decision.explain.target(),
+            step,
+            wait,
+            shrink_vetoes = shrink,
+            grow_vetoes = grow,
+            explain = %decision.explain,
+            "decision"
+        );
+    }
+
+    /// Writes what people or a successor need at once, and numbers now and then.
+    async fn write(&mut self, resource: &VerneMQAutoscaler, status: VerneMQAutoscalerStatus) {
+        let old = resource.status.clone().unwrap_or_default();
+        if status == old {
+            return;
+        }
+        let now = self.shared.clock.now();
+        let recent = self.written_at.is_some_and(|at| now.since(at) < NUMBERS_EVERY);
+        if recent && essence(&status) == essence(&old) {
+            return;
+        }
+        let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
+        match status::write(&resources, resource, status).await {
+            Ok(written) => {
+                self.written_at = Some(now);
+                self.resource = Some(written);
+            }
+            Err(failure) => {
+                self.shared.metrics.error(failure.kind());
+                tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
+            }
+        }
+    }
+}
+
+/// The part of a status that must not wait.
+fn essence(status: &VerneMQAutoscalerStatus) -> impl PartialEq {
+    let conditions: Vec<_> = status
+        .conditions
+        .iter()
+        .map(|one| (one.type_.clone(), one.status.clone(), one.reason.clone()))
+        .collect();
+    let leaves = status.history.as_ref().map(|history| history.leaves.clone());
+    let step = status.intent.as_ref().map(|intent| (intent.epoch, intent.step));
+    (
+        (status.observed_generation, status.replicas, status.selector.clone(), status.wanted),
+        (status.protection_level, status.members, step, conditions, leaves),
+    )
+}
+
+/// Levels of protection (design.md §5).
+fn protection(world: &World) -> u8 {
+    let spec = &world.resource.spec;
+    if matches!(spec.mode, Mode::Shadow) {
+        return 0;
+    }
+    let template = world.statefulset.spec.as_ref().map(|spec| &spec.template);
+    let labels = template.and_then(|template| template.metadata.as_ref()?.labels.as_ref());
+    let serves = labels
+        .and_then(|labels| labels.get(crate::act::serving::SERVING))
+        .is_some_and(|value| value == "true");
+    if spec.client_service.is_none() || !serves {
+        return 1;
+    }
+    let containers = template.and_then(|template| template.spec.as_ref()).map(|spec| &spec.containers);
+    let hooked = containers.into_iter().flatten().any(|container| {
+        let command = container.command.iter().chain(&container.args).flatten();
+        command.cloned().collect::<Vec<_>>().join(" ").contains("vernescale hook start")
+    });
+    if hooked { 3 } else { 2 }
+}
+
+fn nodes(world: &World, fleet: &FleetView) -> Vec<NodeSeen> {
+    let running = |name: &lifecycle::NodeName| {
+        let views = world.answered.values().filter_map(|one| one.node.members.seen());
+        let mut views = views.filter(|view| view.contains_key(name)).peekable();
+        views.peek().is_some() && views.all(|view| view.get(name) == Some(&true))
+    };
+    let mut seen = Vec::new();
+    for name in world.members() {
+        let ordinal = world.answered.iter().find(|(_, one)| one.node.name.as_ref() == Some(&name));
+        let ordinal = ordinal.map(|(ordinal, _)| *ordinal);
+        seen.push(NodeSeen {
+            running: running(&name),
+            fresh: fleet.nodes.get(&name).is_some_and(|node| node.fresh),
+            serving: ordinal.and_then(|ordinal| world.pods.get(&ordinal)).and_then(|pod| pod.serving),
+            ordinal: ordinal.map(|ordinal| ordinal.0),
+            name: name.0,
+        });
+    }
+    seen.truncate(NODES_MAX);
+    seen
+}
+
+async fn write_events(shared: Arc<Shared>, mut waiting: mpsc::Receiver<(ObjectReference, Happened)>) {
+    let events = Api::<Event>::namespaced(shared.client.clone(), &shared.settings.namespace);
+    while let Some((about, happened)) = waiting.recv().await {
+        let now = shared.clock.now();
+        if let Err(failure) = publish(&events, &about, &happened, &shared.settings.identity, now).await {
+            tracing::debug!(%failure, reason = happened.reason, "an Event was not written");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One resource: look after look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use kube::api::Api;
+use lifecycle::{Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
+use tokio::sync::Notify;
+
+use super::Reach;
+use super::calls::InFlight;
+use super::gather::{World, gather};
+use super::report::Reporter;
+use super::{Shared, fold};
+use crate::act::deadline::Failure;
+use crate::act::hold;
+use crate::act::intent::Held;
+use crate::act::owner::{self, Ownership};
+use crate::conditions::{Told, of_output};
+use crate::crd::{Mode, VerneMQAutoscaler};
+use crate::decide::{Decision, History, Policy, decide};
+use crate::fleet::{Fleet, Settings as FleetSettings};
+use crate::naming::Names;
+use crate::observe::kubernetes::{self, Objects, Slow, preflight};
+use crate::wire::Tls;
+
+/// What changes seldom is read this often.
+const SLOW_EVERY: Duration = Duration::from_secs(30);
+
+/// Between two looks that failed: doubles from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// What a process remembers of one resource. Nothing in it is needed to go on
+/// after a crash; it is bounded by the pods of one StatefulSet.
+pub(super) struct State {
+    pub(super) names: Names,
+    pub(super) fleet: Fleet,
+    pub(super) sampled: Option<Time>,
+    pub(super) queues: BTreeMap<Ordinal, (i64, Time)>,
+    pub(super) calls: InFlight,
+    pub(super) slow: Slow,
+    pub(super) tls: BTreeMap<String, Tls>,
+    pub(super) reach: Option<Reach>,
+    slow_at: Option<Time>,
+    history: Option<History>,
+    members: Option<BTreeSet<NodeName>>,
+    last_join: Option<Time>,
+    unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
+    failures: u32,
+}
+
+/// Looks at one resource until it is dropped.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) name: String,
+    pub(super) wake: Arc<Notify>,
+    pub(super) state: State,
+    reporter: Reporter,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>) -> Self {
+        let state = State {
+            reach: shared.settings.reach.clone(),
+            names: Names::default(),
+            fleet: Fleet::new(FleetSettings::default()),
+            sampled: None,
+            queues: BTreeMap::new(),
+            calls: InFlight::default(),
+            slow: Slow::default(),
+            tls: BTreeMap::new(),
+            slow_at: None,
+            history: None,
+            members: None,
+            last_join: None,
+            unreadable: BTreeMap::new(),
+            failures: 0,
+        };
+        let reporter = Reporter::new(Arc::clone(&shared), name.clone());
+        Self { shared, name, wake, state, reporter }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let began = self.shared.clock.now();
+            let pause = match Box::pin(self.look()).await {
+                Ok(pause) => {
+                    self.state.failures = 0;
+                    pause
+                }
+                Err(failure) => self.failed(&failure).await,
+            };
+            self.shared.metrics.looked(&self.name, self.shared.clock.now().since(began));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// A look that failed changes nothing and says so.
+    async fn failed(&mut self, failure: &Failure) -> Duration {
+        self.shared.metrics.error(failure.kind());
+        let pause = RETRY_FIRST.saturating_mul(1 << self.state.failures.min(8)).min(RETRY_LAST);
+        self.state.failures = self.state.failures.saturating_add(1);
+        // One that lost a race against another writer is no news.
+        if matches!(failure, Failure::Conflict { .. }) {
+            tracing::debug!(resource = self.name, %failure, "looking again");
+            return pause;
+        }
+        tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
+        let message = format!("{failure}. Nothing is changed meanwhile");
+        let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
+        self.reporter.failed(told).await;
+        pause
+    }
+
+    async fn look(&mut self) -> Result<Duration, Failure> {
+        let shared = Arc::clone(&self.shared);
+        let idle = shared.settings.idle;
+        let objects =
+            Box::pin(kubernetes::read(&shared.client, &shared.settings.namespace, &self.name)).await?;
+        let Some(resource) = objects.resource.clone() else {
+            shared.metrics.forget(&self.name);
+            return Ok(idle);
+        };
+        self.reporter.begin(&resource);
+        let history = resource.status.as_ref().and_then(|status| status.history.clone());
+        self.state.history.get_or_insert_with(|| history.unwrap_or_default());
+        if let Some(statefulset) = &objects.statefulset
+            && self.state.slow_at.is_none_or(|at| shared.clock.now().since(at) >= SLOW_EVERY)
+        {
+            self.state.slow = kubernetes::read_slow(&shared.client, &resource, statefulset).await;
+            self.state.slow_at = Some(shared.clock.now());
+        }
+        let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();
+        let ownership = objects.ownership();
+        let (Some(statefulset), false) =
+            (objects.statefulset.clone(), matches!(ownership, Some(Ownership::Taken(_))))
+        else {
+            self.let_go(&resource, &objects).await?;
+            self.reporter.blocked(told).await;
+            return Ok(idle);
+        };
+        let held = match Held::read(&statefulset) {
+            Ok(held) => held,
+            Err(unreadable) => {
+                let message = unreadable.to_string();
+                told.push(Told {
+                    name: "IntentUnreadable",
+                    severity: Severity::Critical,
+                    message,
+                    blocks: true,
+                });
+                self.reporter.blocked(told).await;
+                return Ok(idle);
+            }
+        };
+        let active = held.intent().is_some_and(lifecycle::Intent::active);
+        let deleting = resource.metadata.deletion_timestamp.is_some();
+        let works = matches!(resource.spec.mode, Mode::Active | Mode::GrowOnly) && !deleting;
+        if ownership == Some(Ownership::Free) && (works || active) {
+            let statefulsets = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
+            let uid = resource.uid().unwrap_or_default();
+            owner::take(&statefulsets, &statefulset, &uid).await?;
+            shared.tap("owner").await;
+            // The version that was read has passed: look again at once.
+            return Ok(Duration::ZERO);
+        }
+        if deleting && !active {
+            self.let_go(&resource, &objects).await?;
+            return Ok(idle);
+        }
+        let world = gather(&mut self.state, &resource, &statefulset, &objects, held, shared.clock).await;
+        Box::pin(self.decide_and_act(world, told)).await
+    }
+
+    async fn decide_and_act(&mut self, mut world: World, mut told: Vec<Told>) -> Result<Duration, Failure> {
+        let now = self.shared.clock.now();
+        told.extend(fold::unreadable(&mut self.state.unreadable, &world, now));
+        if world.resource.metadata.deletion_timestamp.is_some() {
+            told.push(deleting());
+        }
+        let decision = match Policy::try_from(&world.resource.spec) {
+            Ok(policy) => Some(self.decide(&policy, &world, now)),
+            Err(wrong) => {
+                let message = wrong.to_string();
+                told.push(Told { name: "SpecInvalid", severity: Severity::Warning, message, blocks: true });
+                None
+            }
+        };
+        told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
+        told.extend(decision.as_ref().and_then(|decision| out_of_bounds(&world, decision)));
+        let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
+        let out = step(
+            world.held.intent(),
+            &facts,
+            &fold::limits(&world.resource.spec, &self.shared.settings.limits),
+            now,
+        );
+        told.extend(of_output(&out, now));
+
+        let done = self.perform(&mut world, &out).await;
+        if let Err(failure) = &done
+            && !matches!(failure, Failure::Conflict { .. })
+        {
+            let message = format!("{failure}. It is tried again with the next look");
+            told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
+        }
+        self.count(&out);
+        let active = out.intent.as_ref().is_some_and(lifecycle::Intent::active);
+        if done.is_ok() && !active && hold::held(&world.resource) {
+            self.release(&mut world).await?;
+        }
+        let history = self.state.history.clone().unwrap_or_default();
+        let fleet = self.state.fleet.view(now);
+        self.reporter.whole(&world, decision.as_ref(), &out, told, history, &fleet).await;
+        done?;
+        Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
+    }
+
+    fn decide(&mut self, policy: &Policy, world: &World, now: Time) -> Decision {
+        let mut history = self.state.history.take().unwrap_or_default();
+        // The record on the StatefulSet is the one truth about the last change: a crash between its
+        // end and our status must not make the churn budget forget it.
+        if let Some(intent) = world.held.intent().filter(|intent| !intent.active())
+            && intent.kind == Kind::Shrink
+            && matches!(intent.outcome, Some(Outcome::Completed | Outcome::Cancelled))
+            && !history.leaves.contains(&intent.entered)
+        {
+            history.note_leave(intent.entered);
+        }
+        let members = world.members();
+        if let Some(before) = &self.state.members
+            && members.iter().any(|member| !before.contains(member))
+        {
+            self.state.last_join = Some(now);
+        }
+        if !members.is_empty() {
+            self.state.members = Some(members);
+        }
+        let current = fold::current(world, self.state.last_join);
+        let (decision, history) = decide(policy, &self.state.fleet.view(now), &history, &current, now);
+        self.state.history = Some(history);
+        decision
+    }
+
+    fn count(&self, out: &Output) {
+        if let Some(finished) = &out.finished {
+            let (kind, outcome) = (format!("{:?}", finished.kind), format!("{:?}", finished.outcome));
+            self.shared.metrics.changed(&self.name, &kind, &outcome);
+        }
+    }
+
+    /// The change is through: the resource may be deleted.
+    async fn release(&self, world: &mut World) -> Result<(), Failure> {
+        let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
+        world.resource = hold::release(&resources, &world.resource).await?;
+        self.shared.tap("release").await;
+        Ok(())
+    }
+
+    /// Our resource goes, or has no target: nothing of ours stays behind.
+    async fn let_go(&self, resource: &VerneMQAutoscaler, objects: &Objects) -> Result<(), Failure> {
+        if resource.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
+        let namespace = &self.shared.settings.namespace;
+        if let (Some(statefulset), Some(Ownership::Ours)) = (&objects.statefulset, objects.ownership()) {
+            let statefulsets = Api::namespaced(self.shared.client.clone(), namespace);
+            hold::disown(&statefulsets, statefulset, &resource.uid().unwrap_or_default()).await?;
+        }
+        if hold::held(resource) {
+            let resources = Api::namespaced(self.shared.client.clone(), namespace);
+            hold::release(&resources, resource).await?;
+        }
+        Ok(())
+    }
+}
+
+fn deleting() -> Told {
+    Told {
+        name: "ResourceDeleting",
+        severity: Severity::Info,
+        message: "the resource is being deleted: a change that can be undone is undone, one that cannot is finished, and nothing new begins".into(),
+        blocks: true,
+    }
+}
+
+/// The size is outside what the spec allows: said, and put right one ordinal at a time.
+fn out_of_bounds(world: &World, decision: &Decision) -> Option<Told> {
+    let (size, spec) = (world.target.replicas, &world.resource.spec);
+    let (name, bound) = if size < spec.min_replicas {
+        ("SizeBelowMin", format!("minReplicas {}", spec.min_replicas))
+    } else if size > spec.max_replicas {
+        ("SizeAboveMax", format!("maxReplicas {}", spec.max_replicas))
+    } else {
+        return None;
+    };
+    let message = format!(
+        "the StatefulSet has {size} replicas and the spec says {bound}: the size goes to {} one ordinal at a time, each shrink with an ordered leave",
+        decision.wish
+    );
+    Some(Told { name, severity: Severity::Info, message, blocks: false })
+}

@@ -1,0 +1,79 @@
+//! `VerneMQAutoscaler`, the one resource that people write: what it says
+//! (`spec`), what it reports (`status`), and the rules that the API server
+//! itself enforces, so that a mistake is refused where it is made.
+
+mod behavior;
+mod lifecycle_settings;
+#[expect(unreachable_pub, reason = "KubeSchema derives `pub` helpers inside its own function")]
+mod metrics;
+mod period;
+mod quantity;
+#[expect(unreachable_pub, reason = "KubeSchema derives `pub` helpers inside its own function")]
+mod spec;
+mod status;
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+pub use behavior::{Behavior, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy};
+pub use lifecycle_settings::{
+    DeadMember, Drain, GhostSweep, Leave, Management, Scheme, SecretKeyRef, Via, VolumesAfterLeave,
+};
+pub use metrics::{ExternalMetric, MetricName, MetricSpec, MetricTarget, MetricType, PodsMetric, TargetType};
+pub use period::{Period, PeriodError};
+pub use quantity::{Quantity, QuantityError};
+pub use spec::{
+    ChurnBudget, MetricsWindow, Mode, Panic, TargetRef, VerneMQAutoscaler, VerneMQAutoscalerSpec, WishFrom,
+};
+pub use status::{NodeSeen, VerneMQAutoscalerStatus};
+
+/// Group of the resource; also the prefix of our labels and annotations.
+pub const GROUP: &str = "vernescale.dev";
+
+/// The `CustomResourceDefinition` as YAML, ready for `kubectl apply -f -`.
+///
+/// # Errors
+/// Where the definition cannot be written as YAML, which is a mistake in this
+/// program and not in its input.
+pub fn yaml() -> anyhow::Result<String> {
+    let definition = definition()?;
+    Ok(format!(
+        "# Printed by `vernescale crd`; a test compares the two.\n{}",
+        serde_saphyr::to_string(&definition)?
+    ))
+}
+
+/// The `CustomResourceDefinition` as JSON.
+///
+/// # Errors
+/// As [`yaml`].
+pub fn definition() -> anyhow::Result<Value> {
+    let mut definition = serde_json::to_value(VerneMQAutoscaler::crd())?;
+    tidy(&mut definition);
+    Ok(definition)
+}
+
+/// Takes out what the API server warns about (formats that it does not know:
+/// `uint32`) and writes whole limits as integers.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, value| {
+                key != "format" || !value.as_str().is_some_and(|f| f.starts_with("uint"))
+            });
+            for key in ["minimum", "maximum"] {
+                if let Some(limit) = map.get_mut(key)
+                    && let Some(whole) = limit.as_f64().filter(|f| f.fract() == 0.0)
+                {
+                    *limit = serde_json::from_str(&format!("{whole:.0}")).unwrap_or(Value::Null);
+                }
+            }
+            map.values_mut().for_each(tidy);
+        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

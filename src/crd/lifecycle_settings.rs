@@ -1,0 +1,137 @@
+//! The part of the spec that says how a node comes and goes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Period;
+
+/// By which way a leave is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Via {
+    /// HTTP management API: can be revoked while it has not begun.
+    #[default]
+    ManagementApi,
+    /// `vmq-admin` through `pods/exec`: cannot be revoked.
+    Exec,
+}
+
+/// How a leave is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Leave {
+    /// `ManagementApi` or Exec.
+    pub via: Via,
+    /// Container of the broker in its pod, for Exec.
+    #[schemars(length(min = 1, max = 63))]
+    pub container: String,
+    /// The kill of the leave waits while more sessions than this are online:
+    /// a plain kill with thousands of sessions loses acknowledged messages.
+    pub max_online_at_kill: u32,
+}
+
+impl Default for Leave {
+    fn default() -> Self {
+        // One batch of disconnects is what the paced drain cuts at once anyway.
+        Self { via: Via::default(), container: "vernemq".into(), max_online_at_kill: 50 }
+    }
+}
+
+/// How the sessions of a leaving node are moved before its leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Drain {
+    /// Share of the node's sessions that is disconnected a second.
+    #[schemars(range(min = 1, max = 100))]
+    pub percent_per_second: u32,
+    /// Sessions a second at most, whatever the share says.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_per_second: u32,
+    /// Ids in one call.
+    #[schemars(range(min = 10, max = 50))]
+    pub batch: u32,
+    /// After this long the drain is cancelled and undone.
+    pub budget: Period,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { percent_per_second: 1, max_per_second: 500, batch: 10, budget: Period::minutes(15) }
+    }
+}
+
+/// How the HTTP listeners of the brokers are reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Management {
+    /// Port of `/api/v1`.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: u16,
+    /// Port of `/metrics`, `/status.json` and `/health`.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub metrics_port: u16,
+    /// Http or Https.
+    pub scheme: Scheme,
+    /// The Secret, in our own namespace, that holds the API key. Without one
+    /// the management API is asked without a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        // 8888 is the HTTP listener of VerneMQ's own configuration and of its chart.
+        Self { port: 8888, metrics_port: 8888, scheme: Scheme::Http, secret_ref: None }
+    }
+}
+
+/// Scheme of the management API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Scheme {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+/// One key of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside it.
+    #[serde(default = "SecretKeyRef::default_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+impl SecretKeyRef {
+    fn default_key() -> String {
+        "api-key".into()
+    }
+}
+
+/// What to do about a node whose ordinal is not wanted and whose process has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum GhostSweep {
+    /// A condition says what to do.
+    #[default]
+    Report,
+}
+
+/// What to do about a member that is wanted and dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeadMember {
+    /// A condition says what to do, and the price.
+    #[default]
+    Report,
+}
+
+/// What to do with the claims of a node whose leave was verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum VolumesAfterLeave {
+    /// Delete them: a node that starts on them serves clients and loses their messages.
+    #[default]
+    Delete,
+}

@@ -1,0 +1,169 @@
+//! A number as Kubernetes writes it: `60m`, `1500`, `2k`, `1Gi`, `3e2`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Longest text that is read: more digits than a 64-bit number has.
+const LENGTH_MAX: usize = 32;
+const PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
+
+/// A quantity in the notation of Kubernetes, kept as it was written.
+/// Negative ones are refused: no number of this resource has a use for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "IntOrString", into = "String")]
+pub struct Quantity(pub String);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IntOrString {
+    Int(u64),
+    Text(String),
+}
+
+impl From<IntOrString> for Quantity {
+    fn from(value: IntOrString) -> Self {
+        match value {
+            IntOrString::Int(number) => Self(number.to_string()),
+            IntOrString::Text(text) => Self(text),
+        }
+    }
+}
+
+impl From<Quantity> for String {
+    fn from(quantity: Quantity) -> Self {
+        quantity.0
+    }
+}
+
+/// A text that is no [`Quantity`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no quantity: write a number such as `60m` (0.06), `150`, `2k` or `1Gi`")]
+pub struct QuantityError(String);
+
+impl Quantity {
+    /// The number in plain units: `60m` is 0.06.
+    ///
+    /// # Errors
+    /// Where the text is not in the notation.
+    pub fn value(&self) -> Result<f64, QuantityError> {
+        let error = || QuantityError(self.0.chars().take(2 * LENGTH_MAX).collect());
+        if self.0.len() > LENGTH_MAX || !self.0.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+            return Err(error());
+        }
+        let digits = self.0.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(self.0.len());
+        let (number, suffix) = self.0.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| error())?;
+        Ok(number * factor(suffix).ok_or_else(error)?)
+    }
+
+    /// The shortest usual notation of a number, with three digits behind the
+    /// point at most: 0.06 is `60m`, 2.5 is `2500m`, 3 is `3`.
+    pub fn print(value: f64) -> String {
+        let milli = (value * 1_000.0).round();
+        if milli % 1_000.0 == 0.0 { format!("{:.0}", milli / 1_000.0) } else { format!("{milli:.0}m") }
+    }
+}
+
+fn factor(suffix: &str) -> Option<f64> {
+    Some(match suffix {
+        "" => 1.0,
+        "n" => 1e-9,
+        "u" => 1e-6,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "E" => 1e18,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0_f64.powi(2),
+        "Gi" => 1024.0_f64.powi(3),
+        "Ti" => 1024.0_f64.powi(4),
+        "Pi" => 1024.0_f64.powi(5),
+        "Ei" => 1024.0_f64.powi(6),
+        exponent => {
+            let digits = exponent.strip_prefix(['e', 'E'])?;
+            let power: i32 = digits.parse().ok()?;
+            (-99..=99).contains(&power).then(|| 10_f64.powi(power))?
+        }
+    })
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "pattern": PATTERN,
+            "maxLength": LENGTH_MAX,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("60m", 0.06)]
+    #[case("150", 150.0)]
+    #[case("1.5", 1.5)]
+    #[case(".5", 0.5)]
+    #[case("2k", 2_000.0)]
+    #[case("1Ki", 1_024.0)]
+    #[case("3e2", 300.0)]
+    #[case("5E-1", 0.5)]
+    #[case("1E", 1e18)]
+    fn reads(#[case] text: &str, #[case] value: f64) {
+        assert!((Quantity(text.into()).value().unwrap() - value).abs() < 1e-9 * value.max(1.0));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("m")]
+    #[case("-1")]
+    #[case("1.2.3")]
+    #[case("60 m")]
+    #[case("60x")]
+    #[case("1e400")]
+    #[case("NaN")]
+    #[case("inf")]
+    fn refuses(#[case] text: &str) {
+        assert!(Quantity(text.into()).value().is_err(), "{text}");
+    }
+
+    #[rstest]
+    #[case(0.06, "60m")]
+    #[case(0.012, "12m")]
+    #[case(3.0, "3")]
+    #[case(2.5, "2500m")]
+    #[case(0.0, "0")]
+    fn prints_as_kubectl_does(#[case] value: f64, #[case] text: &str) {
+        assert_eq!(Quantity::print(value), text);
+    }
+
+    #[test]
+    fn takes_a_bare_number() {
+        let read: Vec<Quantity> = serde_json::from_str(r#"[60, "60m"]"#).unwrap();
+        assert_eq!(read, [Quantity("60".into()), Quantity("60m".into())]);
+    }
+}

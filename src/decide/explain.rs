@@ -1,0 +1,152 @@
+//! Why this size: the metrics, each clamp in order, the binding one, and what
+//! would flip it. Values first; `Display` writes them for people.
+
+use std::fmt;
+
+use super::desired::Desired;
+use super::policy::Aim;
+use crate::crd::Quantity;
+
+/// Longest text in our status: more than eight metrics and all clamps need.
+const TEXT_MAX: usize = 1_000;
+
+/// One reason for the wish.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// What one metric asks for.
+    Metric(Desired),
+    /// What somebody outside asks for, through the scale subresource.
+    Outside(u32),
+    /// A rule that moved the wish.
+    Clamp(Clamp),
+}
+
+/// Which rule moved a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The most careful wish of some time.
+    Stabilization,
+    /// The shortest window raises at once.
+    Panic,
+    /// A policy of `behavior.scaleUp`.
+    ScaleUpLimit,
+    /// A policy of `behavior.scaleDown`.
+    ScaleDownLimit,
+    /// `minReplicas`.
+    MinReplicas,
+    /// `maxReplicas`.
+    MaxReplicas,
+}
+
+/// A rule that moved the wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clamp {
+    /// Which.
+    pub rule: Rule,
+    /// The wish before it.
+    pub from: u32,
+    /// The wish after it.
+    pub to: u32,
+}
+
+/// The whole way from the numbers to the wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explain {
+    /// The size of the spec.
+    pub size: u32,
+    /// In the order in which they were applied.
+    pub reasons: Vec<Reason>,
+    /// The wish at the end.
+    pub wish: u32,
+    /// What would change the wish.
+    pub flip: String,
+}
+
+impl Explain {
+    /// The reason that the wish is what it is: the last rule that moved it,
+    /// else the metric that asks for most, else the wish from outside.
+    pub fn binding(&self) -> Option<&Reason> {
+        let clamp = self.reasons.iter().rev().find(|reason| matches!(reason, Reason::Clamp(_)));
+        clamp.or_else(|| {
+            let size = |reason: &Reason| match reason {
+                Reason::Metric(desired) => desired.size,
+                Reason::Outside(size) => *size,
+                Reason::Clamp(clamp) => clamp.to,
+            };
+            self.reasons.iter().max_by_key(|reason| size(reason))
+        })
+    }
+
+    /// Value and target of each metric as HPA prints them: `12m/60m`.
+    pub fn target(&self) -> Option<String> {
+        let metrics = self.reasons.iter().filter_map(|reason| match reason {
+            Reason::Metric(desired) => Some(shown(desired)),
+            _ => None,
+        });
+        let all: Vec<String> = metrics.collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+}
+
+fn shown(desired: &Desired) -> String {
+    let value = desired.shown.map_or("<unknown>".into(), Quantity::print);
+    let average = if desired.metric.aim == Aim::Share { " (avg)" } else { "" };
+    format!("{value}/{}{average}", Quantity::print(desired.metric.target))
+}
+
+/// What would make a metric ask for another number of nodes.
+pub(super) fn flip_of(desired: &Desired, size: u32, up: f64, down: f64) -> String {
+    let name = &desired.metric.name;
+    if !desired.unknown.is_empty() {
+        return format!("nothing lowers until every member is heard: {}", desired.unknown[0]);
+    }
+    let one = match desired.metric.aim {
+        Aim::Node | Aim::Share => desired.metric.target,
+        Aim::Total => desired.metric.target / f64::from(size.max(1)),
+    };
+    let (now, wish) = (f64::from(size), f64::from(desired.size));
+    let above = if desired.size < size { wish } else { wish.max(now * (1.0 + up)) } * one;
+    let below = if desired.size > size { wish - 1.0 } else { (wish - 1.0).min(now * (1.0 - down)) } * one;
+    let (above, below) = (Quantity::print(above), Quantity::print(below.max(0.0)));
+    format!("{name} above {above} in total raises it, {below} or less lowers it")
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metric(desired) => {
+                write!(
+                    f,
+                    "{} {} (ratio {:.2}) asks for {}",
+                    desired.metric.name,
+                    shown(desired),
+                    desired.ratio,
+                    desired.size
+                )?;
+                match desired.unknown.as_slice() {
+                    [] => Ok(()),
+                    [one] => write!(f, " at least, unknown: {one}"),
+                    [one, more @ ..] => write!(f, " at least, unknown: {one} and {} more", more.len()),
+                }
+            }
+            Self::Outside(size) => write!(f, "the scale subresource asks for {size}"),
+            Self::Clamp(Clamp { rule, from, to }) => write!(f, "{rule:?} makes {from} {to}"),
+        }
+    }
+}
+
+impl fmt::Display for Explain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
+        parts.push(format!("wish {} of {} now", self.wish, self.size));
+        parts.push(self.flip.clone());
+        let mut text = parts.join("; ");
+        if text.chars().count() > TEXT_MAX {
+            text = text.chars().take(TEXT_MAX - 1).chain(['…']).collect();
+        }
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

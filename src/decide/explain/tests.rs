@@ -1,0 +1,46 @@
+use super::*;
+use crate::decide::policy::Metric;
+
+fn desired(shown: Option<f64>, aim: Aim, size: u32) -> Desired {
+    let metric = Metric { name: "mqtt_publish_received".into(), target: 0.06, aim };
+    Desired { metric, shown, ratio: 0.2, size, unknown: Vec::new() }
+}
+
+fn explain(reasons: Vec<Reason>) -> Explain {
+    Explain { size: 5, reasons, wish: 5, flip: "flip".into() }
+}
+
+#[test]
+fn targets_are_printed_as_hpa_prints_them() {
+    let all = explain(vec![
+        Reason::Metric(desired(Some(0.012), Aim::Node, 1)),
+        Reason::Metric(desired(None, Aim::Node, 1)),
+        Reason::Metric(desired(Some(3.0), Aim::Share, 1)),
+    ]);
+    assert_eq!(all.target().unwrap(), "12m/60m, <unknown>/60m, 3/60m (avg)");
+    assert_eq!(explain(vec![Reason::Outside(3)]).target(), None);
+}
+
+#[test]
+fn the_last_clamp_binds_else_the_largest_metric() {
+    let (one, two) =
+        (Reason::Metric(desired(Some(1.0), Aim::Node, 7)), Reason::Metric(desired(None, Aim::Node, 2)));
+    let clamp = |rule| Reason::Clamp(Clamp { rule, from: 7, to: 5 });
+    assert_eq!(explain(vec![one.clone(), two.clone()]).binding(), Some(&one));
+    let all = explain(vec![one, two, clamp(Rule::Stabilization), clamp(Rule::MaxReplicas)]);
+    assert_eq!(all.binding(), Some(&clamp(Rule::MaxReplicas)));
+}
+
+#[test]
+fn a_flip_is_a_number_that_would_change_the_wish() {
+    let flip = |size| flip_of(&desired(Some(0.0), Aim::Node, size), 5, 0.1, 0.1);
+    assert!(flip(7).contains("above 420m in total raises it, 360m or less lowers"), "{}", flip(7));
+    assert!(flip(2).contains("above 120m in total raises it, 60m or less lowers"), "{}", flip(2));
+    assert!(flip(5).contains("above 330m in total raises it, 240m or less lowers"), "{}", flip(5));
+}
+
+#[test]
+fn the_text_is_bounded() {
+    let many = explain(vec![Reason::Metric(desired(None, Aim::Node, 1)); 100]);
+    assert_eq!(many.to_string().chars().count(), TEXT_MAX);
+}

@@ -1,0 +1,143 @@
+//! Policies, views and looks for the tests of this folder.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lifecycle::{NodeName, Time};
+use serde_json::{Value, json};
+
+use super::{ConnsMax, Current, Decision, History, Policy, decide};
+use crate::crd::VerneMQAutoscalerSpec;
+use crate::fleet::{FleetView, Metric, NodeView, OtherSource, Reading, Source, Span, Why};
+
+pub(super) const RATE: &str = "mqtt_publish_received";
+pub(super) const CONNECTIONS: &str = "total_active_connections";
+
+pub(super) const fn at(seconds: u64) -> Time {
+    Time(seconds * 1_000)
+}
+
+pub(super) fn name(number: usize) -> NodeName {
+    NodeName(format!("VerneMQ@vmq-{number:02}"))
+}
+
+/// 60m messages a second per node, 1 to 10 nodes, Active.
+pub(super) fn spec() -> Value {
+    json!({
+        "targetRef": {"name": "vmq"}, "minReplicas": 1, "maxReplicas": 10, "mode": "Active",
+        "metrics": [{"type": "Pods", "pods": {
+            "metric": {"name": RATE}, "target": {"type": "AverageValue", "averageValue": "60m"},
+        }}],
+    })
+}
+
+/// [`spec`] with fields of it replaced.
+pub(super) fn policy(fields: Value) -> Policy {
+    let mut spec = spec();
+    let Value::Object(fields) = fields else { panic!("fields of a spec") };
+    spec.as_object_mut().unwrap().extend(fields);
+    let spec: VerneMQAutoscalerSpec = serde_json::from_value(spec).unwrap();
+    Policy::try_from(&spec).unwrap()
+}
+
+pub(super) fn counter(rate: f64) -> Metric {
+    Metric::Counter(Span::ALL.into_iter().map(|span| (span, Reading::Known(rate))).collect())
+}
+
+pub(super) fn stale() -> Metric {
+    Metric::Counter(Span::ALL.into_iter().map(|span| (span, Reading::Unknown(Why::Stale))).collect())
+}
+
+pub(super) fn node(rate: f64) -> NodeView {
+    NodeView {
+        source: Source::Metrics,
+        age: Some(Duration::ZERO),
+        interval: Some(Duration::from_secs(2)),
+        fresh: true,
+        last_reset: None,
+        metrics: BTreeMap::from([
+            (RATE.into(), counter(rate)),
+            (CONNECTIONS.into(), Metric::Gauge(Reading::Known(10.0))),
+        ]),
+        others: Vec::new(),
+    }
+}
+
+/// A node that has gone silent.
+pub(super) fn silent() -> NodeView {
+    NodeView {
+        fresh: false,
+        age: Some(Duration::from_mins(1)),
+        metrics: BTreeMap::from([
+            (RATE.into(), stale()),
+            (CONNECTIONS.into(), Metric::Gauge(Reading::Unknown(Why::Stale))),
+        ]),
+        ..node(0.0)
+    }
+}
+
+/// A node of which `$SYS` says something else.
+pub(super) fn disputed(rate: f64, other: f64) -> NodeView {
+    let metrics = BTreeMap::from([(RATE.into(), counter(other))]);
+    NodeView { others: vec![OtherSource { source: Source::Sys, metrics }], ..node(rate) }
+}
+
+pub(super) fn view_of(nodes: Vec<NodeView>, now: Time) -> FleetView {
+    FleetView { at: now, nodes: nodes.into_iter().enumerate().map(|(n, node)| (name(n), node)).collect() }
+}
+
+pub(super) fn view(rates: &[f64], now: Time) -> FleetView {
+    view_of(rates.iter().map(|rate| node(*rate)).collect(), now)
+}
+
+/// `size` nodes, all of them members.
+pub(super) fn current(size: u32) -> Current {
+    Current {
+        replicas: size,
+        members: (0..size as usize).map(name).collect(),
+        change: None,
+        conns_max: ConnsMax::Unlimited,
+        last_join: None,
+    }
+}
+
+/// Looks one after the other.
+pub(super) struct Looks {
+    pub(super) policy: Policy,
+    pub(super) history: History,
+    pub(super) now: Time,
+}
+
+impl Looks {
+    /// Begins at `second`.
+    pub(super) fn from(policy: Policy, second: u64) -> Self {
+        Self { policy, history: History::default(), now: at(second) }
+    }
+
+    pub(super) fn look_at(&mut self, nodes: Vec<NodeView>, current: &Current) -> Decision {
+        let view = view_of(nodes, self.now);
+        let (decision, history) = decide(&self.policy, &view, &self.history, current, self.now);
+        self.history = history;
+        decision
+    }
+
+    /// All of `size` nodes at the same rate.
+    pub(super) fn look(&mut self, size: u32, rate: f64) -> Decision {
+        let nodes = (0..size).map(|_| node(rate)).collect();
+        self.look_at(nodes, &current(size))
+    }
+
+    /// Looks every 2 s for `seconds`, the last look at the end of them.
+    pub(super) fn look_for(&mut self, seconds: u64, size: u32, rate: f64) -> Decision {
+        let mut last = None;
+        for _ in 0..(seconds / 2).max(1) {
+            self.now = self.now + Duration::from_secs(2);
+            last = Some(self.look(size, rate));
+        }
+        last.unwrap()
+    }
+}
+
+pub(super) fn names(vetoes: &std::collections::BTreeSet<lifecycle::Veto>) -> Vec<&'static str> {
+    vetoes.iter().map(|veto| veto.name).collect()
+}

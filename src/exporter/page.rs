@@ -1,0 +1,110 @@
+//! The page `/metrics`: the brokers' own series, then ours.
+
+use std::fmt::Write as _;
+
+use lifecycle::Time;
+use prometheus::TextEncoder;
+
+use super::Intake;
+use super::intake::RATED;
+use crate::fleet::{Kind, Metric, Reading, Shown, Span};
+use crate::observe::exposition::escape_into;
+
+/// Renders the page in the text format 0.0.4.
+///
+/// With `timestamps`, what counts carries the time at which it arrived: the broker sends every 20 s, and a scrape
+/// in between would otherwise read the same number as a new one, which makes `irate()` zero or too large.
+/// Levels carry none, so that Prometheus drops them at once when a node becomes stale.
+pub fn render(intake: &mut Intake, now: Time, timestamps: bool) -> String {
+    intake.fleet.forget(now);
+    // Room for what a hundred nodes fill; a larger page grows as it must.
+    let mut out = String::with_capacity(1 << 14);
+    broker_series(&mut out, intake, now, timestamps);
+    nodes(&mut out, intake, now);
+    let families = intake.report.registry.gather();
+    if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut out) {
+        tracing::error!(%error, "own metrics cannot be rendered");
+    }
+    out
+}
+
+fn broker_series(out: &mut String, intake: &Intake, now: Time, timestamps: bool) {
+    let mut nodes: Vec<String> = Vec::new();
+    let mut typed = String::new();
+    intake.fleet.for_each(now, |name, kind, one| {
+        type_line(out, &mut typed, name, kind);
+        out.push_str(name);
+        out.push_str("{node=\"");
+        out.push_str(escaped(&mut nodes, &one));
+        out.push('"');
+        for (label, value) in one.labels {
+            out.push(',');
+            out.push_str(label);
+            out.push_str("=\"");
+            escape_into(out, value);
+            out.push('"');
+        }
+        // Writing to a string cannot fail.
+        let _ = if timestamps && kind.counts() {
+            writeln!(out, "}} {} {}", one.value, one.at.0)
+        } else {
+            writeln!(out, "}} {}", one.value)
+        };
+    });
+}
+
+/// One line a family; parts of a histogram share that of the whole.
+fn type_line(out: &mut String, typed: &mut String, name: &str, kind: Kind) {
+    let (family, word) = match kind {
+        Kind::Counter => (name, "counter"),
+        Kind::Gauge => (name, "gauge"),
+        Kind::Untyped => (name, "untyped"),
+        Kind::Histogram => (name.rsplit_once('_').map_or(name, |(base, _)| base), "histogram"),
+    };
+    if typed != family {
+        let _ = writeln!(out, "# TYPE {family} {word}");
+        typed.clear();
+        typed.push_str(family);
+    }
+}
+
+/// A node's name as a label's value, escaped once a page.
+fn escaped<'a>(nodes: &'a mut Vec<String>, one: &Shown<'_>) -> &'a str {
+    if nodes.len() <= one.track {
+        nodes.resize(one.track + 1, String::new());
+    }
+    if nodes[one.track].is_empty() {
+        escape_into(&mut nodes[one.track], &one.node.0);
+    }
+    &nodes[one.track]
+}
+
+/// What we know about the nodes: their rates, their age.
+fn nodes(out: &mut String, intake: &Intake, now: Time) {
+    let view = intake.fleet.view_of(now, &[RATED]);
+    let report = &intake.report;
+    report.node_up.reset();
+    report.sample_age.reset();
+    report.sample_interval.reset();
+    let _ = writeln!(out, "# HELP {RATED}_rate PUBLISH packets received per second, over the window.");
+    let _ = writeln!(out, "# TYPE {RATED}_rate gauge");
+    for (node, seen) in &view.nodes {
+        report.node_up.with_label_values(&[&node.0]).set(i64::from(seen.fresh));
+        if let Some(age) = seen.age {
+            report.sample_age.with_label_values(&[&node.0]).set(age.as_secs_f64());
+        }
+        if let Some(interval) = seen.interval {
+            report.sample_interval.with_label_values(&[&node.0]).set(interval.as_secs_f64());
+        }
+        let Some(Metric::Counter(rates)) = seen.metrics.get(RATED) else { continue };
+        let known = |span: &Span| match rates.get(span) {
+            Some(Reading::Known(rate)) => Some(*rate),
+            _ => None,
+        };
+        for (span, rate) in Span::ALL.iter().filter_map(|span| known(span).map(|rate| (span, rate))) {
+            let _ = write!(out, "{RATED}_rate{{node=\"");
+            escape_into(out, &node.0);
+            let _ = writeln!(out, "\",window=\"{}\"}} {rate}", span.label());
+        }
+    }
+}

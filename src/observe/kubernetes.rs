@@ -1,0 +1,10 @@
+//! Objects of Kubernetes: read fresh for every look, no cache, so that a stale
+//! one can never lower a size twice; then folded into facts.
+
+mod fold;
+mod preflight;
+mod read;
+
+pub use fold::{claims, pods, rollout, selector, target};
+pub use preflight::{Finding, preflight};
+pub use read::{Objects, Slow, read, read_slow};

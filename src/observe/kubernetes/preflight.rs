@@ -1,0 +1,165 @@
+//! What people have set that we cannot work with, or that works against us.
+//! Pure; looked at in every look, so that a correction is seen without a restart.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
+use kube::ResourceExt;
+use lifecycle::Severity;
+
+use super::read::{Objects, Slow};
+use crate::act::owner::Ownership;
+
+/// Something found before anything is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// CamelCase name of the condition.
+    pub reason: &'static str,
+    /// How bad.
+    pub severity: Severity,
+    /// Cause, place and cure.
+    pub message: String,
+    /// The size is not changed while this stands.
+    pub blocks: bool,
+}
+
+fn blocking(reason: &'static str, message: String) -> Finding {
+    Finding { reason, severity: Severity::Warning, message, blocks: true }
+}
+
+fn telling(reason: &'static str, message: String) -> Finding {
+    Finding { reason, severity: Severity::Warning, message, blocks: false }
+}
+
+/// Everything that is found in one look.
+pub fn preflight(objects: &Objects, slow: &Slow) -> Vec<Finding> {
+    let Some(resource) = &objects.resource else { return Vec::new() };
+    let target = &resource.spec.target_ref.name;
+    let Some(statefulset) = &objects.statefulset else {
+        return vec![blocking(
+            "TargetMissing",
+            format!(
+                "there is no StatefulSet `{target}` in this namespace: correct spec.targetRef.name, or create it"
+            ),
+        )];
+    };
+    let mut found = Vec::new();
+    if let Some(Ownership::Taken(other)) = objects.ownership() {
+        found.push(blocking(
+            "TargetTaken",
+            format!("StatefulSet `{target}` already belongs to VerneMQAutoscaler `{other}`: delete one of the two, or aim it elsewhere"),
+        ));
+    }
+    found.extend(shape(statefulset));
+    found.extend(template(statefulset));
+    found.extend(surroundings(statefulset, slow));
+    if let Some(Err(why)) = &slow.key {
+        found.push(telling(
+            "ManagementKeyMissing",
+            format!("{why}: create it, or correct spec.management.secretRef"),
+        ));
+    }
+    found
+}
+
+/// The parts of the StatefulSet's own spec that the order of our steps rests on.
+fn shape(statefulset: &StatefulSet) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let Some(spec) = &statefulset.spec else { return found };
+    let name = statefulset.name_any();
+    if spec.pod_management_policy.as_deref().unwrap_or("OrderedReady") != "OrderedReady" {
+        found.push(blocking(
+            "PodManagementPolicy",
+            format!("StatefulSet `{name}` has podManagementPolicy {}: nodes must come and go one at a time. Recreate it with OrderedReady (kubectl delete --cascade=orphan keeps the pods)", spec.pod_management_policy.as_deref().unwrap_or_default()),
+        ));
+    }
+    if spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0) != 0 {
+        found.push(blocking(
+            "OrdinalsStart",
+            format!("StatefulSet `{name}` has spec.ordinals.start: the highest ordinal is then not replicas - 1, and the wrong node would leave. Remove it"),
+        ));
+    }
+    let strategy = spec.update_strategy.as_ref();
+    if strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnDelete") {
+        found.push(blocking(
+            "UpdateOnDelete",
+            format!("StatefulSet `{name}` updates OnDelete: pods of two builds may run side by side, and a leave fails between two builds. Set updateStrategy.type to RollingUpdate"),
+        ));
+    }
+    let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+    if rolling.and_then(|rolling| rolling.partition).unwrap_or(0) != 0 {
+        found.push(blocking(
+            "UpdatePartition",
+            format!("StatefulSet `{name}` has a rolling update with a partition: pods of two builds may run side by side, and a leave fails between two builds. Set the partition to 0"),
+        ));
+    }
+    found
+}
+
+/// The pod template.
+fn template(statefulset: &StatefulSet) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let pod = statefulset.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let Some(pod) = pod else { return found };
+    for container in &pod.containers {
+        if leaves_before_stop(container) {
+            found.push(telling(
+                "PreStopLeaves",
+                format!("container `{}` of the pod template has a preStop hook that leaves the cluster: every restart and rollout becomes a leave, and with volume claims each pod comes back as a cluster of one that loses messages. Remove the hook; the leave before a shrink is asked by vernescale", container.name),
+            ));
+        }
+        if refuses_in_netsplit(container) {
+            found.push(telling(
+                "RestartsRefuseClients",
+                format!("container `{}` does not set DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT=on: while any node restarts, all nodes refuse every new client. Set the four ALLOW_…_DURING_NETSPLIT to on, as the official chart does", container.name),
+            ));
+        }
+    }
+    found
+}
+
+fn leaves_before_stop(container: &Container) -> bool {
+    let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    let Some(LifecycleHandler { exec: Some(exec), .. }) = hook else { return false };
+    let words = exec.command.as_deref().unwrap_or_default().join(" ");
+    // Our own hook leaves only where the ordinal is no longer wanted.
+    (words.contains("cluster leave") || words.contains("cluster/leave")) && !words.contains("vernescale hook")
+}
+
+/// The image's way of setting it; a configuration file is not visible from here,
+/// so that a template without any such variable says nothing.
+fn refuses_in_netsplit(container: &Container) -> bool {
+    let variables = container.env.as_deref().unwrap_or_default();
+    let configured = variables.iter().any(|variable| variable.name.starts_with("DOCKER_VERNEMQ_"));
+    let allowed = variables.iter().any(|variable| {
+        variable.name.eq_ignore_ascii_case("DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT")
+            && variable.value.as_deref() == Some("on")
+    });
+    configured && !allowed
+}
+
+/// Other objects that touch the StatefulSet.
+fn surroundings(statefulset: &StatefulSet, slow: &Slow) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let name = statefulset.name_any();
+    for autoscaler in slow.autoscalers.iter().flatten() {
+        let aims = autoscaler.spec.as_ref().map(|spec| &spec.scale_target_ref);
+        if aims.is_some_and(|target| target.kind == "StatefulSet" && target.name == name) {
+            found.push(blocking(
+                "ForeignScaler",
+                format!("HorizontalPodAutoscaler `{}` sets the size of StatefulSet `{name}` without any leave: aim it at our resource instead (kind VerneMQAutoscaler, with spec.wishFrom Scale), or delete it", autoscaler.name_any()),
+            ));
+        }
+    }
+    if slow.governing_service == Some(false) {
+        let service =
+            statefulset.spec.as_ref().and_then(|spec| spec.service_name.clone()).unwrap_or_default();
+        found.push(telling(
+            "HeadlessServiceMissing",
+            format!("StatefulSet `{name}` names the headless Service `{service}`, which does not exist: new pods get no name in DNS and cannot join. Create it, or recreate the StatefulSet with the right spec.serviceName"),
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

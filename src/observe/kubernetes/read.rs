@@ -1,0 +1,131 @@
+//! The calls.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+
+use super::fold::selector;
+use crate::act::deadline::{Failure, api};
+use crate::act::owner::{Ownership, ownership};
+use crate::crd::VerneMQAutoscaler;
+use crate::wire::Key;
+
+/// One look at the API server.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    /// Our resource; none where it has been deleted.
+    pub resource: Option<VerneMQAutoscaler>,
+    /// Other resources that aim at the same StatefulSet: (uid, name).
+    pub rivals: Vec<(String, String)>,
+    /// The StatefulSet; none where it does not exist.
+    pub statefulset: Option<StatefulSet>,
+    /// Pods that its selector finds.
+    pub pods: Vec<Pod>,
+    /// Claims of the namespace. Without a selector on purpose: a claim whose labels somebody has
+    /// changed must be found as well before a node starts on it.
+    pub claims: Vec<PersistentVolumeClaim>,
+    /// Slices of the client Service; empty where the spec names none.
+    pub slices: Vec<EndpointSlice>,
+}
+
+impl Objects {
+    /// Whose the StatefulSet is.
+    pub fn ownership(&self) -> Option<Ownership> {
+        let uid = self.resource.as_ref()?.uid()?;
+        Some(ownership(self.statefulset.as_ref()?, &uid, &self.rivals))
+    }
+}
+
+/// Reads everything that a look needs.
+pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Objects, Failure> {
+    let everything = ListParams::default();
+    let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
+    let all = api("list vernemqautoscalers", resources.list(&everything)).await?.items;
+    let resource = all.iter().find(|resource| resource.name_any() == name).cloned();
+    let mut objects = Objects {
+        resource,
+        rivals: Vec::new(),
+        statefulset: None,
+        pods: Vec::new(),
+        claims: Vec::new(),
+        slices: Vec::new(),
+    };
+    let Some(resource) = &objects.resource else { return Ok(objects) };
+    let target = &resource.spec.target_ref.name;
+    objects.rivals = all
+        .iter()
+        .filter(|other| other.uid() != resource.uid() && other.spec.target_ref.name == *target)
+        .filter_map(|other| Some((other.uid()?, other.name_any())))
+        .collect();
+    let statefulsets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
+    objects.statefulset = api("get statefulset", statefulsets.get_opt(target)).await?;
+    let Some(statefulset) = &objects.statefulset else { return Ok(objects) };
+
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let selected = ListParams::default().labels(&selector(statefulset));
+    let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
+    let slices = Api::<EndpointSlice>::namespaced(client.clone(), namespace);
+    let read_pods = api("list pods", pods.list(&selected));
+    let read_claims = api("list persistentvolumeclaims", claims.list(&everything));
+    let read_slices = async {
+        let Some(service) = &resource.spec.client_service else { return Ok(Vec::new()) };
+        let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
+        api("list endpointslices", slices.list(&of_service)).await.map(|list| list.items)
+    };
+    let (read_pods, read_claims, read_slices) = tokio::join!(read_pods, read_claims, read_slices);
+    objects.pods = read_pods?.items;
+    objects.claims = read_claims?.items;
+    objects.slices = read_slices?;
+    Ok(objects)
+}
+
+/// What changes seldom and decides nothing by itself: read every half minute.
+#[derive(Clone, Debug, Default)]
+pub struct Slow {
+    /// Autoscalers of the namespace; none where RBAC does not let us list them.
+    pub autoscalers: Option<Vec<HorizontalPodAutoscaler>>,
+    /// The StatefulSet's governing Service exists.
+    pub governing_service: Option<bool>,
+    /// The management key, or what is wrong with it.
+    pub key: Option<Result<Key, String>>,
+}
+
+/// Reads it. Nothing here fails the look: what could not be read is absent.
+pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) -> Slow {
+    let namespace = resource.namespace().unwrap_or_default();
+    let autoscalers = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &namespace);
+    let everything = ListParams::default();
+    let autoscalers = api("list horizontalpodautoscalers", autoscalers.list(&everything));
+    let services = Api::<Service>::namespaced(client.clone(), &namespace);
+    let governing = async {
+        let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
+        api("get service", services.get_opt(name)).await.ok().map(|service| service.is_some())
+    };
+    let (autoscalers, governing_service, key) =
+        tokio::join!(autoscalers, governing, read_key(client, &namespace, resource));
+    Slow { autoscalers: autoscalers.ok().map(|list| list.items), governing_service, key }
+}
+
+async fn read_key(
+    client: &Client,
+    namespace: &str,
+    resource: &VerneMQAutoscaler,
+) -> Option<Result<Key, String>> {
+    let reference = resource.spec.management.secret_ref.as_ref()?;
+    let place = format!("key `{}` of Secret {namespace}/{}", reference.key, reference.name);
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
+    let secret = match api("get secret", secrets.get_opt(&reference.name)).await {
+        Ok(Some(secret)) => secret,
+        Ok(None) => return Some(Err(format!("{place}: the Secret does not exist"))),
+        Err(failure) => return Some(Err(format!("{place}: {failure}"))),
+    };
+    let bytes = secret.data.as_ref().and_then(|data| data.get(&reference.key));
+    Some(match bytes.map(|bytes| std::str::from_utf8(&bytes.0)) {
+        Some(Ok(text)) if !text.trim().is_empty() => Ok(Key::new(text)),
+        Some(_) => Err(format!("{place} is empty or not text")),
+        None => Err(format!("{place}: the Secret has no such key")),
+    })
+}

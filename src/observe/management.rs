@@ -1,0 +1,217 @@
+//! What the broker's command layer answers, over HTTP (`/api/v1/…`) and from
+//! `vmq-admin`: the same commands, the same JSON, other wrappings
+//! (`http_api.txt`; `--format=json` in `disconnect_semantics.txt`).
+
+use std::collections::BTreeMap;
+
+use lifecycle::{Listener, ListenerState, NodeName};
+use serde_json::{Map, Value};
+
+use crate::wire;
+
+mod text;
+
+pub use text::{last_line, plain, table_of_text};
+
+/// Most rows of one table that are looked at: ten times the sessions that one
+/// query may list (`--limit`), and far more members than a cluster has.
+const ROWS_MAX: usize = 100_000;
+
+/// An answer of the command layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `{"text":…,"type":"text"}`: `Done`, but also most failures (leave.md §7.5).
+    Text(String),
+    /// `{"table":[…],"type":"table"}`.
+    Table(Vec<Map<String, Value>>),
+    /// `{"alert":[…],"type":"alert"}`: the command was not understood, and comes with status 200.
+    Alert(String),
+}
+
+/// Why an HTTP answer says nothing about the cluster. Each has its own cure, so
+/// each has its own name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// No or a wrong key on this node; keys do not spread reliably (`apikey_create.txt`).
+    #[error("HTTP 401: this node does not know the management key")]
+    Unauthorized,
+    /// Unknown command, or the command layer is not up yet (0.4–0.6 s of every boot).
+    #[error("HTTP 400: the command layer does not know the command; normal while booting")]
+    NotUnderstood,
+    /// The command crashed, or the node is stopping.
+    #[error("HTTP 500: the command crashed, or the node is stopping or booting")]
+    Crashed,
+    /// A page for people: a proxy, a login page, another program.
+    #[error("HTTP {0} with an HTML page: something other than VerneMQ's management API answers")]
+    Html(u16),
+    /// Status 200 and nothing in it.
+    #[error("HTTP {0} with an empty body")]
+    Empty(u16),
+    /// Another status, such as 404 where the listener lacks `vmq_http_mgmt_api`.
+    #[error("HTTP {0}: the listener does not serve this path")]
+    Status(u16),
+    /// Status 200 with something else in it.
+    #[error("not an answer of the command layer: {0}")]
+    Malformed(String),
+    /// `vmq-admin` failed.
+    #[error("vmq-admin: {0}")]
+    Admin(String),
+    /// No answer at all.
+    #[error(transparent)]
+    Wire(#[from] wire::Broken),
+}
+
+impl Unusable {
+    /// One CamelCase word for conditions, metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unauthorized => "Unauthorized",
+            Self::NotUnderstood => "NotUnderstood",
+            Self::Crashed => "Crashed",
+            Self::Html(_) => "Html",
+            Self::Empty(_) => "Empty",
+            Self::Status(_) => "NotServed",
+            Self::Malformed(_) => "Malformed",
+            Self::Admin(_) => "AdminFailed",
+            Self::Wire(wire::Broken::Refused(_)) => "Refused",
+            Self::Wire(_) => "Silent",
+        }
+    }
+}
+
+/// Reads an HTTP answer of `/api/v1/…`.
+pub fn reply(answer: &wire::Answer) -> Result<Reply, Unusable> {
+    let html = answer.content_type.starts_with("text/html") || answer.body.trim_ascii().starts_with(b"<");
+    match answer.status {
+        401 | 403 => Err(Unusable::Unauthorized),
+        status if html => Err(Unusable::Html(status)),
+        400 => Err(Unusable::NotUnderstood),
+        500..=599 => Err(Unusable::Crashed),
+        200 if answer.body.trim_ascii().is_empty() => Err(Unusable::Empty(200)),
+        200 => reply_of_json(&answer.body),
+        status => Err(Unusable::Status(status)),
+    }
+}
+
+/// Reads the JSON of an answer, as HTTP and `--format=json` give it.
+pub fn reply_of_json(body: &[u8]) -> Result<Reply, Unusable> {
+    let malformed = |why: &str| Unusable::Malformed(format!("{why}: {}", excerpt(body)));
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(body) else {
+        return Err(malformed("no JSON object"));
+    };
+    match object.get("type").and_then(Value::as_str) {
+        Some("text") => match object.remove("text") {
+            Some(Value::String(text)) => Ok(Reply::Text(text)),
+            _ => Err(malformed("no text")),
+        },
+        Some("table") => match object.remove("table") {
+            Some(Value::Array(rows)) => rows
+                .into_iter()
+                .take(ROWS_MAX)
+                .map(|row| match row {
+                    Value::Object(row) => Ok(row),
+                    _ => Err(malformed("a row that is no object")),
+                })
+                .collect::<Result<_, _>>()
+                .map(Reply::Table),
+            _ => Err(malformed("no table")),
+        },
+        Some("alert") => Ok(Reply::Alert(alert_text(&object))),
+        _ => Err(malformed("unknown type")),
+    }
+}
+
+fn alert_text(object: &Map<String, Value>) -> String {
+    let parts = object.get("alert").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<_> = parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
+    texts.join(" ")
+}
+
+/// The first bytes of something unexpected, for a message that people read.
+fn excerpt(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned()
+}
+
+fn table(reply: Reply) -> Result<Vec<Map<String, Value>>, Unusable> {
+    match reply {
+        Reply::Table(rows) => Ok(rows),
+        Reply::Text(text) | Reply::Alert(text) => {
+            Err(Unusable::Malformed(format!("a table was expected, not `{text}`")))
+        }
+    }
+}
+
+fn field<'a>(row: &'a Map<String, Value>, name: &str) -> Result<&'a Value, Unusable> {
+    row.get(name).ok_or_else(|| Unusable::Malformed(format!("a row without `{name}`")))
+}
+
+fn string(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `cluster show`: member → running.
+pub fn members(reply: Reply) -> Result<BTreeMap<NodeName, bool>, Unusable> {
+    let rows = table(reply)?;
+    if rows.is_empty() {
+        // A node always shows itself.
+        return Err(Unusable::Malformed("a cluster without members".into()));
+    }
+    rows.iter()
+        .map(|row| {
+            let running = match string(field(row, "Running")?).as_str() {
+                "true" => true,
+                "false" => false,
+                other => return Err(Unusable::Malformed(format!("Running `{other}`"))),
+            };
+            Ok((NodeName(string(field(row, "Node")?)), running))
+        })
+        .collect()
+}
+
+/// A listener with the number of connections that it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownListener {
+    /// As the lifecycle sees it.
+    pub listener: Listener,
+    /// `max_conns`; none where it says `infinity`, as after `listener start` (`last_node_and_undo.txt`).
+    pub connections_max: Option<u64>,
+}
+
+/// `listener show`: the MQTT listeners. `http`, `https`, `vmq` and `vmqs` are left out.
+pub fn listeners(reply: Reply) -> Result<Vec<ShownListener>, Unusable> {
+    let rows = table(reply)?;
+    rows.iter().filter_map(|row| listener(row, "address").transpose()).collect()
+}
+
+/// One row of `listener show` (`address`) or of the status page (`ip`); none
+/// for listeners that take no MQTT clients.
+pub(crate) fn listener(
+    row: &Map<String, Value>,
+    address_field: &str,
+) -> Result<Option<ShownListener>, Unusable> {
+    let kind = string(field(row, "type")?);
+    if !kind.starts_with("mqtt") {
+        return Ok(None);
+    }
+    let state = match string(field(row, "status")?).as_str() {
+        "running" => ListenerState::Running,
+        "suspended" => ListenerState::Suspended,
+        other => return Err(Unusable::Malformed(format!("listener status `{other}`"))),
+    };
+    let port = string(field(row, "port")?);
+    let port = port.parse().map_err(|_| Unusable::Malformed(format!("listener port `{port}`")))?;
+    let address = string(field(row, address_field)?);
+    let connections_max = row.get("max_conns").and_then(|value| string(value).parse().ok());
+    Ok(Some(ShownListener { listener: Listener { kind, address, port, state }, connections_max }))
+}
+
+/// `session show --client_id`: the client ids.
+pub fn client_ids(reply: Reply) -> Result<Vec<String>, Unusable> {
+    table(reply)?.iter().map(|row| field(row, "client_id").map(string)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+fn at(port: u16) -> Endpoint {
+    Endpoint { host: Some("127.0.0.1".into()), port, tls: None, key: Some(Key::new(" secret\n")) }
+}
+
+/// Takes one connection, reads the request, writes `reply`, and keeps the
+/// connection until the client closes it or `close` says to end at once.
+async fn server(reply: &'static [u8], close: bool) -> (u16, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = vec![0; 4096];
+        let read = stream.read(&mut seen).await.unwrap();
+        stream.write_all(reply).await.unwrap();
+        if !close {
+            // Ends when the client has closed: that is what revokes a leave.
+            while stream.read(&mut [0; 16]).await.unwrap_or(0) > 0 {}
+        }
+        String::from_utf8_lossy(&seen[..read]).into_owned()
+    });
+    (port, task)
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_an_answer_and_sends_the_key() {
+    let (port, seen) =
+        server(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}", false)
+            .await;
+    let answer = get(&at(port), "/api/v1/cluster/show", Duration::from_secs(2)).await.unwrap();
+    assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"));
+    assert_eq!(&answer.body[..], b"{}");
+    let request = seen.await.unwrap();
+    assert!(request.starts_with("GET /api/v1/cluster/show HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("x-api-key: secret\r\n"), "the key is trimmed and sent: {request}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tells_refused_from_cut_from_silent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let refused = get(&at(port), "/", Duration::from_secs(2)).await.unwrap_err();
+    assert!(matches!(refused, Broken::Refused(_)) && refused.never_sent(), "{refused:?}");
+
+    let (port, _seen) = server(b"", true).await;
+    let cut = get(&at(port), "/", Duration::from_secs(2)).await.unwrap_err();
+    assert!(matches!(cut, Broken::Cut(_)) && !cut.never_sent(), "{cut:?}");
+
+    let (port, _seen) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf", true).await;
+    let cut = get(&at(port), "/", Duration::from_secs(2)).await.unwrap_err();
+    assert!(matches!(cut, Broken::Cut(_)), "half a body is no answer: {cut:?}");
+
+    let (port, _seen) = server(b"", false).await;
+    let silent = get(&at(port), "/", Duration::from_secs(2)).await.unwrap_err();
+    assert_eq!(silent, Broken::Silent(Duration::from_secs(2)));
+
+    let nowhere = Endpoint { host: None, ..at(port) };
+    assert_eq!(get(&nowhere, "/", Duration::from_secs(2)).await, Err(Broken::NoAddress));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_request_closes_its_connection() {
+    let (port, seen) = server(b"", false).await;
+    let request = tokio::spawn(async move { get(&at(port), "/leave", Duration::from_secs(90)).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!seen.is_finished(), "the server waits while the request is open");
+    request.abort();
+    let text = tokio::time::timeout(Duration::from_secs(1), seen).await.expect("closed").unwrap();
+    assert!(text.starts_with("GET /leave"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_end_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        while stream.write_all(&[b'x'; 8_192]).await.is_ok() {}
+    });
+    let error = get(&at(port), "/metrics", Duration::from_mins(1)).await.unwrap_err();
+    assert!(matches!(error, Broken::Cut(_)), "{error:?}");
+}
+
+#[test]
+fn a_key_is_never_printed() {
+    assert_eq!(format!("{:?}", at(1).key), "Some(Key(…))");
+}

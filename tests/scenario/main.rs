@@ -1,0 +1,15 @@
+//! Whole stories, in one process under a paused clock: the real controller, the
+//! stand-in Kubernetes and the stand-in VerneMQ, clients that count what they
+//! lose, and probers that count what is refused. Each story runs in both ways of
+//! asking for a leave.
+
+mod bad_input;
+mod bounds;
+mod broken_top;
+mod gives_way;
+mod killed;
+mod our_resource;
+mod steering;
+mod two_controllers;
+mod up_and_down;
+mod world;

@@ -1,0 +1,21 @@
+//! 1 → 10 → 1: the load comes, the load goes.
+
+use rstest::rstest;
+use vernescale::crd::Via;
+
+use crate::world::{World, minutes, seconds};
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_to_ten_to_one(#[case] via: Via) {
+    let mut world = World::builder(via).replicas(1).start().await;
+    world.start_controller("a");
+    world.load(6.6).await;
+    world.until("ten nodes serve", minutes(25), |world| world.settled(10)).await;
+    world.pass(seconds(30)).await;
+    world.load(0.5).await;
+    world.until("one node is left", minutes(40), |world| world.settled(1)).await;
+    world.assert_bars().await;
+}

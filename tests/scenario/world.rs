@@ -1,0 +1,257 @@
+//! The world of a story.
+//!
+//! ```ignore
+//! let mut world = World::builder(Via::Exec).replicas(3).start().await;
+//! world.start_controller("a");
+//! world.load(40.0).await;
+//! world.until("ten nodes", minutes(20), |world| world.serving() == 10).await;
+//! world.assert_bars().await;
+//! ```
+
+mod bars;
+mod builder;
+mod load;
+mod probe;
+mod taps;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use lifecycle::{NodeName, Time};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use vernescale::clock::Clock;
+use vernescale::controller::{Controller, Settings};
+use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use vernescale::standin::cluster_model::Process;
+use vernescale::standin::fleet::Fleet;
+use vernescale::standin::kubernetes::Kubernetes;
+use vernescale::standin::pods::Pods;
+
+pub(crate) use load::Load;
+pub(crate) use probe::Prober;
+pub(crate) use taps::Taps;
+
+pub(crate) use builder::Builder;
+
+use bars::Bars;
+
+/// Namespace of everything.
+pub(crate) const NAMESPACE: &str = "mqtt";
+/// Name of the StatefulSet, of the client Service and of our resource.
+pub(crate) const NAME: &str = "vmq";
+
+/// Between two looks of [`World::until`].
+const STEP: Duration = Duration::from_millis(100);
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(crate) fn minutes(minutes: u64) -> Duration {
+    Duration::from_mins(minutes)
+}
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) fleet: Fleet,
+    pub(crate) pods: Pods,
+    pub(crate) kubernetes: Kubernetes,
+    /// What the controller has done, and where it is to be stopped.
+    pub(crate) taps: Taps,
+    /// Publishers and persistent subscribers, with a ledger.
+    pub(crate) load: Load,
+    /// Ten connects a second to the client Service.
+    pub(crate) prober: Prober,
+    bars: Bars,
+    controllers: BTreeMap<String, JoinHandle<()>>,
+    began: Time,
+}
+
+impl World {
+    /// Starts a controller process with this identity.
+    pub(crate) fn start_controller(&mut self, identity: &str) {
+        let tap = Some(self.taps.tap());
+        let settings = Settings { tap, ..Settings::new(NAMESPACE, identity) };
+        let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
+        let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
+        assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
+    }
+
+    /// As SIGKILL: nothing is said, every connection of its is closed.
+    pub(crate) async fn kill_controller(&mut self, identity: &str) {
+        if let Some(running) = self.controllers.remove(identity) {
+            running.abort();
+            let _ = running.await;
+        }
+    }
+
+    /// Runs until the controller has done its `n`-th thing (from 1) since now, and kills it there.
+    /// The name of the thing; none where the story was over before, after `within`.
+    pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
+        let stopped = self.taps.stop_after(n);
+        let name = tokio::time::timeout(within, stopped).await.ok()?;
+        self.kill_controller(identity).await;
+        name
+    }
+
+    /// Lets time pass until something holds; checks what must never happen meanwhile.
+    pub(crate) async fn until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        holds: impl Fn(&Self) -> bool,
+    ) -> Duration {
+        let began = self.clock.now();
+        while !holds(self) {
+            let took = self.clock.now().since(began);
+            assert!(took <= within, "not within {within:?}: {what}\n{}", self.dump());
+            self.pass(STEP).await;
+        }
+        self.clock.now().since(began)
+    }
+
+    /// Lets time pass; checks what must never happen meanwhile.
+    pub(crate) async fn pass(&mut self, span: Duration) {
+        let until = self.clock.now() + span;
+        while self.clock.now() < until {
+            tokio::time::sleep(STEP.min(until.since(self.clock.now()))).await;
+            if let Err(broken) = self.bars.look(&self.kubernetes, &self.fleet, &self.pods, self.clock.now()) {
+                panic!("{broken}\n{}", self.dump());
+            }
+        }
+    }
+
+    /// Begins to publish `rate` messages a second in all; returns when every subscriber is on.
+    pub(crate) async fn load(&mut self, rate: f64) {
+        self.load.set_rate(rate);
+        let deadline = self.clock.now() + minutes(1);
+        while !self.load.ready() {
+            assert!(self.clock.now() < deadline, "the load does not get on\n{}", self.dump());
+            self.pass(STEP).await;
+        }
+    }
+
+    /// No refused connect, refusals by code 3 only around a leave, nothing lost, no dead member, no twin.
+    pub(crate) async fn assert_bars(&mut self) {
+        self.load.set_rate(0.0);
+        self.pass(seconds(20)).await;
+        let report =
+            format!("{} probes, {} leaves\n{}", self.prober.count(), self.bars.leaves().len(), self.dump());
+        assert_eq!(self.prober.refused_connects(), Vec::<String>::new(), "TCP connects refused\n{report}");
+        let outside = self.prober.outside(self.bars.leaves());
+        assert_eq!(outside, Vec::<String>::new(), "CONNACK 3 without a leave\n{report}");
+        let worst = self.prober.worst(self.bars.leaves());
+        assert!(worst <= 12, "{worst} probes refused by one leave\n{report}");
+        assert_eq!(self.load.lost(), Vec::<String>::new(), "acknowledged QoS 1 messages lost\n{report}");
+        assert_eq!(self.dead_members(), Vec::<String>::new(), "dead members\n{report}");
+    }
+
+    /// `kubectl scale` on our resource, where `wishFrom` is `Scale`.
+    pub(crate) fn wish(&self, size: u64) {
+        let edited = self.edit(|resource| resource["spec"]["replicas"] = size.into());
+        assert!(edited, "our resource is gone");
+    }
+
+    /// Changes our resource as a user would.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Value)) -> bool {
+        self.kubernetes.edit("vernemqautoscalers", NAMESPACE, NAME, change)
+    }
+
+    /// Pods that the client Service sends clients to.
+    pub(crate) fn serving(&self) -> usize {
+        self.kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready).count()
+    }
+
+    /// `spec.replicas` of the StatefulSet.
+    pub(crate) fn replicas(&self) -> u64 {
+        let set = self.kubernetes.object("statefulsets", NAMESPACE, NAME);
+        set.and_then(|set| set.pointer("/spec/replicas").and_then(Value::as_u64)).unwrap_or(0)
+    }
+
+    /// Pods that exist.
+    pub(crate) fn pod_count(&self) -> usize {
+        self.kubernetes.objects("pods", NAMESPACE).len()
+    }
+
+    /// Our resource as the API has it.
+    pub(crate) fn resource(&self) -> Option<VerneMQAutoscaler> {
+        let object = self.kubernetes.object("vernemqautoscalers", NAMESPACE, NAME)?;
+        serde_json::from_value((*object).clone()).ok()
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> VerneMQAutoscalerStatus {
+        self.resource().and_then(|resource| resource.status).unwrap_or_default()
+    }
+
+    /// A condition that stands.
+    pub(crate) fn condition(&self, name: &str) -> Option<Condition> {
+        let conditions = self.status().conditions;
+        conditions.into_iter().find(|one| one.type_ == name && one.status == "True")
+    }
+
+    /// The step that is recorded on the StatefulSet, such as `Leave`.
+    pub(crate) fn step(&self) -> Option<String> {
+        let set = self.kubernetes.object("statefulsets", NAMESPACE, NAME)?;
+        let text = set.pointer("/metadata/annotations/vernescale.dev~1intent")?.as_str()?.to_owned();
+        let intent: Value = serde_json::from_str(&text).ok()?;
+        intent["step"].as_str().map(str::to_owned)
+    }
+
+    /// Nothing is under way, and the size is what is wanted.
+    pub(crate) fn settled(&self, size: u64) -> bool {
+        let done = self.step().is_none_or(|step| step == "Done");
+        done && self.replicas() == size && self.pod_count() as u64 == size && self.serving() as u64 == size
+    }
+
+    /// The broker's node in a pod, by ordinal.
+    pub(crate) fn node(&self, ordinal: u32) -> Option<NodeName> {
+        self.pods.node_of(&format!("{NAME}-{ordinal}"))
+    }
+
+    /// What each running node's own view says against the nodes that run.
+    pub(crate) fn dead_members(&self) -> Vec<String> {
+        let pods = self.kubernetes.objects("pods", NAMESPACE);
+        let names = pods.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
+        let nodes: Vec<_> = names.filter_map(|pod| self.pods.node_of(pod)).collect();
+        let mut dead = Vec::new();
+        for node in &nodes {
+            let view = self.fleet.with_model(|model, _| model.members_seen_by(node));
+            let whole = view.len() == nodes.len() && view.values().all(|running| *running);
+            if self.fleet.process(node) != Process::Running || !whole {
+                dead.push(format!("{node} sees {view:?}"));
+            }
+        }
+        dead
+    }
+
+    /// What a person would look at.
+    pub(crate) fn dump(&self) -> String {
+        let status = self.status();
+        let conditions: Vec<_> = status
+            .conditions
+            .iter()
+            .filter(|one| one.status == "True")
+            .map(|one| format!("  {}: {}", one.type_, one.message))
+            .collect();
+        format!(
+            "at {:?}: replicas {}, pods {}, serving {}, step {:?}, wanted {:?}, target {:?}\n{}\nexplain: {}\nlast: {:?}\nnodes: {:#?}\n{}\n{}",
+            self.clock.now().since(self.began),
+            self.replicas(),
+            self.pod_count(),
+            self.serving(),
+            self.step(),
+            status.wanted,
+            status.target,
+            conditions.join("\n"),
+            status.explain.unwrap_or_default(),
+            self.taps.last(20),
+            self.dead_members(),
+            self.prober.summary(),
+            self.load.summary(),
+        )
+    }
+}

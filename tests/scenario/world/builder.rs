@@ -1,0 +1,145 @@
+//! How a story begins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use lifecycle::Time;
+use serde_json::{Value, json};
+use vernescale::clock::Clock;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{ManagementAuth, Settings as Broker};
+use vernescale::standin::fleet::Fleet;
+use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
+use vernescale::standin::pods::Pods;
+use vernescale::telemetry::{self, LogFormat};
+
+use super::{Bars, Load, NAME, NAMESPACE, Prober, STEP, Taps, World, minutes, seconds};
+
+/// Each test has a block of loopback addresses of its own.
+static NEXT_BLOCK: AtomicU8 = AtomicU8::new(1);
+
+/// What there is before the controller comes.
+pub(crate) struct Builder {
+    via: Via,
+    spec: Value,
+    install: VernemqInstall,
+    broker: Broker,
+    clients: usize,
+}
+
+impl World {
+    /// A world in which leaves are asked by `via`.
+    pub(crate) fn builder(via: Via) -> Builder {
+        let install = VernemqInstall {
+            name: NAME.into(),
+            namespace: NAMESPACE.into(),
+            storage: Storage::Claims,
+            probe_period: seconds(2),
+            ..VernemqInstall::default()
+        };
+        let broker = Broker {
+            management_auth: ManagementAuth::Noauth,
+            // Nobody listens to $SYS here: it would only cost time.
+            systree_interval: seconds(0),
+            ..Broker::default()
+        };
+        Builder { via, spec: json!({}), install, broker, clients: 6 }
+    }
+}
+
+impl Builder {
+    /// First size.
+    pub(crate) fn replicas(mut self, replicas: u32) -> Self {
+        self.install.replicas = replicas;
+        self
+    }
+
+    /// Merged into the spec of our resource (RFC 7386).
+    pub(crate) fn spec(mut self, spec: &Value) -> Self {
+        json_patch::merge(&mut self.spec, spec);
+        self
+    }
+
+    /// Changes the StatefulSet.
+    pub(crate) fn install(mut self, change: impl FnOnce(&mut VernemqInstall)) -> Self {
+        change(&mut self.install);
+        self
+    }
+
+    /// Changes the broker.
+    pub(crate) fn broker(mut self, change: impl FnOnce(&mut Broker)) -> Self {
+        change(&mut self.broker);
+        self
+    }
+
+    /// Pairs of a publisher and a persistent subscriber.
+    pub(crate) fn clients(mut self, clients: usize) -> Self {
+        self.clients = clients;
+        self
+    }
+
+    /// Starts everything but the controller, and waits until the first nodes serve.
+    pub(crate) async fn start(self) -> World {
+        // VERNESCALE_LOG=info shows what the controller says.
+        if let Ok(filter) = std::env::var("VERNESCALE_LOG") {
+            let _ = telemetry::install(Some(LogFormat::Text), &filter);
+        }
+        let clock = Clock::starting_at(Time(1_800_000_000_000));
+        let fleet = Fleet::start(clock, self.broker);
+        let pods = Pods::new(fleet.clone());
+        // Another process on this machine may run the same tests.
+        let a = 64 + u8::try_from(std::process::id() % 128).unwrap_or(0);
+        let block = Cluster::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
+        let kubernetes =
+            Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the stand-in starts");
+        kubernetes.install_vernemq(&self.install).expect("VerneMQ installs");
+        kubernetes.apply(&resource(self.via, &self.spec)).expect("our resource is taken");
+        let load = Load::new(&kubernetes, self.clients);
+        let prober = Prober::new(kubernetes.clone(), clock);
+        let mut world = World {
+            began: clock.now(),
+            clock,
+            fleet,
+            pods,
+            kubernetes,
+            taps: Taps::default(),
+            load,
+            prober,
+            bars: Bars::default(),
+            controllers: std::collections::BTreeMap::new(),
+        };
+        let size = u64::from(self.install.replicas);
+        let began = world.clock.now();
+        // Without the bars: nobody keeps clients from these first nodes.
+        while !(world.settled(size) && world.dead_members().is_empty()) {
+            assert!(world.clock.now().since(began) < minutes(10), "no cluster at first\n{}", world.dump());
+            tokio::time::sleep(STEP).await;
+        }
+        world.prober.begin();
+        // Subscriptions of a fresh join route after 11 s at the latest (drain.md §6).
+        world.pass(seconds(12)).await;
+        world
+    }
+}
+
+/// Follows the publishes, 0.6 a second for a node, quickly enough for a test.
+fn resource(via: Via, spec: &Value) -> Value {
+    let mut resource = json!({
+        "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
+        "metadata": { "name": NAME, "namespace": NAMESPACE },
+        "spec": {
+            "targetRef": { "name": NAME }, "mode": "Active", "minReplicas": 1, "maxReplicas": 10,
+            "metrics": [{ "type": "Pods", "pods": {
+                "metric": { "name": "mqtt_publish_received" },
+                "target": { "type": "AverageValue", "averageValue": "600m" },
+            }}],
+            "clientService": NAME, "leave": { "via": via },
+            "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } },
+            "panic": { "hold": "1m" },
+            "churn": [{ "leaves": 100, "per": "24h" }],
+            "settle": "5s",
+        },
+    });
+    json_patch::merge(&mut resource["spec"], spec);
+    resource
+}
