@@ -151,10 +151,14 @@ async fn a_silent_client_is_given_up_after_one_and_a_half_keep_alives() {
         raw.send_hex("c000").await;
         assert_eq!(raw.packet().await.as_deref(), Some("d000"));
     }
+    // What it is sent is no sign of life.
+    raw.send(&subscribe_packet(4, "$SYS/#", 0, 1)).await;
+    assert_eq!(raw.packet().await.as_deref(), Some("9003000100"));
     let clock = vernescale::clock::Clock::starting_at(lifecycle::Time(0));
-    let will = got.recv().await.unwrap();
+    let will = timeout(Duration::from_mins(10), got.recv()).await.expect("given up").unwrap();
     assert_eq!((will.topic.as_str(), &will.payload[..]), ("will/quiet", &b"gone"[..]));
     let waited = clock.now().since(lifecycle::Time(0)).as_secs_f64();
     assert!((85.0..91.5).contains(&waited), "keep-alive 60 s, gone after {waited} s");
+    while raw.packet().await.is_some() {}
     assert!(raw.closed().await);
 }

@@ -58,7 +58,8 @@ async fn a_dead_node_refuses_tcp_on_both_ports_and_cuts_its_clients() {
     let trio = Trio::start(21, lab()).await;
     let (mut client, _) = Raw::connect(trio.mqtt(3), 5, "c", 2).await;
     // Not yet a client: no CONNECT was sent.
-    let mut visitor = Raw { stream: tokio::net::TcpStream::connect(trio.mqtt(3)).await.unwrap() };
+    let mut visitor = Raw::open(trio.mqtt(3)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     trio.kill(3).await;
     assert!(client.closed().await, "cut without a DISCONNECT packet");
     assert!(visitor.closed().await);

@@ -176,9 +176,20 @@ impl Reply {
 /// A client that speaks in bytes.
 pub(crate) struct Raw {
     pub(crate) stream: TcpStream,
+    /// How long silence lasts before it counts as such.
+    patience: Duration,
 }
 
 impl Raw {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), patience: Duration::from_secs(4) }
+    }
+
+    /// For what waits on the kernel's buffers: its milliseconds are minutes on a paused clock.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: Duration::from_hours(1), ..self }
+    }
+
     /// A CONNECT of `version` 4 or 5 without keep-alive, and its CONNACK as hex. `flags`: 0x02 is clean.
     pub(crate) async fn connect(address: SocketAddr, version: u8, id: &str, flags: u8) -> (Self, String) {
         Self::connect_keeping_alive(address, version, id, flags, 0).await
@@ -191,8 +202,7 @@ impl Raw {
         flags: u8,
         keep_alive: u16,
     ) -> (Self, String) {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let mut raw = Self { stream };
+        let mut raw = Self::open(address).await;
         raw.send(&connect_packet(version, id, flags, keep_alive)).await;
         let answer = raw.packet().await.unwrap_or_default();
         (raw, answer)
@@ -208,20 +218,14 @@ impl Raw {
         self.send(&bytes).await;
     }
 
-    /// The next packet as hex; none at the end of the connection or after 4 s of silence.
+    /// The next packet as hex; none at the end of the connection or after some silence.
     pub(crate) async fn packet(&mut self) -> Option<String> {
-        timeout(Duration::from_secs(4), self.next_packet()).await.ok().flatten().map(|bytes| hex(&bytes))
+        timeout(self.patience, self.next_packet()).await.ok().flatten().map(|bytes| hex(&bytes))
     }
 
-    /// The same with an hour's patience, for what waits on the kernel's buffers:
-    /// its milliseconds are minutes on a paused clock.
-    pub(crate) async fn packet_at_last(&mut self) -> Option<String> {
-        timeout(Duration::from_hours(1), self.next_packet()).await.ok().flatten().map(|bytes| hex(&bytes))
-    }
-
-    /// True when the node has closed; false while it is silent for 4 s.
+    /// True when the node has closed; false while it is silent.
     pub(crate) async fn closed(&mut self) -> bool {
-        matches!(timeout(Duration::from_secs(4), self.next_packet()).await, Ok(None))
+        matches!(timeout(self.patience, self.next_packet()).await, Ok(None))
     }
 
     pub(crate) async fn next_packet(&mut self) -> Option<Vec<u8>> {

@@ -16,7 +16,7 @@ use crate::standin::{
         ClusterModel, ConnId, Connect, Filter, Goodbye, Protocol, Publish, PublishOutcome, SubscribeOutcome,
         UnsubscribeOutcome, Will,
     },
-    fleet::{Conn, Fleet, Life, Visit, is_clogged},
+    fleet::{Conn, Fleet, Life, Visit},
 };
 
 /// How long a client may take for its CONNECT; the broker's `mqtt_connect_timeout`.
@@ -164,6 +164,7 @@ impl Session {
                 core.model.disconnect(self.id, how, now);
             }),
             End::Node => {
+                self.conn.take_rest(&mut self.pending);
                 let last = async {
                     stream.write_all(&self.pending).await?;
                     stream.shutdown().await
@@ -193,8 +194,7 @@ impl Session {
             }
             self.buffer.reserve(READ);
             // An unaccepted client may send what fits one packet, no more.
-            let may_read =
-                !is_clogged(self.pending.len()) && self.buffer.len() <= wire::MAX_PACKET as usize + READ;
+            let may_read = !look.clogged && self.buffer.len() <= wire::MAX_PACKET as usize + READ;
             tokio::select! {
                 written = writer.write_buf(&mut self.pending), if !self.pending.is_empty() => {
                     if written.unwrap_or(0) == 0 {
