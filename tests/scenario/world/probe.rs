@@ -7,6 +7,7 @@ use std::time::Duration;
 use lifecycle::Time;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use vernescale::clock::Clock;
@@ -42,6 +43,7 @@ struct Seen {
 /// What the probes met.
 pub(crate) struct Prober {
     seen: Arc<Mutex<Seen>>,
+    begin: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -54,8 +56,19 @@ impl Drop for Prober {
 impl Prober {
     pub(super) fn new(kubernetes: Kubernetes, clock: Clock) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task = tokio::spawn(probe(kubernetes, clock, Arc::clone(&seen)));
-        Self { seen, task }
+        let begin = Arc::new(Notify::new());
+        let (told, books) = (Arc::clone(&begin), Arc::clone(&seen));
+        let task = tokio::spawn(async move {
+            told.notified().await;
+            probe(kubernetes, clock, books).await;
+        });
+        Self { seen, begin, task }
+    }
+
+    /// Not before the first nodes have joined: a client that meets a node before its join makes the
+    /// join impossible (drain.md §6.5), and without a controller nothing keeps it away.
+    pub(super) fn begin(&self) {
+        self.begin.notify_one();
     }
 
     pub(crate) fn count(&self) -> usize {
