@@ -5,5 +5,6 @@
 
 mod bad_answers;
 mod bad_input;
+mod crash;
 mod up_and_down;
 mod world;
