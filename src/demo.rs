@@ -90,25 +90,25 @@ impl Settings {
     }
 }
 
-/// Plays the demo. `show` gets every look; `stop` ends it early.
+/// Plays the demo. `show` gets every look; `until` ends it early.
 pub async fn play(
     settings: &Settings,
     mut show: impl FnMut(&Snapshot),
     mut say: impl FnMut(&str),
-    stop: impl Future<Output = ()>,
+    until: impl Future<Output = ()>,
 ) -> anyhow::Result<Verdict> {
-    let slow = settings.fault == Some(Fault::SlowLeave);
-    let world = World::start(&settings.profile, settings.practice, slow).await?;
+    let slow_leave = settings.fault == Some(Fault::SlowLeave);
+    let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
     let exposition = Exposition::start(&world, settings.listen).await?;
     say(&format!("/metrics on http://{}/metrics", exposition.address));
     let load = start_load(&world, &settings.profile)?;
     let mut run = Run::new(settings, world, exposition, load);
-    tokio::pin!(stop);
+    tokio::pin!(until);
     let stopped = tokio::select! {
         () = run.phases(&mut show, &mut say) => false,
-        () = &mut stop => true,
+        () = &mut until => true,
     };
-    Ok(run.finish(stopped).await?)
+    run.finish(stopped).await
 }
 
 fn start_load(world: &World, profile: &Profile) -> anyhow::Result<Handle> {

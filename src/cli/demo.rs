@@ -123,7 +123,7 @@ impl Screen {
         let mut out = std::io::stdout().lock();
         // A closed pipe ends the drawing, not the run: its verdict is the exit code.
         if self.terminal {
-            let said: String = words.iter().map(|words| format!("        {words}\n")).collect();
+            let said = words.iter().fold(String::new(), |text, words| text + "        " + words + "\n");
             let block = snapshot.block();
             let _ = write!(out, "{}{said}{block}", demo::erase(self.drawn));
             self.drawn = block.lines().count();

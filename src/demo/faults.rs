@@ -81,10 +81,12 @@ impl Injector {
                 self.once(ordinal)
             }
             Fault::KillNode => {
-                if phase == "flood" && world.serving() >= 3 && self.once("vmq-1".to_owned()) {
-                    if let Some(node) = world.pods.node_of("vmq-1") {
-                        world.fleet.signal(&node, Signal::Kill);
-                    }
+                if phase == "flood"
+                    && world.serving() >= 3
+                    && let Some(node) = world.pods.node_of("vmq-1")
+                    && self.once("vmq-1".to_owned())
+                {
+                    world.fleet.signal(&node, Signal::Kill);
                 }
                 false
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// Longest load that a demo plays; it is a demonstration, not a soak test.
-const TOTAL_MAX: Duration = Duration::from_secs(15 * 60);
+const TOTAL_MAX: Duration = Duration::from_mins(15);
 /// The stand-ins and the load share one process and two cores with each other.
 const RATE_MAX: f64 = 5_000.0;
 

@@ -78,9 +78,12 @@ impl Verdict {
             format!("dead members are left: {}", self.dead_members.join(", ")),
         );
         add(!self.twins.is_empty(), format!("nodes serve outside the cluster: {}", self.twins.join(", ")));
-        let (last, peak) =
+        let (final_size, peak) =
             (self.sizes.last().copied().unwrap_or(0), self.sizes.iter().max().copied().unwrap_or(0));
-        add(last != self.size_expected, format!("the size ended at {last}, not at {}", self.size_expected));
+        add(
+            final_size != self.size_expected,
+            format!("the size ended at {final_size}, not at {}", self.size_expected),
+        );
         add(
             peak < self.size_peak_expected,
             format!("the size never went above {peak}; {} was asked for", self.size_peak_expected),

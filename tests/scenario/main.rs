@@ -3,6 +3,8 @@
 //! lose, and probers that count what is refused. Each story runs in both ways of
 //! asking for a leave.
 
+mod api_faults;
+mod bad_answers;
 mod bad_input;
 mod bounds;
 mod broken_top;
