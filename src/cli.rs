@@ -9,6 +9,7 @@ use crate::telemetry::{self, LogFormat};
 
 mod controller;
 mod crd;
+mod demo;
 mod exporter;
 
 /// Scales a VerneMQ cluster on Kubernetes with its load, without losing a message.
@@ -31,6 +32,8 @@ enum Command {
     Controller(controller::Arguments),
     /// Read $SYS of a broker's cluster over MQTT and serve it at /metrics for Prometheus.
     Exporter(exporter::Arguments),
+    /// Show the whole job on loopback: load, growth, ordered leaves, and a verdict.
+    Demo(demo::Arguments),
     /// Print the definition of `VerneMQAutoscaler` as YAML, for `kubectl apply -f -`.
     Crd,
 }
@@ -40,6 +43,7 @@ impl Command {
         match self {
             Self::Controller(arguments) => Box::pin(arguments.run()).await,
             Self::Exporter(arguments) => arguments.run().await,
+            Self::Demo(arguments) => arguments.run().await,
             Self::Crd => crd::print(),
         }
     }

@@ -43,6 +43,9 @@ const RESOURCES_EVERY: Duration = Duration::from_secs(10);
 /// stop the controller there, to resume it from every point.
 pub type Tap = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// A pod's address → the address at which we reach it.
+pub type Reach = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
 /// Settings of one controller process.
 #[derive(Clone)]
 pub struct Settings {
@@ -56,6 +59,11 @@ pub struct Settings {
     pub timing: Timing,
     /// Time between two looks while nothing is under way.
     pub idle: Duration,
+    /// The lifecycle's numbers that no resource speaks of; what a spec says goes before.
+    pub limits: lifecycle::Limits,
+    /// Where a pod's address is reached, if not there: a test's pods are on loopback, which a real
+    /// API server refuses as an endpoint.
+    pub reach: Option<Reach>,
     /// See [`Tap`].
     pub tap: Option<Tap>,
 }
@@ -69,6 +77,8 @@ impl Settings {
             lease: "vernescale".into(),
             timing: Timing::default(),
             idle: Duration::from_secs(2),
+            limits: lifecycle::Limits::default(),
+            reach: None,
             tap: None,
         }
     }
@@ -151,7 +161,9 @@ impl Controller {
 async fn lead_and_work(shared: &Arc<Shared>) {
     let mut leading = shared.leading.clone();
     loop {
-        while leading.borrow_and_update().is_none() {
+        // One that has run out counts for nothing: whoever should say so may hang in a call, and would
+        // never be heard if we did not wait here.
+        while leading.borrow_and_update().is_none_or(|until| until <= shared.clock.now()) {
             if leading.changed().await.is_err() {
                 return;
             }
@@ -191,6 +203,7 @@ async fn work(shared: &Arc<Shared>) {
             Ok(list) => {
                 let names: Vec<_> = list.items.iter().map(kube::ResourceExt::name_any).collect();
                 workers.retain(|name, (_, task)| names.contains(name) && !task.is_finished());
+                seen.retain(|name, _| names.contains(name));
                 for name in names {
                     workers.entry(name.clone()).or_insert_with(|| start(shared, name));
                 }

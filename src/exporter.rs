@@ -38,7 +38,7 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address to serve on cannot be had.
-    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    #[error("cannot listen on {address} (choose another with --listen)")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -46,11 +46,11 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Our own metrics contradict each other.
-    #[error("own metrics: {0}")]
+    #[error("own metrics contradict each other")]
     Metrics(#[from] prometheus::Error),
     /// Serving failed.
-    #[error("serving has failed: {0}")]
-    Serve(std::io::Error),
+    #[error("serving has failed")]
+    Serve(#[source] std::io::Error),
 }
 
 /// What both sides share: the subscription writes, a scrape reads.

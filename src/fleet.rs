@@ -5,12 +5,14 @@
 
 mod fold;
 mod known;
+mod sample;
 mod track;
 mod view;
 mod window;
 
-pub use fold::{Fleet, Keep, Key, Refused, Sample, Settings, Shown};
+pub use fold::{Fleet, Key, Shown};
 pub use known::{Kind, is_known, kind_of, sys_name};
+pub use sample::{Keep, Refused, Sample, Settings};
 pub use track::Source;
 pub use view::{FleetView, Metric, NodeView, OtherSource, Rate, Reading, Why};
 pub use window::{Monotone, Span, Step, Window};

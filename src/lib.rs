@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod controller;
 pub mod crd;
 pub mod decide;
+pub mod demo;
 pub mod exporter;
 pub mod fleet;
 pub mod leader;

@@ -6,7 +6,7 @@ use crate::gate::undisturbed;
 use crate::members::{Verdict, below, view};
 use crate::shrink::over_before_migration;
 use crate::verify::{all_have, left};
-use crate::{Call, Effect, ListenerState, Outcome, Severity, Step};
+use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
 
 /// What a step before the leave may do in this look.
 pub(crate) enum Guard {
@@ -57,10 +57,10 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
         );
         draft.tell("UndoStuck", Severity::Critical, text);
     }
-    let Some(pod) = look.same_pod(&draft.intent) else {
-        // A new pod has listeners and label as they should be.
-        return if all_have(&draft.intent, look) { draft.finish(Outcome::Cancelled) } else { Flow::Look };
-    };
+    adopt_replacement(draft, look);
+    // One that is being deleted takes its listeners down by itself: that is no leave, and nothing in
+    // it can be opened any more.
+    let Some(pod) = look.same_pod(&draft.intent).filter(|pod| !pod.deleting) else { return Flow::Look };
     if !listeners_open(draft, look) || !belongs(draft, look) {
         return Flow::Look;
     }
@@ -73,6 +73,25 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
         serving: true,
     });
     Flow::Look
+}
+
+/// The pod was made again while its node is a member still: the undo is about the new one. Its
+/// listeners are bound to an address of its own, so they are recorded anew: measured by the old
+/// ones, all would seem to be deleted, as by a leave.
+fn adopt_replacement(draft: &mut Draft, look: &Look<'_>) {
+    let other = look.facts.pods.get(&draft.intent.ordinal).filter(|pod| !pod.deleting);
+    let node = look.facts.nodes.get(&draft.intent.ordinal);
+    let listeners = node.and_then(|node| node.listeners.seen()).filter(|list| !list.is_empty());
+    if look.same_pod(&draft.intent).is_none()
+        && let (Some(pod), Some(listeners)) = (other, listeners)
+        && all_have(&draft.intent, look)
+    {
+        draft.intent.pod_uid = Some(pod.uid.clone());
+        draft.intent.restarts = pod.restarts;
+        // A fresh process opens all of them: one that is suspended was so by a call of ours.
+        let opened = |listener: &Listener| Listener { state: ListenerState::Running, ..listener.clone() };
+        draft.intent.listeners = listeners.iter().map(opened).collect();
+    }
 }
 
 /// Reopens what was open at the gate; true once all of it is seen to be.

@@ -52,6 +52,7 @@ impl Draft {
     /// Goes on to `step`; what it waits for begins now.
     pub(crate) fn enter(&mut self, step: Step) -> Flow {
         self.intent.step = step;
+        self.intent.asked |= step == Step::Leave;
         self.intent.entered = self.now;
         self.intent.since = None;
         Flow::Again

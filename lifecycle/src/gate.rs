@@ -49,9 +49,10 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     if pod.restarts != intent.restarts {
         return Verdict::No("LeaverRestarted", format!("the container of pod {leaver} was restarted"));
     }
+    // A rollout makes numbers unknown as well: people are to read of the cause.
     Verdict::worst([
-        vetoed(look.facts.shrink_vetoes.first()),
         target_quiet(look),
+        vetoed(look.facts.shrink_vetoes.first()),
         pods_well(look, size, Some(leaver)),
         agree(look, size, Match::Exact),
     ])

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
-use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, step};
+use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, step, verify};
 
 /// What is done without an active intent. `previous` is the finished one, if any.
 pub(crate) fn start(previous: Option<&Intent>, look: &Look<'_>) -> Output {
@@ -44,6 +44,8 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         sessions: 0,
         since: None,
         progress: None,
+        asked: false,
+        asker: None,
         verified: false,
         reason: None,
         outcome: None,
@@ -67,6 +69,7 @@ fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
         restarts: pod.map_or(0, |pod| pod.restarts),
         node: node.and_then(|node| node.name.clone()),
         listeners,
+        asker: verify::process(look, verify::ASKER),
         claims: claims.map(|claim| claim.uid.clone()).collect(),
         ..blank(previous, Kind::Shrink, ordinal, look.now)
     }

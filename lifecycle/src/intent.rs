@@ -44,6 +44,13 @@ pub struct Intent {
     /// The last progress of a leave that has begun; written at most every few seconds.
     #[serde(default)]
     pub progress: Option<Progress>,
+    /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
+    #[serde(default)]
+    pub asked: bool,
+    /// The process of the one that is asked, at the gate: where it is the only survivor, its word
+    /// counts only as long as it has not restarted.
+    #[serde(default)]
+    pub asker: Option<Process>,
     /// The leave was verified by two witnesses: replicas may be lowered by this ordinal (I1).
     #[serde(default)]
     pub verified: bool,
@@ -69,6 +76,15 @@ pub struct Progress {
     pub queues: i64,
     /// When it was seen to be lower than before.
     pub at: Time,
+}
+
+/// One run of a pod's broker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Uid of the pod.
+    pub uid: String,
+    /// Restarts of the container.
+    pub restarts: u32,
 }
 
 /// How an intent ended.

@@ -26,7 +26,7 @@ pub use facts::{
     Call, Calls, Claim, Counts, Facts, Listener, ListenerState, Node, NodeName, Observed, Ordinal, Pod,
     Reach, Target, Veto,
 };
-pub use intent::{Intent, Kind, Outcome, Progress, Step};
+pub use intent::{Intent, Kind, Outcome, Process, Progress, Step};
 pub use limits::Limits;
 pub use output::{Finished, Output};
 pub use step::step;

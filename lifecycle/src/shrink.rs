@@ -22,3 +22,16 @@ pub(crate) use suspend::suspend;
 pub(crate) use verify::verify;
 pub(crate) use volume::volume;
 pub(crate) use watch::over_before_migration;
+
+use crate::Effect;
+use crate::draft::{Draft, Look};
+
+/// Another pod has taken the leaver's place, perhaps on the data of a node that has left: it comes
+/// with the template's label, and must not be served before that is known (I10).
+fn fence_replacement(draft: &mut Draft, look: &Look<'_>) {
+    let ordinal = draft.intent.ordinal;
+    let other = look.facts.pods.get(&ordinal).filter(|_| look.same_pod(&draft.intent).is_none());
+    if let Some(pod) = other.filter(|pod| pod.serving != Some(false)) {
+        draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
+    }
+}

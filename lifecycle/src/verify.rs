@@ -2,16 +2,32 @@
 
 use crate::draft::Look;
 use crate::members::{below, view};
-use crate::{Call, Intent, NodeName, Ordinal, Reach};
+use crate::{Call, Intent, NodeName, Ordinal, Process, Reach};
 
 /// Who is asked to have another node leave: the lowest ordinal, which leaves last.
 pub(crate) const ASKER: Ordinal = Ordinal(0);
 
-/// The leave has happened: the broker said so or the process is gone, and a survivor's view is
-/// without the node.
+/// The leave has happened: it was asked for, the broker said so or the process is gone, and a
+/// survivor's view is without the node.
 pub(crate) fn left(intent: &Intent, look: &Look<'_>) -> bool {
-    let first = said_done(&look.facts.calls.leave) || process_gone(intent, look);
-    (first && a_survivor_dropped(intent, look)) || (alone(intent, look) && all_dropped(intent, look))
+    if !intent.asked {
+        return false;
+    }
+    let done = said_done(&look.facts.calls.leave);
+    let gone = process_gone(intent, look) && lasting_survivor(intent, look);
+    ((done || gone) && a_survivor_dropped(intent, look)) || (alone(intent, look) && all_dropped(intent, look))
+}
+
+/// One run of a pod's broker.
+pub(crate) fn process(look: &Look<'_>, ordinal: Ordinal) -> Option<Process> {
+    let pod = look.facts.pods.get(&ordinal)?;
+    Some(Process { uid: pod.uid.clone(), restarts: pod.restarts })
+}
+
+/// A sole survivor that sees only itself may have left the leaver's cluster, too: by losing its
+/// data. One that has run on since the gate has not.
+fn lasting_survivor(intent: &Intent, look: &Look<'_>) -> bool {
+    intent.ordinal.0 > 1 || intent.asker.is_some() && process(look, ASKER) == intent.asker
 }
 
 /// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
@@ -30,7 +46,9 @@ pub(crate) fn process_gone(intent: &Intent, look: &Look<'_>) -> bool {
 /// A survivor's view is without the leaver; another's than the asker's where there is one.
 pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
     let survivors = intent.ordinal.0;
-    below(survivors).filter(|o| survivors == 1 || *o != ASKER).any(|o| dropped(intent, look, o))
+    // The leaver itself says otherwise: one of the two is wrong.
+    let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(|v| v.len() > 1);
+    !denied && below(survivors).filter(|o| survivors == 1 || *o != ASKER).any(|o| dropped(intent, look, o))
 }
 
 /// The view of every survivor is without the leaver.

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-/// Shortest and longest wait. Devices that lose a node must not come back in
-/// step (hence jitter), nor stay away so long that a leave of a few seconds
-/// looks like an outage (hence the low ceiling).
+/// Shortest wait. Devices that lose a node must not come back in step (hence jitter).
 const FIRST: Duration = Duration::from_millis(100);
-const CEILING: Duration = Duration::from_secs(3);
 
 /// Bounded exponential back-off with full jitter over its upper half.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,14 +12,17 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// Longest wait: a leave of a few seconds must not look like an outage.
+    pub(crate) const CEILING: Duration = Duration::from_secs(3);
+
     /// The next wait; `random` is uniform in `0.0..1.0`.
     pub(crate) fn next(&mut self, random: f64) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(10)).min(CEILING);
+        let doubled = FIRST.saturating_mul(1 << self.failures.min(10)).min(Self::CEILING);
         self.failures = self.failures.saturating_add(1);
         doubled.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
 
-    /// A connection was accepted: the next failure starts from the short wait.
+    /// A connection held: the next failure starts from the short wait.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }

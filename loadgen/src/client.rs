@@ -57,6 +57,8 @@ pub(crate) struct Options {
     /// Messages in flight at most.
     pub(crate) window: u16,
     pub(crate) payload_max: usize,
+    /// Whether messages of QoS 2 will be received.
+    pub(crate) exactly_once: bool,
 }
 
 impl Options {
@@ -114,8 +116,10 @@ pub(crate) enum Event {
     Sent(u16),
     /// The broker finished a PUBLISH: PUBACK or PUBCOMP, or a refusal.
     Finished { identifier: u16, refused: Option<Code> },
-    /// A PUBLISH arrived.
-    Message { topic: Bytes, payload: Bytes, redelivery: bool, retained: bool },
+    /// A PUBLISH arrived; at QoS 2 under this identifier.
+    Message { payload: Bytes, redelivery: bool, retained: bool, held: Option<u16> },
+    /// PUBREL: the broker will not send the QoS 2 message of this identifier again.
+    Released(u16),
     /// SUBACK: the granted QoS, or why not.
     Subscribed(Result<u8, Code>),
     /// Our DISCONNECT was handed to the kernel.
@@ -213,6 +217,7 @@ pub async fn check(
         deadline,
         window: 1,
         payload_max: 0,
+        exactly_once: false,
     };
     connect(&options).await?.leave().await;
     Ok(())

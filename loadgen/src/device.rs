@@ -80,7 +80,7 @@ pub(crate) async fn live(shared: Arc<Shared>, index: usize, cycle: Duration) {
             if source.give_up_at().is_some_and(|at| at <= shared.clock.now()) {
                 return;
             }
-            who.back_off(&shared.stop).await;
+            who.back_off(&shared, &shared.stop).await;
         }
         let next = next_turn(turn, shared.clock.now().saturating_sub(begun + phase), cycle);
         shared.books(|books| books.cycles_missed += u64::from(next - turn - 1));

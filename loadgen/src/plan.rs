@@ -179,6 +179,13 @@ pub enum PlanError {
 }
 
 impl Plan {
+    /// The window to take if nobody says: 100, but 20 for QoS 2 with 3.1.1. A broker
+    /// cannot tell a 3.1.1 client how many QoS 2 messages it takes at once; mosquitto
+    /// 2.0.11 takes 20 by default and closes the connection at the next one.
+    pub fn usual_window(qos: u8, protocol: Protocol) -> u16 {
+        if qos == 2 && protocol == Protocol::V4 { 20 } else { 100 }
+    }
+
     /// A plan with the defaults: QoS 1, 3.1.1, one connection, window 100, 64 bytes, no witness.
     pub fn new(topic: impl Into<String>, load: Load, name: impl Into<String>) -> Self {
         Self {

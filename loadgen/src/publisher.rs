@@ -17,7 +17,9 @@ struct Share<'a> {
     /// connection `n mod connections`: each device keeps its own schedule, so a
     /// connection that stalls is late with its messages alone, and visibly so.
     taken: u64,
-    over: Option<Duration>,
+    over: bool,
+    /// When the end was first seen: past the plan's, stopped, or over.
+    ended: Option<Duration>,
 }
 
 impl Share<'_> {
@@ -54,7 +56,8 @@ impl Source for Share<'_> {
         }
         if self.flood() {
             let Some(number) = self.shared.take_number() else {
-                self.over = Some(now);
+                self.over = true;
+                self.ended.get_or_insert(now);
                 return None;
             };
             return Some(Message::new(number, now));
@@ -70,23 +73,38 @@ impl Source for Share<'_> {
     }
 
     fn is_over(&mut self, now: Duration) -> bool {
-        let past_end = self.shared.sends_until().is_some_and(|end| end <= now);
-        let over = past_end || self.shared.stop.is_stopped() || (!self.flood() && self.intended().is_err());
-        if over && self.over.is_none() {
-            self.over = Some(now);
+        if self.over {
+            return true;
         }
-        self.over.is_some()
+        let past_end = self.shared.sends_until().is_some_and(|end| end <= now);
+        let stopped = self.shared.stop.is_stopped();
+        if past_end || stopped {
+            self.ended.get_or_insert(now);
+        }
+        // What was due before the end is still sent after it, for a while: to leave
+        // out the latest ones would flatter the latencies.
+        let exhausted = match self.intended() {
+            _ if self.flood() => past_end,
+            Ok(None) => past_end,
+            Ok(Some(_)) => false,
+            Err(Over) => true,
+        };
+        self.over = stopped || exhausted;
+        if self.over {
+            self.ended.get_or_insert(now);
+        }
+        self.over
     }
 
     fn give_up_at(&self) -> Option<Duration> {
-        self.over.map(|at| at + self.shared.plan.limits.drain)
+        self.ended.map(|at| at + self.shared.plan.limits.drain)
     }
 }
 
 /// Publishes until the plan's end; reconnects and sends again what was not acknowledged.
 pub(crate) async fn publish(shared: Arc<Shared>, index: usize) {
     let mut who = shared.identity(Role::Publisher, index);
-    let mut share = Share { shared: &shared, index: index as u64, taken: 0, over: None };
+    let mut share = Share { shared: &shared, index: index as u64, taken: 0, over: false, ended: None };
     let mut unfinished = Vec::new();
     let mut tried = false;
     loop {
@@ -108,6 +126,6 @@ pub(crate) async fn publish(shared: Arc<Shared>, index: usize) {
                 return;
             }
         }
-        who.back_off(&shared.stop).await;
+        who.back_off(&shared, &shared.stop).await;
     }
 }

@@ -151,17 +151,27 @@ async fn conduct(
     if let Some(plan) = shared.plan.probe.clone() {
         background.spawn(prober::probe(Arc::clone(shared), plan));
     }
-    all(publishers).await?;
+    let mut stopped_at = None;
+    tokio::select! {
+        ended = all(publishers) => ended?,
+        () = shared.stop.stopped() => {
+            stopped_at = Some(shared.clock.now());
+            all(publishers).await?;
+        }
+    }
     let ended = shared.clock.now();
     settle(shared).await;
     let (begun, due) = {
         let pace = shared.pace.borrow();
         let begun = pace.begun.unwrap_or(ended);
-        let until = shared.plan.until.duration.map_or(ended, |duration| ended.min(begun + duration));
+        let until = stopped_at.unwrap_or(ended);
+        let until = shared.plan.until.duration.map_or(until, |duration| until.min(begun + duration));
         let due = pace.schedule.due(until).min(shared.plan.until.count.unwrap_or(u64::MAX));
+        // The last one may be due at this very moment.
+        let due = due.max(shared.books(|books| books.sent));
         (begun, matches!(shared.plan.load, Load::Rate(_)).then_some(due))
     };
-    let stopped = shared.stop.is_stopped();
+    let stopped = stopped_at.is_some();
     let elapsed = ended.saturating_sub(begun);
     Ok(shared.books(|books| Report::new(&shared.plan, books, due, elapsed, stopped)))
 }

@@ -155,7 +155,7 @@ impl<'a, S: Source> Session<'a, S> {
                 }
             }
             Event::Goodbye => return Ok(Flow::Over),
-            Event::Message { .. } | Event::Subscribed(_) => {}
+            Event::Message { .. } | Event::Released(_) | Event::Subscribed(_) => {}
         }
         Ok(Flow::On)
     }

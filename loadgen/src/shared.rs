@@ -58,6 +58,8 @@ pub(crate) struct Identity {
     pub(crate) clean: bool,
     random: StdRng,
     backoff: Backoff,
+    /// When the last connection was accepted.
+    connected_at: Option<Duration>,
     /// Whether a connect would be a retry.
     tried: bool,
 }
@@ -159,7 +161,15 @@ impl Shared {
         let random =
             StdRng::seed_from_u64(self.plan.seed ^ (lane + index as u64 + 1).wrapping_mul(0x9e37_79b9));
         let clean = role == Role::Publisher;
-        Identity { role, client_id, clean, random, backoff: Backoff::default(), tried: false }
+        Identity {
+            role,
+            client_id,
+            clean,
+            random,
+            backoff: Backoff::default(),
+            connected_at: None,
+            tried: false,
+        }
     }
 
     /// Connects once, to a broker picked at random, and counts what came of it.
@@ -176,7 +186,7 @@ impl Shared {
             }
         });
         if result.is_ok() {
-            who.backoff.reset();
+            who.connected_at = Some(self.clock.now());
             self.books(|books| books.connect.record(took));
         }
         result
@@ -205,6 +215,7 @@ impl Shared {
             deadline: plan.limits.connect,
             window: if who.role == Role::Publisher { plan.window } else { 1 },
             payload_max: plan.template.len(),
+            exactly_once: plan.qos == 2,
         }
     }
 }
@@ -213,10 +224,17 @@ impl Identity {
     /// A reconnect that was wished for (a device's next cycle) is no retry.
     pub(crate) fn start_anew(&mut self) {
         self.tried = false;
+        self.backoff.reset();
     }
 
-    /// Waits before the next connect, shorter if `cut` is given meanwhile.
-    pub(crate) async fn back_off(&mut self, cut: &Stop) {
+    /// Waits before the next connect, shorter if `cut` is given meanwhile. Only a
+    /// connection that held for a while ends the growth of the waits: a broker
+    /// that accepts and closes at once must not be hammered.
+    pub(crate) async fn back_off(&mut self, shared: &Shared, cut: &Stop) {
+        let now = shared.clock.now();
+        if self.connected_at.take().is_some_and(|at| at + Backoff::CEILING <= now) {
+            self.backoff.reset();
+        }
         let wait = tokio::time::sleep(self.backoff.next(self.random.random::<f64>()));
         if cut.is_stopped() {
             // Given long ago: cutting every wait short would hammer the broker.

@@ -1,5 +1,6 @@
 //! A persistent subscriber: the witness of what was delivered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::client::{Broken, Connection, Event};
@@ -10,7 +11,7 @@ use crate::shared::{Role, Shared};
 /// outlives its connections, so that the broker has to keep what it promised.
 pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
     let mut who = shared.identity(Role::Subscriber, index);
-    let mut watch = Watch { shared: &shared, index, subscribed_before: false };
+    let mut watch = Watch { shared: &shared, index, subscribed_before: false, held: Held::default() };
     while !shared.closing.is_stopped() {
         let connected = tokio::select! {
             biased;
@@ -25,7 +26,7 @@ pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
                 Err(broken) => shared.tally(Role::Subscriber, |tally| tally.disconnected(&broken)),
             }
         }
-        who.back_off(&shared.closing).await;
+        who.back_off(&shared, &shared.closing).await;
     }
     // Leave no session behind in which messages would pile up.
     who.clean = true;
@@ -38,6 +39,24 @@ struct Watch<'a> {
     shared: &'a Shared,
     index: usize,
     subscribed_before: bool,
+    held: Held,
+}
+
+/// Identifiers of QoS 2 messages received and not yet released, across the
+/// connections of one session: 65,535 at most.
+#[derive(Debug, Default)]
+struct Held(HashSet<u16>);
+
+impl Held {
+    /// Whether this is the same QoS 2 packet again, sent because our PUBREC did not
+    /// arrive: not a further copy of the message, but the first one still (MQTT §4.3.3).
+    fn is_repeat(&mut self, identifier: Option<u16>, redelivery: bool) -> bool {
+        identifier.is_some_and(|identifier| !self.0.insert(identifier)) && redelivery
+    }
+
+    fn release(&mut self, identifier: u16) {
+        self.0.remove(&identifier);
+    }
 }
 
 impl Watch<'_> {
@@ -51,8 +70,11 @@ impl Watch<'_> {
     /// Follows one connection; `Ok` when the run is closing.
     async fn follow(&mut self, mut connection: Connection) -> Result<(), Broken> {
         let (shared, index) = (self.shared, self.index);
-        if self.subscribed_before && !connection.session_present {
-            shared.books(|books| books.ledger.session_lost(index));
+        if !connection.session_present {
+            self.held = Held::default();
+            if self.subscribed_before {
+                shared.books(|books| books.ledger.session_lost(index));
+            }
         }
         // With every CONNACK: a session may be there and its subscription not.
         if !connection.outbox.subscribe(&self.filter(), shared.plan.qos) {
@@ -68,9 +90,12 @@ impl Watch<'_> {
                         self.subscribed(granted)?;
                         answered = true;
                     }
-                    Event::Message { payload, redelivery, retained: false, .. } => {
+                    Event::Message { payload, redelivery, retained: false, held }
+                        if !self.held.is_repeat(held, redelivery) =>
+                    {
                         self.note(&payload, redelivery);
                     }
+                    Event::Released(identifier) => self.held.release(identifier),
                     // A retained message is of an earlier run: nothing of ours is retained.
                     _ => {}
                 },
@@ -111,5 +136,21 @@ impl Watch<'_> {
         let intended = number.and_then(|number| shared.pace.borrow().schedule.intended(number));
         let since_intended = intended.map(|intended| now.saturating_sub(intended));
         shared.books(|books| books.received(self.index, number, redelivery, since_intended));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_packet_is_repeated_until_it_is_released() {
+        let mut held = Held::default();
+        assert!(!held.is_repeat(Some(7), false));
+        assert!(held.is_repeat(Some(7), true), "sent again on the next connection");
+        assert!(!held.is_repeat(Some(7), false), "a broker that reuses it without DUP means another message");
+        held.release(7);
+        assert!(!held.is_repeat(Some(7), true), "a further copy after its end is one");
+        assert!(!held.is_repeat(None, true), "QoS 1 is never held");
     }
 }

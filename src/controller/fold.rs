@@ -63,7 +63,7 @@ pub(super) fn facts(world: &World, decision: Option<&Decision>, blocks: &[Veto])
 }
 
 /// The lifecycle's numbers for this resource.
-pub(super) fn limits(spec: &VerneMQAutoscalerSpec) -> Limits {
+pub(super) fn limits(spec: &VerneMQAutoscalerSpec, base: &Limits) -> Limits {
     let base = Limits {
         fence: spec.client_service.is_some(),
         drain: spec.drain.budget.0,
@@ -72,7 +72,7 @@ pub(super) fn limits(spec: &VerneMQAutoscalerSpec) -> Limits {
         max_online_at_kill: spec.leave.max_online_at_kill,
         settle: spec.settle.0,
         dead: spec.dead_after.0,
-        ..Limits::default()
+        ..base.clone()
     };
     let (least, most) = base.drain_batch;
     let base = Limits { drain_batch: (least.min(spec.drain.batch), most), ..base };

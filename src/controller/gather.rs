@@ -113,6 +113,7 @@ impl State {
         with_key: bool,
     ) -> Endpoint {
         let host = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).filter(|ip| !ip.is_empty());
+        let host = host.map(|ip| self.reach.as_ref().map_or(ip.clone(), |reach| reach(&ip)));
         let tls = match resource.spec.management.scheme {
             Scheme::Http => None,
             Scheme::Https => self.tls(pod),

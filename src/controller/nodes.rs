@@ -68,9 +68,7 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let name = heard.or(ask.name);
     let entry = match &name {
         Some(name) => page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)),
-        None => {
-            page.map_err(Unusable::from).and(Err(Unusable::Malformed("its name is not known yet".into())))
-        }
+        None => Err(nameless(page, sample.as_ref().and_then(|sample| sample.as_ref().err()))),
     };
     let queues = sample.as_ref().and_then(|sample| queues(&sample.as_ref().ok()?.0)).or(ask.queues);
     let members = members.map_or_else(
@@ -106,6 +104,13 @@ async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Opt
     }
 }
 
+/// Why a broker's name is not known: its metrics bear it.
+fn nameless(page: Result<wire::Answer, wire::Broken>, sample: Option<&Unusable>) -> Unusable {
+    let page = page.map_err(Unusable::from).and_then(|page| management::usable(&page));
+    let unnamed = || Unusable::Malformed("no label `node` in /metrics".into());
+    page.err().or_else(|| sample.cloned()).unwrap_or_else(unnamed)
+}
+
 fn observed<T>(read: Result<T, Unusable>) -> Observed<T> {
     match read {
         Ok(value) => Observed::Seen(value),
@@ -139,9 +144,7 @@ fn reach(
 
 fn read_sample(answer: Result<wire::Answer, wire::Broken>) -> Result<Vec<Series>, Unusable> {
     let answer = answer?;
-    if answer.status != 200 {
-        return Err(Unusable::Status(answer.status));
-    }
+    management::usable(&answer)?;
     let text = std::str::from_utf8(&answer.body).map_err(|_| Unusable::Malformed("not UTF-8".into()))?;
     exposition::parse(text).map_err(|error| Unusable::Malformed(error.to_string()))
 }
@@ -183,6 +186,20 @@ mod tests {
 
     fn refused<T>() -> Result<T, wire::Broken> {
         Err(wire::Broken::Refused("refused".into()))
+    }
+
+    #[test]
+    fn a_broker_without_a_name_says_what_its_pages_answer() {
+        let answer = |status, body: &'static str| wire::Answer {
+            status,
+            content_type: String::new(),
+            body: bytes::Bytes::from_static(body.as_bytes()),
+        };
+        assert_eq!(nameless(Ok(answer(500, "")), None), Unusable::Crashed);
+        assert_eq!(nameless(Ok(answer(200, "<html>")), None), Unusable::Html(200));
+        let sample = Unusable::Empty(200);
+        assert_eq!(nameless(Ok(answer(200, "[]")), Some(&sample)), Unusable::Empty(200));
+        assert_eq!(nameless(Ok(answer(200, "[]")), None).kind(), "Malformed");
     }
 
     #[test]

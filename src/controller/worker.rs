@@ -9,6 +9,7 @@ use kube::api::Api;
 use lifecycle::{Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
 use tokio::sync::Notify;
 
+use super::Reach;
 use super::calls::InFlight;
 use super::gather::{World, gather};
 use super::report::Reporter;
@@ -42,12 +43,15 @@ pub(super) struct State {
     pub(super) calls: InFlight,
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
+    pub(super) reach: Option<Reach>,
     slow_at: Option<Time>,
     history: Option<History>,
     members: Option<BTreeSet<NodeName>>,
     last_join: Option<Time>,
     unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     failures: u32,
+    /// This look's failure is in its report already.
+    reported: bool,
 }
 
 /// Looks at one resource until it is dropped.
@@ -62,6 +66,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>) -> Self {
         let state = State {
+            reach: shared.settings.reach.clone(),
             names: Names::default(),
             fleet: Fleet::new(FleetSettings::default()),
             sampled: None,
@@ -75,6 +80,7 @@ impl Worker {
             last_join: None,
             unreadable: BTreeMap::new(),
             failures: 0,
+            reported: false,
         };
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
         Self { shared, name, wake, state, reporter }
@@ -109,6 +115,10 @@ impl Worker {
             return pause;
         }
         tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
+        // Two reports of one look would contradict each other, with each look anew.
+        if std::mem::take(&mut self.state.reported) {
+            return pause;
+        }
         let message = format!("{failure}. Nothing is changed meanwhile");
         let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
         self.reporter.failed(told).await;
@@ -193,7 +203,12 @@ impl Worker {
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| out_of_bounds(&world, decision)));
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
-        let out = step(world.held.intent(), &facts, &fold::limits(&world.resource.spec), now);
+        let out = step(
+            world.held.intent(),
+            &facts,
+            &fold::limits(&world.resource.spec, &self.shared.settings.limits),
+            now,
+        );
         told.extend(of_output(&out, now));
 
         let done = self.perform(&mut world, &out).await;
@@ -210,6 +225,7 @@ impl Worker {
         }
         let history = self.state.history.clone().unwrap_or_default();
         self.reporter.whole(&world, decision.as_ref(), &out, told, history, &fleet).await;
+        self.state.reported = done.is_err();
         done?;
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
     }

@@ -160,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn wishes_that_no_window_asks_for_are_forgotten() {
+        let mut history = History::default();
+        history.note_wish(9, at(0));
+        history.note_wish(3, at(300));
+        history.note_look(3, Duration::from_mins(10), at(601));
+        assert_eq!((history.highest.len(), history.highest[0].size), (1, 3));
+    }
+
+    #[test]
     fn leaves_are_bounded_and_the_newest_stay() {
         let mut history = History::default();
         (0..1_000).for_each(|n| history.note_leave(at(n)));

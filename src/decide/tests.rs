@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::fixture::*;
 use super::*;
+use crate::fleet::Reading;
 
 fn quick() -> serde_json::Value {
     json!({"behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}})
@@ -138,6 +139,39 @@ fn contradicting_sources_veto_after_three_windows_and_may_raise() {
     assert_eq!(decision.wish, 6, "0.31 in total are six nodes");
     looks.now = at(200);
     assert!(looks.look(2, 0.01).shrink_vetoes.is_empty());
+}
+
+#[test]
+fn contradicting_sources_never_lower_and_only_after_three_windows() {
+    let mut looks = Looks::from(policy(quick()), 10);
+    let nodes = || vec![disputed(0.0, 0.05), node(0.0)];
+    let wishes = [0, 100, 79, 1].map(|pause| {
+        looks.now = looks.now + Duration::from_secs(pause);
+        looks.look_at(nodes(), &current(2)).wish
+    });
+    assert_eq!(wishes, [1, 1, 1, 2]);
+}
+
+#[test]
+fn a_message_more_or_less_in_the_window_is_no_contradiction() {
+    let mut looks = Looks::from(policy(quick()), 10);
+    for _ in 0..2 {
+        looks.now = looks.now + Duration::from_mins(5);
+        // One and two messages in a minute: half the value apart, and only the moments of sampling differ.
+        let decision = looks.look_at(vec![disputed(1.0 / 60.0, 2.0 / 60.0), node(0.0)], &current(2));
+        assert!(decision.shrink_vetoes.is_empty(), "{:?}", decision.shrink_vetoes);
+    }
+}
+
+#[test]
+fn a_load_that_has_just_come_counts_against_a_shrink() {
+    let mut looks = Looks::from(policy(quick()), 10);
+    let mut hot = node(0.0);
+    let rates = [(Span::TenSeconds, 0.1), (Span::OneMinute, 0.0), (Span::FiveMinutes, 0.0)];
+    let rates = rates.map(|(span, rate)| (span, Reading::Known(rate)));
+    hot.metrics.insert(RATE.into(), crate::fleet::Metric::Counter(rates.into()));
+    let decision = looks.look_at(vec![hot, node(0.0)], &current(2));
+    assert_eq!((decision.wish, names(&decision.shrink_vetoes)), (1, vec!["WouldOverload"]));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Intake {
     routes: HashMap<String, Route>,
     /// mosquitto has no name of its own.
     broker: NodeName,
+    /// Length of the last page.
+    pub(super) page_bytes: usize,
 }
 
 impl Intake {
@@ -45,6 +47,7 @@ impl Intake {
             report: Report::new(broker.to_string())?,
             routes: HashMap::new(),
             broker: NodeName(broker.to_string()),
+            page_bytes: 0,
         })
     }
 
@@ -53,7 +56,7 @@ impl Intake {
         match event {
             Event::Message { topic, payload, retained } => self.message(topic, payload, retained, now),
             Event::Link { link, cause } => {
-                if !matches!(link, Link::Up | Link::NoMessages | Link::Connecting) {
+                if !matches!(link, Link::Up | Link::NoMessages | Link::Subscribed | Link::Connecting) {
                     self.fleet.interrupted(Source::Sys);
                     self.fleet.interrupted(Source::Mosquitto);
                 }

@@ -164,7 +164,7 @@ impl Report {
             return;
         }
         match link {
-            Link::Up | Link::Connecting => {
+            Link::Up | Link::Subscribed | Link::Connecting => {
                 tracing::info!(source = %self.place, reason = link.label(), "{cause}");
             }
             _ => tracing::warn!(source = %self.place, reason = link.label(), cure = link.cure(), "{cause}"),

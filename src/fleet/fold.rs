@@ -1,84 +1,16 @@
 //! Folds samples into nodes, with a bound on everything that a broker could make grow.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use lifecycle::{NodeName, Time};
 
 use super::known::histogram_of;
 use super::track::{Family, Series, Track};
-use super::{FleetView, Kind, Metric, NodeView, OtherSource, Reading, Source, Span, Why, Window, kind_of};
+use super::{
+    FleetView, Keep, Kind, Metric, NodeView, OtherSource, Reading, Refused, Sample, Settings, Source, Span,
+    Why, Window, kind_of,
+};
 use crate::observe::exposition::{self, Labels};
-
-/// One value of one series of one node.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// The node that it is about.
-    pub node: NodeName,
-    /// Plain name, without `vernemq_`.
-    pub name: String,
-    /// Labels, less `node`.
-    pub labels: Labels,
-    /// Value in the metric's own unit.
-    pub value: f64,
-    /// When it arrived here: brokers' clocks are not asked.
-    pub at: Time,
-    /// Who says it.
-    pub source: Source,
-}
-
-/// Which counters have windows. A window costs up to 10 kB a counter and node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Every counter; for the controller, whose policy may name any.
-    All,
-    /// Only these; for the exporter, which leaves rates of the rest to Prometheus.
-    Only(&'static [&'static str]),
-}
-
-/// Bounds of a fleet.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Which counters have windows.
-    pub keep: Keep,
-    /// Nodes times sources. Node names come out of messages that anybody may be allowed to publish.
-    pub nodes_max: usize,
-    /// Series of one node from one source. VerneMQ 2.1.2 has 526 in `/metrics` and 150 in `$SYS`.
-    pub series_max: usize,
-    /// Names over all nodes. VerneMQ 2.1.2 has 159.
-    pub families_max: usize,
-    /// A node unheard for as long is forgotten; until then it is shown as down.
-    pub forget_after: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            keep: Keep::All,
-            nodes_max: 256,
-            series_max: 2_048,
-            families_max: 1_024,
-            forget_after: Duration::from_hours(1),
-        }
-    }
-}
-
-/// Why a sample was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refused {
-    /// See [`Settings::nodes_max`].
-    #[error("there are as many nodes as this process keeps")]
-    TooManyNodes,
-    /// See [`Settings::series_max`] and [`Settings::families_max`].
-    #[error("there are as many series as this process keeps of a node")]
-    TooManySeries,
-    /// Not a number, infinite, or a counter below zero.
-    #[error("the value is not a number that this metric can have")]
-    BadValue,
-    /// The node was evicted since the key was made: make a new one.
-    #[error("the node has been forgotten since")]
-    Gone,
-}
 
 /// The place of one series: saves the search by name when the next value comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,18 +116,18 @@ impl Fleet {
         let kind = self.names[family].kind;
         let full = place.series_count >= self.settings.series_max;
         let entry = &mut place.families[family];
-        if full && !entry.as_ref().is_some_and(|entry| entry.series.iter().any(|one| &one.labels == labels)) {
-            return Err(Refused::TooManySeries);
-        }
-        let keep = keeps_window(self.settings.keep, kind, name);
-        let entry = entry.get_or_insert_with(|| Family {
-            kind,
-            series: Vec::new(),
-            order: Vec::new(),
-            window: keep.then(Box::<Window>::default),
-        });
-        let (series, new) = entry.series_of(labels);
-        place.series_count += usize::from(new);
+        let found = entry.as_ref().and_then(|entry| entry.find(labels));
+        let series = match (found, entry) {
+            (Some(series), _) => series,
+            (None, _) if full => return Err(Refused::TooManySeries),
+            (None, Some(entry)) => entry.add(labels),
+            (None, entry) => {
+                let keep = keeps_window(self.settings.keep, kind, name);
+                *entry = Some(Family::new(kind, keep.then(Box::<Window>::default), labels));
+                0
+            }
+        };
+        place.series_count += usize::from(found.is_none());
         let generation = place.generation;
         let number = |index: usize| u32::try_from(index).map_err(|_| Refused::TooManySeries);
         Ok(Key { track: number(track)?, generation, family: number(family)?, series: number(series)? })
@@ -259,7 +191,7 @@ impl Fleet {
             let kind = self.names[*number].kind;
             for (index, track) in &fresh {
                 let Some(Some(family)) = track.families.get(*number) else { continue };
-                for one in family.order.iter().map(|index| &family.series[*index]) {
+                for one in family.in_order() {
                     if !one.value.is_nan() && track.series_fresh(one, now) {
                         let at = if track.source.only_changes() { track.heard } else { one.at };
                         let (labels, value) = (&one.labels, one.value);
@@ -383,7 +315,7 @@ fn keeps_window(keep: Keep, kind: Kind, name: &str) -> bool {
 
 fn rates(track: &Track, family: &Family, now: Time) -> BTreeMap<Span, Reading> {
     let rate = |span| {
-        if !track.fresh(now) || !family.series.iter().any(|one| track.series_fresh(one, now)) {
+        if !track.fresh(now) || !family.iter().any(|one| track.series_fresh(one, now)) {
             return Reading::Unknown(Why::Stale);
         }
         match &family.window {
@@ -399,7 +331,7 @@ fn level(track: &Track, family: &Family, now: Time) -> Reading {
         return Reading::Unknown(Why::Stale);
     }
     let fresh = |one: &&Series| !one.value.is_nan() && track.series_fresh(one, now);
-    let values: Vec<f64> = family.series.iter().filter(fresh).map(|one| one.value).collect();
+    let values: Vec<f64> = family.iter().filter(fresh).map(|one| one.value).collect();
     if values.is_empty() { Reading::Unknown(Why::Stale) } else { Reading::Known(values.iter().sum()) }
 }
 

@@ -63,36 +63,65 @@ pub(super) struct Series {
     counter: Monotone,
 }
 
+impl Series {
+    fn new(labels: &Labels) -> Self {
+        Self { labels: labels.clone(), value: f64::NAN, at: Time(0), tick: 0, counter: Monotone::default() }
+    }
+}
+
 /// All series of one name.
+///
+/// The first one, which in `$SYS` is mostly the only one, is kept in place: a page walks over sixteen thousand of
+/// them, and each step to another part of the memory would cost more than writing the line.
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) kind: Kind,
-    pub(super) series: Vec<Series>,
-    /// Indexes of `series` in the order in which they are shown: buckets by their bound.
-    pub(super) order: Vec<usize>,
+    first: Series,
+    rest: Vec<Series>,
+    /// Numbers of the series in the order in which they are shown, buckets by their bound; empty for a single one.
+    order: Vec<usize>,
     pub(super) window: Option<Box<Window>>,
 }
 
 impl Family {
-    /// The index of the series with these labels; a new one where there is none.
-    pub(super) fn series_of(&mut self, labels: &Labels) -> (usize, bool) {
-        if let Some(index) = self.series.iter().position(|series| &series.labels == labels) {
-            return (index, false);
-        }
-        self.series.push(Series {
-            labels: labels.clone(),
-            value: f64::NAN,
-            at: Time(0),
-            tick: 0,
-            counter: Monotone::default(),
-        });
-        self.order = (0..self.series.len()).collect();
-        let bound = |index: &usize| {
-            let le = self.series[*index].labels.get("le").map_or("", String::as_str);
-            le.parse::<f64>().unwrap_or(f64::INFINITY)
+    pub(super) fn new(kind: Kind, window: Option<Box<Window>>, labels: &Labels) -> Self {
+        Self { kind, first: Series::new(labels), rest: Vec::new(), order: Vec::new(), window }
+    }
+
+    /// The number of the series with these labels, if there is one.
+    pub(super) fn find(&self, labels: &Labels) -> Option<usize> {
+        self.iter().position(|series| &series.labels == labels)
+    }
+
+    /// Makes a series that [`Family::find`] has not found.
+    pub(super) fn add(&mut self, labels: &Labels) -> usize {
+        self.rest.push(Series::new(labels));
+        let bound = |number: &usize| {
+            let le = self.get(*number).and_then(|series| series.labels.get("le"));
+            le.and_then(|le| le.parse::<f64>().ok()).unwrap_or(f64::INFINITY)
         };
-        self.order.sort_by(|a, b| bound(a).total_cmp(&bound(b)));
-        (self.series.len() - 1, true)
+        let mut order: Vec<usize> = (0..=self.rest.len()).collect();
+        order.sort_by(|a, b| bound(a).total_cmp(&bound(b)));
+        self.order = order;
+        self.rest.len()
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Series> {
+        if number == 0 { Some(&self.first) } else { self.rest.get(number - 1) }
+    }
+
+    fn get_mut(&mut self, number: usize) -> Option<&mut Series> {
+        if number == 0 { Some(&mut self.first) } else { self.rest.get_mut(number - 1) }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Series> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// All series as they are to be shown.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Series> {
+        let only = self.rest.is_empty().then_some(&self.first);
+        only.into_iter().chain(self.order.iter().filter_map(|number| self.get(*number)))
     }
 }
 
@@ -170,13 +199,18 @@ impl Track {
         self.learned.unwrap_or_else(|| self.source.assumed_interval())
     }
 
+    /// Silence that is still no staleness.
+    pub(super) fn patience(&self) -> Duration {
+        self.interval_or_assumed() * STALE_AFTER
+    }
+
     pub(super) fn fresh(&self, now: Time) -> bool {
-        now.since(self.heard) <= self.interval_or_assumed() * STALE_AFTER
+        now.since(self.heard) <= self.patience()
     }
 
     /// The series still comes: a metric may vanish while its node lives.
     pub(super) fn series_fresh(&self, series: &Series, now: Time) -> bool {
-        self.source.only_changes() || now.since(series.at) <= self.interval_or_assumed() * STALE_AFTER
+        self.source.only_changes() || now.since(series.at) <= self.patience()
     }
 
     /// The connection was lost: the time until the next tick says nothing about the interval.
@@ -204,25 +238,27 @@ impl Track {
 
     /// Takes a value of a series that [`Family::series_of`] has made.
     pub(super) fn record(&mut self, family: usize, series: usize, value: f64, at: Time, live: bool) {
-        let patience = self.interval_or_assumed() * STALE_AFTER;
+        let patience = self.patience();
         let only_changes = self.source.only_changes();
         let started = self.ticks.started;
         let repeated = self
             .families
             .get(family)
             .and_then(Option::as_ref)
-            .is_some_and(|family| family.series[series].tick == self.ticks.number);
+            .and_then(|family| family.get(series))
+            .is_some_and(|series| series.tick == self.ticks.number);
         if !only_changes && started.is_none_or(|started| repeated && at.since(started) >= INTERVAL_MIN) {
             self.begin_tick(at);
         }
         let Some(Some(family)) = self.families.get_mut(family) else { return };
-        let entry = &mut family.series[series];
+        let kind = family.kind;
+        let Some(entry) = family.get_mut(series) else { return };
         let gap = !only_changes && at.since(entry.at) > patience;
         entry.value = value;
         entry.at = at;
         entry.tick = self.ticks.number;
         self.heard = self.heard.max(at);
-        if !family.kind.counts() {
+        if !kind.counts() {
             return;
         }
         let step = entry.counter.step(value);

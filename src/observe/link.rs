@@ -5,6 +5,8 @@
 pub enum Link {
     /// The first attempt is under way.
     Connecting,
+    /// Subscribed; the first message is to come within an interval of the broker, 20 s by default.
+    Subscribed,
     /// Subscribed, and messages come.
     Up,
     /// Subscribed, but no message has come for a minute.
@@ -35,8 +37,9 @@ pub enum Link {
 
 impl Link {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Connecting,
+        Self::Subscribed,
         Self::Up,
         Self::NoMessages,
         Self::TcpRefused,
@@ -56,6 +59,7 @@ impl Link {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Connecting => "connecting",
+            Self::Subscribed => "subscribed",
             Self::Up => "up",
             Self::NoMessages => "no_messages",
             Self::TcpRefused => "tcp_refused",
@@ -75,7 +79,7 @@ impl Link {
     /// What to do about it.
     pub const fn cure(self) -> &'static str {
         match self {
-            Self::Connecting | Self::Up => "nothing to do",
+            Self::Connecting | Self::Subscribed | Self::Up => "nothing to do",
             Self::NoMessages => {
                 "look at systree_enabled (VerneMQ) or sys_interval (mosquitto), and at the ACL for $SYS/#"
             }
@@ -95,7 +99,8 @@ impl Link {
             }
             Self::Silent => "the broker or the way to it hangs; connecting anew",
             Self::Closed => {
-                "look into the broker's log; two clients with one client id do this to each other"
+                "look into the broker's log; two clients with one client id do this to each other; before a CONNACK: \
+                 is this an MQTT listener?"
             }
             Self::Protocol => "is this an MQTT listener, without TLS if the address says mqtt://?",
         }

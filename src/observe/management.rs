@@ -81,6 +81,12 @@ impl Unusable {
 
 /// Reads an HTTP answer of `/api/v1/…`.
 pub fn reply(answer: &wire::Answer) -> Result<Reply, Unusable> {
+    usable(answer)?;
+    reply_of_json(&answer.body)
+}
+
+/// Whether an HTTP answer of a broker has anything in it that can be read.
+pub(crate) fn usable(answer: &wire::Answer) -> Result<(), Unusable> {
     let html = answer.content_type.starts_with("text/html") || answer.body.trim_ascii().starts_with(b"<");
     match answer.status {
         401 | 403 => Err(Unusable::Unauthorized),
@@ -88,7 +94,7 @@ pub fn reply(answer: &wire::Answer) -> Result<Reply, Unusable> {
         400 => Err(Unusable::NotUnderstood),
         500..=599 => Err(Unusable::Crashed),
         200 if answer.body.trim_ascii().is_empty() => Err(Unusable::Empty(200)),
-        200 => reply_of_json(&answer.body),
+        200 => Ok(()),
         status => Err(Unusable::Status(status)),
     }
 }

@@ -62,7 +62,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Why one connection ended.
+/// What a connection has come to; mostly its end.
 struct Ended {
     link: Link,
     cause: String,
@@ -103,36 +103,50 @@ async fn connection(
 ) -> Option<Ended> {
     let (client, mut events) = AsyncClient::new(mqtt_options(options), REQUESTS_MAX);
     events.network_options.set_connection_timeout(CONNECT_SECONDS_MAX);
+    // SUBSCRIBE and pings are small, and nothing follows that they could wait for.
+    events.network_options.set_tcp_nodelay(true);
     let mut progress = Progress::default();
     let mut watch = interval(Duration::from_secs(1));
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let news = tokio::select! {
-            biased;
-            () = stop.as_mut() => {
-                goodbye(&client, &mut events).await;
-                return None;
+        // One poll is never given up for a tick: it would begin a connect anew, and its deadline with it.
+        let mut poll = pin!(events.poll());
+        let polled = loop {
+            let news = tokio::select! {
+                biased;
+                () = stop.as_mut() => break None,
+                polled = poll.as_mut() => break Some(polled),
+                _ = watch.tick() => progress.watch(clock.now()),
+            };
+            match news {
+                Ok(news) => tell(news, clock, sink),
+                Err(ended) => return Some(ended),
             }
-            event = events.poll() => match event {
-                Ok(ClientEvent::Incoming(Incoming::Publish(publish))) => {
-                    let now = clock.now();
-                    if let Some(link) = progress.message(now) {
-                        sink(Event::Link { link, cause: "messages come".to_owned() }, now);
-                    }
-                    let (topic, payload) = (publish.topic.as_str(), &publish.payload[..]);
-                    sink(Event::Message { topic, payload, retained: publish.retain }, now);
-                    continue;
-                }
-                Ok(event) => progress.event(&event, &client, options, clock.now()),
-                Err(error) => Err(classify(&error)),
-            },
-            _ = watch.tick() => progress.watch(clock.now()),
+        };
+        let now = clock.now();
+        let news = match polled {
+            None => break,
+            Some(Ok(ClientEvent::Incoming(Incoming::Publish(publish)))) => {
+                tell(progress.message(now), clock, sink);
+                let (topic, payload) = (publish.topic.as_str(), &publish.payload[..]);
+                sink(Event::Message { topic, payload, retained: publish.retain }, now);
+                continue;
+            }
+            Some(Ok(event)) => progress.event(&event, &client, options, now),
+            Some(Err(error)) => Err(progress.ended(classify(&error))),
         };
         match news {
-            Ok(None) => {}
-            Ok(Some(Ended { link, cause })) => sink(Event::Link { link, cause }, clock.now()),
+            Ok(news) => tell(news, clock, sink),
             Err(ended) => return Some(ended),
         }
+    }
+    goodbye(&client, &mut events).await;
+    None
+}
+
+fn tell(news: Option<Ended>, clock: Clock, sink: &mut impl FnMut(Event<'_>, Time)) {
+    if let Some(Ended { link, cause }) = news {
+        sink(Event::Link { link, cause }, clock.now());
     }
 }
 
@@ -165,11 +179,11 @@ struct Progress {
 
 impl Progress {
     /// A message came: says so when the link was not known to bring any.
-    fn message(&mut self, now: Time) -> Option<Link> {
+    fn message(&mut self, now: Time) -> Option<Ended> {
         self.heard = Some(now);
         let news = !self.up && !self.partly_refused;
         self.up = true;
-        news.then_some(Link::Up)
+        news.then(|| Ended { link: Link::Up, cause: "messages come".to_owned() })
     }
 
     fn event(
@@ -208,7 +222,8 @@ impl Progress {
             .map(|(_, filter)| filter.as_str())
             .collect();
         if refused.is_empty() {
-            return Ok(None);
+            let cause = "subscribed, waiting for the first message".to_owned();
+            return Ok(Some(Ended { link: Link::Subscribed, cause }));
         }
         let ended = Ended {
             link: Link::AclRefused,
@@ -219,6 +234,14 @@ impl Progress {
         }
         self.partly_refused = true;
         Ok(Some(ended))
+    }
+
+    /// Adds how far it had come.
+    fn ended(&self, ended: Ended) -> Ended {
+        match (ended.link, self.connected) {
+            (Link::Closed, None) => Ended { cause: format!("{}, before its CONNACK", ended.cause), ..ended },
+            _ => ended,
+        }
     }
 
     /// Looks for what should have come by now.

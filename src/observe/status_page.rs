@@ -32,15 +32,7 @@ pub struct Entry {
 
 /// The entry of `node` in an answer of `/status.json`.
 pub fn entry(answer: &wire::Answer, node: &NodeName) -> Result<Entry, Unusable> {
-    match answer.status {
-        200 => {}
-        401 | 403 => return Err(Unusable::Unauthorized),
-        500..=599 => return Err(Unusable::Crashed),
-        status => return Err(Unusable::Status(status)),
-    }
-    if answer.content_type.starts_with("text/html") {
-        return Err(Unusable::Html(200));
-    }
+    management::usable(answer)?;
     let page: Vec<BTreeMap<String, Map<String, Value>>> =
         serde_json::from_slice(&answer.body).map_err(|error| malformed(&error.to_string()))?;
     let entry = page

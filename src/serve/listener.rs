@@ -35,7 +35,7 @@ impl Listener for Bounded {
         let permit = self.permits.clone().acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let idle = self.idle;
-        (Held { stream, _permit: permit, idle, silence: Box::pin(sleep(idle)) }, address)
+        (Held { stream, _permit: permit, idle, active: false, silence: Box::pin(sleep(idle)) }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -48,17 +48,25 @@ pub(super) struct Held {
     stream: TcpStream,
     _permit: Option<OwnedSemaphorePermit>,
     idle: Duration,
+    /// Set by every byte; looked at when `silence` has passed. So the patience is one to two times `idle`, and
+    /// a byte costs no timer.
+    active: bool,
     silence: Pin<Box<Sleep>>,
 }
 
 impl Held {
     fn heard<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
-            self.silence = Box::pin(sleep(self.idle));
+            self.active = true;
             return poll;
         }
-        ready!(self.silence.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.silence.as_mut().poll(cx));
+            if !std::mem::take(&mut self.active) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.silence = Box::pin(sleep(self.idle));
+        }
     }
 }
 
@@ -77,6 +85,20 @@ impl AsyncWrite for Held {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.heard(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.heard(cx, poll)
+    }
+
+    /// Else a page of two megabytes is copied once more before it is sent.
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

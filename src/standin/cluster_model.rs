@@ -66,7 +66,11 @@ pub use settings::{ManagementAuth, Rates, Settings, Spread, Timing};
 pub struct ClusterModel {
     settings: Settings,
     now: Time,
+    // Taken by the caller after every call; what piles up between two is what
+    // that call caused.
     events: Vec<Event>,
+    // Bounded by what it belongs to: a handful of tasks per node, one per open
+    // call, waiting CONNECT, migration and queue in state `drain`.
     agenda: BTreeMap<(Time, u64), Task>,
     sequence: u64,
     varied: u64,

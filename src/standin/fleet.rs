@@ -21,7 +21,7 @@ use std::{
 use lifecycle::{NodeName, Time};
 use tokio::sync::oneshot;
 
-pub(crate) use conn::{Conn, is_clogged};
+pub(crate) use conn::Conn;
 pub(crate) use core::{CallEnd, Core};
 pub(crate) use sockets::{Life, Visit};
 

@@ -1,7 +1,7 @@
 //! A Kubernetes API server in this process, with the controllers and the kubelet
 //! that a StatefulSet of VerneMQ needs, good enough for a real `kube::Client`.
 //!
-//! What it leaves out: authentication and roles, schemas of custom resources,
+//! What it leaves out: authentication and roles, CEL rules of custom resources,
 //! field ownership of server-side apply, resource limits, networks (each pod has
 //! a loopback address of its own) and every kind that VerneMQ does not need.
 
@@ -22,6 +22,7 @@ mod request;
 mod resource;
 mod rules;
 mod scale;
+mod schema;
 mod selector;
 mod server;
 mod settings;
@@ -101,6 +102,18 @@ impl Kubernetes {
         pipe::client(self.dial.clone(), &self.config())
     }
 
+    /// [`Self::client`] with a `User-Agent`, so that a [`Rule`] or the log can tell it from others.
+    ///
+    /// # Panics
+    ///
+    /// Where `agent` is no text for a header.
+    pub fn client_named(&self, agent: &str) -> kube::Client {
+        let mut config = self.config();
+        let agent = agent.parse().expect("a name of printable ASCII");
+        config.headers.push((http::header::USER_AGENT, agent));
+        pipe::client(self.dial.clone(), &config)
+    }
+
     /// What can go wrong.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
@@ -128,7 +141,9 @@ impl Kubernetes {
     }
 
     /// Creates the object, or merges it into the one that is there; makes its
-    /// namespace where it is missing. Takes what `kubectl apply` would take.
+    /// namespace where it is missing. Takes what `kubectl apply` would take; with
+    /// our `CustomResourceDefinition` its schema is held from then on: defaults,
+    /// pruning, types, limits.
     ///
     /// # Errors
     ///

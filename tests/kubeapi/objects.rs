@@ -51,6 +51,10 @@ async fn config_maps_are_created_read_replaced_and_deleted() {
     assert_eq!(api.get("a").await.unwrap().data, edited.data);
     let stale = refused(api.replace("a", &PostParams::default(), &edited).await);
     assert_eq!(stale, (409, "Conflict".to_owned()));
+    let mut other = replaced.clone();
+    other.metadata.uid = Some("other".to_owned());
+    let refusal = refused(api.replace("a", &PostParams::default(), &other).await);
+    assert_eq!(refusal, (409, "Conflict".to_owned()));
 
     let other = Preconditions { uid: Some("other".to_owned()), resource_version: None };
     let kept = refused(api.delete("a", &DeleteParams::default().preconditions(other)).await);
@@ -156,6 +160,8 @@ async fn a_stateful_sets_fixed_fields_stay() {
     assert_eq!(refused(fixed), (422, "Invalid".to_owned()));
     assert_eq!(refused(patch(json!({"spec": {"replicas": -1}})).await), (422, "Invalid".to_owned()));
     assert_eq!(refused(patch(json!({"spec": {"replicas": "two"}})).await), (400, "BadRequest".to_owned()));
+    let unlabelled = json!({"spec": {"template": {"metadata": {"labels": null}}}});
+    assert_eq!(refused(patch(unlabelled).await), (422, "Invalid".to_owned()));
     let annotated = patch(json!({"metadata": {"annotations": {"vernescale.dev/intent": "x"}}})).await;
     assert_eq!(annotated.unwrap().metadata.generation, Some(1));
 }
@@ -229,4 +235,35 @@ async fn the_runtimes_recorder_can_write_events() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["reason"], "VerifyFailed");
     assert_eq!(events[0]["series"]["count"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installed_definition_is_held() {
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    let schema = json!({"type": "object", "required": ["spec"], "properties": {
+        "spec": {"type": "object", "required": ["maxReplicas"], "properties": {
+            "replicas": {"type": "integer", "minimum": 1}, "maxReplicas": {"type": "integer"},
+            "mode": {"type": "string", "default": "Shadow"}}},
+        "status": {"type": "object", "properties": {"replicas": {"type": "integer"}}}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "vernemqautoscalers.vernescale.dev"},
+        "spec": {"group": "vernescale.dev", "scope": "Namespaced",
+            "names": {"kind": "VerneMQAutoscaler", "plural": "vernemqautoscalers"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": schema}}]}});
+    cluster.kubernetes.apply(&definition).unwrap();
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.kubernetes.client(), "mqtt", &vmqa());
+    let mut ours = autoscaler("a");
+    ours.data["spec"]["typo"] = json!(1);
+    let created = api.create(&PostParams::default(), &ours).await.unwrap();
+    assert_eq!(created.data["spec"], json!({"replicas": 3, "maxReplicas": 5, "mode": "Shadow"}));
+    let status = Patch::Merge(json!({"status": {"replicas": 2, "unknown": true}}));
+    let written = api.patch_status("a", &PatchParams::default(), &status).await.unwrap();
+    assert_eq!(written.data["status"], json!({"replicas": 2}));
+    let zero = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    assert_eq!(refused(api.patch_scale("a", &PatchParams::default(), &zero).await).0, 422);
+    ours.metadata.name = Some("b".to_owned());
+    ours.data = json!({"spec": {}});
+    assert_eq!(refused(api.create(&PostParams::default(), &ours).await).0, 422);
 }

@@ -104,6 +104,7 @@ async fn a_claim_deleted_after_the_pod_gives_the_ordinal_a_fresh_disk() {
     let cluster = Cluster::of(2, Storage::Claims).await;
     let api: kube::Api<PersistentVolumeClaim> = kube::Api::namespaced(cluster.kubernetes.client(), "mqtt");
     api.delete("data-vmq-1", &kube::api::DeleteParams::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let claim = api.get("data-vmq-1").await.unwrap();
     assert!(claim.metadata.deletion_timestamp.is_some(), "a claim in use is only marked");
     cluster.scale(1);
@@ -206,4 +207,48 @@ async fn a_deleted_set_takes_its_pods_along_unless_they_are_orphaned() {
             assert_eq!(cluster.fake.log("start").len(), 2);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parallel_creates_all_at_once_but_rolls_one_by_one() {
+    let cluster = Cluster::start().await;
+    let install = VernemqInstall { replicas: 3, ..VernemqInstall::default() };
+    for mut object in install.objects() {
+        if object["kind"] == "StatefulSet" {
+            object["spec"]["podManagementPolicy"] = "Parallel".into();
+        }
+        cluster.kubernetes.apply(&object).unwrap();
+    }
+    cluster.until(|cluster| cluster.names("pods").len() == 3).await;
+    assert_eq!(cluster.status("readyReplicas"), 0);
+    cluster.ready(3).await;
+    let before = cluster.status("currentRevision");
+    set_image(&cluster, "vernemq:next");
+    cluster
+        .until(|cluster| {
+            assert!(cluster.status("readyReplicas").as_u64() >= Some(2), "one at a time");
+            cluster.status("currentRevision") != before
+        })
+        .await;
+}
+
+/// A claim that is only terminating must not be used by a new pod.
+#[tokio::test(start_paused = true)]
+async fn a_pod_waits_until_its_terminating_claim_is_gone() {
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    let cluster = Cluster::of(2, Storage::Claims).await;
+    cluster.scale(1);
+    cluster.ready(1).await;
+    cluster.kubernetes.edit("persistentvolumeclaims", "mqtt", "data-vmq-1", |claim| {
+        claim["metadata"]["finalizers"] = json!(["example.com/backup"]);
+    });
+    let api: kube::Api<PersistentVolumeClaim> = kube::Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    api.delete("data-vmq-1", &kube::api::DeleteParams::default()).await.unwrap();
+    cluster.scale(2);
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(cluster.names("pods"), ["vmq-0"]);
+    cluster.kubernetes.edit("persistentvolumeclaims", "mqtt", "data-vmq-1", |claim| {
+        claim["metadata"]["finalizers"] = json!([]);
+    });
+    cluster.ready(2).await;
 }

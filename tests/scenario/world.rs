@@ -18,12 +18,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lifecycle::Time;
-use serde_json::Value;
+use lifecycle::{NodeName, Time};
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Settings};
 use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use vernescale::leader::Timing;
 use vernescale::standin::cluster_model::Process;
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::Kubernetes;
@@ -45,11 +46,11 @@ pub(crate) const NAME: &str = "vmq";
 /// Between two looks of [`World::until`].
 const STEP: Duration = Duration::from_millis(100);
 
-pub(crate) fn seconds(seconds: u64) -> Duration {
+pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(crate) fn minutes(minutes: u64) -> Duration {
+pub(crate) const fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
 
@@ -67,6 +68,7 @@ pub(crate) struct World {
     pub(crate) prober: Prober,
     bars: Bars,
     controllers: BTreeMap<String, JoinHandle<()>>,
+    timing: Timing,
     began: Time,
 }
 
@@ -74,8 +76,8 @@ impl World {
     /// Starts a controller process with this identity.
     pub(crate) fn start_controller(&mut self, identity: &str) {
         let tap = Some(self.taps.tap());
-        let settings = Settings { tap, ..Settings::new(NAMESPACE, identity) };
-        let controller = Controller::new(self.kubernetes.client(), self.clock, settings);
+        let settings = Settings { tap, timing: self.timing, ..Settings::new(NAMESPACE, identity) };
+        let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
         assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
     }
@@ -92,18 +94,26 @@ impl World {
     /// The name of the thing; none where the story was over before, after `within`.
     pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
         let stopped = self.taps.stop_after(n);
-        tokio::pin!(stopped);
-        let began = self.clock.now();
-        while self.clock.now().since(began) <= within {
-            let name = tokio::select! {
-                biased;
-                name = &mut stopped => name,
-                () = self.pass(STEP) => continue,
-            };
-            self.kill_controller(identity).await;
-            return name;
-        }
-        None
+        let looked = async {
+            self.pass(within).await;
+            None
+        };
+        let name = tokio::select! {
+            biased;
+            name = stopped => name,
+            none = looked => none,
+        }?;
+        self.kill_controller(identity).await;
+        Some(name)
+    }
+
+    /// Merges into the spec of our resource, as `kubectl apply` would.
+    pub(crate) fn edit_spec(&self, spec: &Value) {
+        let edit = json!({
+            "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
+            "metadata": { "name": NAME, "namespace": NAMESPACE }, "spec": spec,
+        });
+        self.kubernetes.apply(&edit).expect("the spec is taken");
     }
 
     /// Lets time pass until something holds; checks what must never happen meanwhile.
@@ -214,6 +224,11 @@ impl World {
     pub(crate) fn settled(&self, size: u64) -> bool {
         let done = self.step().is_none_or(|step| step == "Done");
         done && self.replicas() == size && self.pod_count() as u64 == size && self.serving() as u64 == size
+    }
+
+    /// The broker's node in a pod, by ordinal.
+    pub(crate) fn node(&self, ordinal: u32) -> Option<NodeName> {
+        self.pods.node_of(&format!("{NAME}-{ordinal}"))
     }
 
     /// What each running node's own view says against the nodes that run.

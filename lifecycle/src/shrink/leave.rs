@@ -9,7 +9,7 @@ use crate::members::{Match, Verdict, agree};
 use crate::verify::{ASKER, all_dropped, all_have, left, said_done};
 use crate::{Call, Effect, Severity, Step};
 
-use super::watch;
+use super::{fence_replacement, watch};
 
 pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.out.again = look.limits.look_soon;
@@ -19,8 +19,9 @@ pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     if look.same_pod(&draft.intent).is_none() && all_have(&draft.intent, look) {
         let text = format!("pod {} went away before its leave was through", draft.intent.ordinal);
-        return draft.fail(text);
+        return cancel(draft, "LeaverReplaced", &text);
     }
+    fence_replacement(draft, look);
     match doors(&draft.intent, look) {
         // All others have dropped it, so it has left; only the proof that its process ended is not
         // seen yet. Asking again or undoing would both be wrong.

@@ -4,6 +4,7 @@
 use crate::draft::{Draft, Flow, Look};
 use crate::{Effect, Severity, Step};
 
+use super::fence_replacement;
 use super::reclaim::{reclaim, replaced_afresh};
 
 pub(crate) fn patch(draft: &mut Draft, look: &Look<'_>) -> Flow {
@@ -19,6 +20,7 @@ pub(crate) fn patch(draft: &mut Draft, look: &Look<'_>) -> Flow {
         // joined since.
         return reclaim(draft, look);
     }
+    fence_replacement(draft, look);
     draft.ask(Effect::SetReplicas { uid: look.facts.target.uid.clone(), from: size, to });
     if draft.wait("ReplicasLowered", look.limits.patch) {
         let text = format!(

@@ -3,6 +3,7 @@
 use crate::draft::{Draft, Flow, Look};
 use crate::{Effect, Pod, Severity, Step};
 
+use super::fence_replacement;
 use super::reclaim::reclaim;
 use super::verify::survivors_agree;
 
@@ -10,6 +11,7 @@ pub(crate) fn pod_gone(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if look.facts.target.replicas > draft.intent.ordinal.0 {
         return reclaim(draft, look);
     }
+    fence_replacement(draft, look);
     let agree = survivors_agree(draft, look);
     match look.facts.pods.get(&draft.intent.ordinal) {
         Some(pod) => linger(draft, look, pod),

@@ -6,12 +6,15 @@ use crate::draft::{Draft, Flow, Look};
 use crate::verify::{a_survivor_dropped, all_dropped, all_have};
 use crate::{Severity, Step};
 
+use super::fence_replacement;
+
 pub(crate) fn verify(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.out.again = look.limits.look_soon;
     if a_survivor_dropped(&draft.intent, look) {
         draft.intent.verified = true;
         return draft.enter(Step::Shrink);
     }
+    fence_replacement(draft, look);
     if draft.wait("SurvivorDropsIt", look.limits.agree) {
         // Every door is there and every survivor has it: `Done` was said of something else.
         if doors(&draft.intent, look) == Doors::Present && all_have(&draft.intent, look) {

@@ -33,7 +33,8 @@ impl World {
             let mut others = self.members.keys().filter(|m| **m != ordinal);
             let peer = others.clone().next().is_none() || others.any(|m| self.running(*m));
             if up && peer {
-                self.members.insert(ordinal, self.now);
+                // One that lost its data without leaving was listed all the while.
+                self.members.entry(ordinal).or_insert(self.now);
                 self.removed.remove(&ordinal);
                 self.pods.get_mut(&ordinal).unwrap().disk = Disk::Member;
             }

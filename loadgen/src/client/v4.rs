@@ -1,9 +1,8 @@
 //! MQTT 3.1.1 with rumqttc.
 
-use bytes::Bytes;
 use rumqttc::{
-    AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, Outgoing, Packet, QoS, StateError,
-    SubscribeReasonCode, mqttbytes,
+    AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, Outgoing, Packet, Publish, QoS,
+    StateError, SubscribeReasonCode, TlsError, mqttbytes,
 };
 
 use super::{Broken, Code, ConnectError, Connection, Event, Options, Outbox, connect_io};
@@ -37,21 +36,42 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
     // Ours is finer and comes first; this one must not be shorter.
     event_loop.network_options.set_connection_timeout(options.deadline.as_secs() + 1);
     match event_loop.poll().await {
-        Ok(Raw::Incoming(Packet::ConnAck(connack))) => Ok(Connection {
-            outbox: Outbox::V4(client),
-            inbox: super::Inbox::V4(Box::new(Inbox { event_loop, broken: None })),
-            session_present: connack.session_present,
-            window: options.window,
-            identifiers: options.identifiers(),
-        }),
+        Ok(Raw::Incoming(Packet::ConnAck(connack))) => {
+            if connack.session_present && options.exactly_once {
+                know_all_identifiers(&mut event_loop);
+            }
+            Ok(Connection {
+                outbox: Outbox::V4(client),
+                inbox: super::Inbox::V4(Box::new(Inbox { event_loop, broken: None })),
+                session_present: connack.session_present,
+                window: options.window,
+                identifiers: options.identifiers(),
+            })
+        }
         Ok(other) => Err(ConnectError::Other(format!("instead of a CONNACK came {other:?}"))),
         Err(error) => Err(connect_error(error, options)),
+    }
+}
+
+/// A broker that resumes a session may begin with the PUBREL of a QoS 2 message
+/// of the connection before. It must be answered with PUBCOMP, but to rumqttc,
+/// which forgets the identifiers with the connection, it is an error that costs
+/// the connection, each time anew. So every identifier is made known here; which
+/// messages were seen before is the subscriber's to remember.
+fn know_all_identifiers(event_loop: &mut EventLoop) {
+    let mut publish = Publish::new("", QoS::ExactlyOnce, Vec::new());
+    for identifier in 1..=u16::MAX {
+        publish.pkid = identifier;
+        // The answer that it wants to send is dropped, and so are its events.
+        let _ = event_loop.state.handle_incoming_packet(Packet::Publish(publish.clone()));
+        event_loop.state.events.clear();
     }
 }
 
 fn connect_error(error: ConnectionError, options: &Options) -> ConnectError {
     match error {
         ConnectionError::Io(error)
+        | ConnectionError::Tls(TlsError::Io(error))
         | ConnectionError::MqttState(
             StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
         ) => connect_io(&error),
@@ -94,11 +114,12 @@ fn event(raw: Raw) -> Option<Event> {
         Raw::Incoming(Packet::PubAck(ack)) => Event::Finished { identifier: ack.pkid, refused: None },
         Raw::Incoming(Packet::PubComp(ack)) => Event::Finished { identifier: ack.pkid, refused: None },
         Raw::Incoming(Packet::Publish(publish)) => Event::Message {
-            topic: Bytes::from(publish.topic),
             payload: publish.payload,
             redelivery: publish.dup,
             retained: publish.retain,
+            held: (publish.qos == QoS::ExactlyOnce).then_some(publish.pkid),
         },
+        Raw::Incoming(Packet::PubRel(release)) => Event::Released(release.pkid),
         Raw::Incoming(Packet::SubAck(ack)) => Event::Subscribed(match ack.return_codes.first() {
             Some(SubscribeReasonCode::Success(qos)) => Ok(*qos as u8),
             // The one failure code that 3.1.1 knows.

@@ -1,13 +1,14 @@
 //! MQTT 5 with rumqttc.
 
-use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectReturnCode as Refused, Packet, PubAckReason, PubCompReason, PubRecReason, SubscribeReasonCode,
+    ConnectReturnCode as Refused, Packet, PubAckReason, PubCompReason, PubRecReason, Publish,
+    SubscribeReasonCode,
 };
 use rumqttc::v5::{
     AsyncClient, ConnectionError, Event as Raw, EventLoop, MqttOptions, StateError, mqttbytes,
 };
+use rumqttc::{Outgoing, TlsError};
 
 use super::{
     Broken, Code, ConnectError, Connection, Event, Options, Outbox, SESSION_EXPIRY_SECS, connect_io,
@@ -47,6 +48,9 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
         Ok(Raw::Incoming(Packet::ConnAck(connack))) => {
             let receive_max = connack.properties.and_then(|properties| properties.receive_max);
             let receive_max = receive_max.unwrap_or(u16::MAX);
+            if connack.session_present && options.exactly_once {
+                know_all_identifiers(&mut event_loop);
+            }
             Ok(Connection {
                 outbox: Outbox::V5(client),
                 inbox: super::Inbox::V5(Box::new(Inbox { event_loop, broken: None })),
@@ -60,9 +64,25 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
     }
 }
 
+/// A broker that resumes a session may begin with the PUBREL of a QoS 2 message
+/// of the connection before. It must be answered with PUBCOMP, but to rumqttc,
+/// which forgets the identifiers with the connection, it is an error that costs
+/// the connection, each time anew. So every identifier is made known here; which
+/// messages were seen before is the subscriber's to remember.
+fn know_all_identifiers(event_loop: &mut EventLoop) {
+    let mut publish = Publish::new("", QoS::ExactlyOnce, Vec::new(), None);
+    for identifier in 1..=u16::MAX {
+        publish.pkid = identifier;
+        // The answer that it wants to send is dropped, and so are its events.
+        let _ = event_loop.state.handle_incoming_packet(Packet::Publish(publish.clone()));
+        event_loop.state.events.clear();
+    }
+}
+
 fn connect_error(error: ConnectionError, options: &Options) -> ConnectError {
     match error {
         ConnectionError::Io(error)
+        | ConnectionError::Tls(TlsError::Io(error))
         | ConnectionError::MqttState(
             StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
         ) => connect_io(&error),
@@ -111,11 +131,12 @@ fn event(raw: Raw) -> Option<Event> {
             refused: (ack.reason != PubCompReason::Success).then_some(Code::v5(0x92)),
         },
         Raw::Incoming(Packet::Publish(publish)) => Event::Message {
-            topic: publish.topic,
             payload: publish.payload,
             redelivery: publish.dup,
             retained: publish.retain,
+            held: (publish.qos == QoS::ExactlyOnce).then_some(publish.pkid),
         },
+        Raw::Incoming(Packet::PubRel(release)) => Event::Released(release.pkid),
         Raw::Incoming(Packet::SubAck(ack)) => Event::Subscribed(match ack.return_codes.first() {
             Some(SubscribeReasonCode::Success(qos)) => Ok(*qos as u8),
             other => Err(subscribe_refused(other)),

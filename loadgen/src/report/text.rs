@@ -39,9 +39,11 @@ impl Report {
     fn heading(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let it = &self.settings;
         let load = match (it.rate, it.cycle_s) {
-            (Some(rate), _) => format!("open loop at {rate} msg/s over {} connections", it.connections),
-            (_, Some(cycle)) => format!("{} devices, a cycle every {cycle} s", it.connections),
-            _ => format!("flood (closed loop) on {} connections", it.connections),
+            (Some(rate), _) => {
+                format!("open loop at {rate} msg/s over {}", some(it.connections, "connection"))
+            }
+            (_, Some(cycle)) => format!("{}, a cycle every {cycle} s", some(it.connections, "device")),
+            _ => format!("flood (closed loop) on {}", some(it.connections, "connection")),
         };
         let version = if it.protocol == 5 { "MQTT 5" } else { "MQTT 3.1.1" };
         writeln!(f, "{load}, QoS {}, {version}, {} bytes, window {}", it.qos, it.payload_bytes, it.window)?;
@@ -55,6 +57,7 @@ impl Report {
             write!(f, "due           {due:>10}")?;
             match due.saturating_sub(it.sent) {
                 0 => writeln!(f)?,
+                late if self.ended == "stopped" => writeln!(f, "  ({late} still to be sent when stopped)")?,
                 late => writeln!(f, "  ({late} not sent in time: broker or generator too slow)")?,
             }
         }
@@ -85,6 +88,13 @@ impl Report {
 
     /// One line that says what the ledger proves.
     pub fn verdict(&self) -> String {
+        let (sent, acknowledged) = (self.messages.sent, self.messages.acknowledged);
+        if sent == 0 {
+            return "nothing was sent".to_owned();
+        }
+        if self.settings.qos > 0 && acknowledged == 0 {
+            return format!("nothing was acknowledged, so nothing is proven{}", self.hint());
+        }
         let Some(it) = &self.ledger else { return "no subscribers: deliveries were not checked".to_owned() };
         if it.lost > 0 {
             format!("{} acknowledged messages were LOST", it.lost)
@@ -102,6 +112,18 @@ impl Report {
         }
     }
 
+    /// What to try when a broker closes every connection.
+    fn hint(&self) -> &'static str {
+        let (it, lost) = (&self.settings, self.connections.lost_connections());
+        match it.qos {
+            _ if lost == 0 => "",
+            2 if it.protocol == 4 && it.window > 20 => {
+                "; the broker closed the connections, perhaps because it takes fewer QoS 2 messages at once: try --window 20"
+            }
+            _ => "; the broker closed the connections: it may not allow this topic, payload size or client",
+        }
+    }
+
     fn latencies(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let it = &self.latency_ms;
         writeln!(f, "\nlatency, ms         p50       p90       p99     p99.9       max     count")?;
@@ -112,6 +134,10 @@ impl Report {
         write_times(f, "connect", it.connect.as_ref())?;
         writeln!(f, "({})", it.note)
     }
+}
+
+fn some(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn write_ledger(f: &mut Formatter<'_>, it: &LedgerReport, verdict: &str) -> fmt::Result {

@@ -59,6 +59,8 @@ fn what_has_moved_within_the_period_counts() {
     assert_eq!(limit_up(&rules, &grown, 5, at(30)), 5);
     assert_eq!(limit_up(&rules, &grown, 5, at(75)), 6, "the first of them is older than a minute");
     assert_eq!(limit_down(&rules, &grown, 5, at(30)), 3, "raising does not count against lowering");
+    let more = sizes(&[(0, 1), (10, 5)]);
+    assert_eq!(limit_up(&rules, &more, 5, at(30)), 5, "a limit of raising never lowers");
     let shrunk = sizes(&[(0, 5), (10, 4)]);
     assert_eq!(limit_down(&rules, &shrunk, 4, at(30)), 3);
 }

@@ -26,6 +26,20 @@ fn one_leave_in_half_an_hour_and_four_a_day() {
 }
 
 #[test]
+fn an_overdrawn_budget_waits_for_all_that_is_too_much() {
+    let policy = policy(json!({"churn": [{"leaves": 2, "per": "1h"}]}));
+    let mut history = History::default();
+    for second in [0, 100, 200] {
+        history.note_leave(at(second));
+    }
+    let veto = churn_budget_spent(&policy, &history, at(300)).unwrap();
+    // The leaves of second 0 and 100 must both grow old: then one of two is spent.
+    assert!(veto.message.ends_with("possible in 3400 s"), "{}", veto.message);
+    assert!(churn_budget_spent(&policy, &history, at(3_699)).is_some());
+    assert_eq!(churn_budget_spent(&policy, &history, at(3_700)), None);
+}
+
+#[test]
 fn a_spent_budget_never_blocks_a_raise() {
     let mut looks = Looks::from(policy(json!({})), 1_000);
     looks.history.note_leave(at(999));

@@ -32,3 +32,12 @@ fn a_fleet_that_needs_more_nodes_is_not_called_skewed() {
         assert!(looks.look_at(vec![node(0.4), node(0.06), node(0.06)], &current(3)).conditions.is_empty());
     }
 }
+
+#[test]
+fn a_node_a_little_above_the_target_is_not_skewed() {
+    let mut looks = Looks::from(policy(json!({})), 1_000);
+    for _ in 0..3 {
+        looks.now = looks.now + Duration::from_mins(2);
+        assert!(looks.look_at(vec![node(0.07), node(0.05), node(0.05)], &current(3)).conditions.is_empty());
+    }
+}

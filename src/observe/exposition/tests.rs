@@ -73,8 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_read(value in prop::num::f64::NORMAL | prop::num::f64::ZERO, label in any::<String>()) {
-        prop_assume!(label.len() <= VALUE_MAX && !label.contains('\r'));
+    fn what_is_written_is_read(value in prop::num::f64::NORMAL | prop::num::f64::ZERO, label in "[\"\\\\\n a-zü]{0,40}") {
         let mut text = "m{node=\"".to_owned();
         escape_into(&mut text, &label);
         writeln!(text, "\"}} {value}").unwrap();

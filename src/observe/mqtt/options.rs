@@ -26,7 +26,7 @@ pub enum Error {
     )]
     Credentials,
     /// A file cannot be read.
-    #[error("cannot read {what} from {}: {source}", path.display())]
+    #[error("cannot read {what} from {}", path.display())]
     File {
         /// What the file should hold.
         what: &'static str,
@@ -56,7 +56,7 @@ pub enum Error {
     #[error("--ca-file needs an address that begins with mqtts://")]
     CaWithoutTls,
     /// The TLS library refuses its own defaults.
-    #[error("TLS cannot be set up: {0}")]
+    #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
 }
 

@@ -1,6 +1,9 @@
 //! Counters of one life of a node. They fall only when it restarts or on
 //! `metrics reset` (vernemq.md §2).
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::Protocol;
 
 macro_rules! counts {
@@ -97,6 +100,10 @@ counts! {
     NetsplitDetected => "netsplit_detected" "" "",
 }
 
+/// The same for looking up: a page has some 400 lines.
+static INDEX: LazyLock<BTreeMap<(&str, &str, &str), usize>> =
+    LazyLock::new(|| PLACES.iter().enumerate().map(|(at, place)| (*place, at)).collect());
+
 /// Upper bounds of the histograms, microseconds; one more bucket takes the rest.
 pub(super) const BOUNDS: [u64; 6] = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
@@ -188,6 +195,6 @@ impl Counts {
 
     /// Value at a place of the page; none for a line that the model never moves.
     pub(super) fn at(&self, family: &str, version: &str, code: &str) -> Option<i64> {
-        PLACES.iter().position(|place| *place == (family, version, code)).map(|at| self.values[at])
+        INDEX.get(&(family, version, code)).map(|at| self.values[*at])
     }
 }

@@ -92,13 +92,14 @@ impl ClusterModel {
             own_subs: when(own_subs),
         };
         for member in view.clone() {
-            let node = &self.nodes[member.0];
+            let node = &mut self.nodes[member.0];
             let life = node.life;
+            node.disk.view.insert(ix);
+            node.disk.state_deleted = false;
             if node.alive() {
+                node.hidden.insert(ix);
                 let wait = self.vary(t.join_seen_by_members);
                 self.after(wait, Task::ViewAdd { at: member, life, member: ix });
-            } else {
-                self.nodes[member.0].disk.view.insert(ix);
             }
         }
         view.insert(ix);

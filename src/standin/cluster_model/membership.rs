@@ -23,6 +23,7 @@ impl ClusterModel {
             node.disk
                 .view
                 .iter()
+                .filter(|member| !node.hidden.contains(member))
                 .map(|member| (self.nodes[member.0].name.clone(), node.up.contains(member)))
                 .collect()
         };
@@ -94,9 +95,8 @@ impl ClusterModel {
     pub(super) fn view_add(&mut self, at: Ix, member: Ix) {
         let up = self.nodes[member.0].process == Process::Running;
         let node = &mut self.nodes[at.0];
-        node.disk.view.insert(member);
-        node.disk.state_deleted = false;
-        if up {
+        node.hidden.remove(&member);
+        if up && node.disk.view.contains(&member) {
             node.up.insert(member);
         }
         self.look_for_split(at);
@@ -106,6 +106,7 @@ impl ClusterModel {
         let node = &mut self.nodes[at.0];
         node.disk.view.remove(&member);
         node.up.remove(&member);
+        node.hidden.remove(&member);
         node.disk.state_deleted = false;
         self.look_for_split(at);
     }

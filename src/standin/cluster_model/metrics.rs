@@ -83,9 +83,10 @@ impl ClusterModel {
             }
             Labels::Histogram => {
                 let Some(histogram) = self.histogram(ix, run.family) else { return };
-                for bound in metric_table::BOUNDS {
-                    let at = BOUNDS.iter().position(|b| b.to_string() == bound).unwrap_or(BOUNDS.len());
-                    let labels = vec![("le", bound.to_owned())];
+                for (passed, bound) in metric_table::BOUNDS.iter().enumerate() {
+                    // The page counts down, from `+Inf`.
+                    let at = BOUNDS.len() - passed;
+                    let labels = vec![("le", (*bound).to_owned())];
                     push(format!("{}_bucket", run.family), labels, histogram.up_to(at));
                 }
                 push(format!("{}_count", run.family), Vec::new(), histogram.count());

@@ -74,6 +74,8 @@ pub(super) struct Node {
     pub(super) commands: Commands,
     pub(super) listener: Option<MqttListener>,
     pub(super) disk: Disk,
+    /// Members that it is yet to hear of (drain.md §6.3).
+    pub(super) hidden: BTreeSet<Ix>,
     /// Members that it sees running.
     pub(super) up: BTreeSet<Ix>,
     /// A netsplit is detected.
@@ -112,6 +114,7 @@ impl Node {
             commands: Commands::Unregistered,
             listener: None,
             disk: Disk::fresh(ix, store),
+            hidden: BTreeSet::new(),
             up: BTreeSet::new(),
             split: false,
             not_ready_until: Time(0),
@@ -141,7 +144,7 @@ impl Node {
 
     /// Every member that it knows is up.
     pub(super) fn whole(&self) -> bool {
-        self.disk.view.iter().all(|member| self.up.contains(member))
+        self.disk.view.iter().all(|member| self.up.contains(member) || self.hidden.contains(member))
     }
 }
 

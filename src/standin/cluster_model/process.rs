@@ -51,6 +51,7 @@ impl ClusterModel {
         node.started = now;
         node.commands = Commands::Unregistered;
         node.counts = Counts::default();
+        node.hidden.clear();
         node.up = [ix].into();
         node.split = false;
         node.keys = None;

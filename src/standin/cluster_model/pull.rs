@@ -15,8 +15,11 @@ impl ClusterModel {
     /// faster pile up without end (drain.md §3.2).
     pub(super) fn pull(&mut self, conn: ConnId, key: &ClientKey, from: Ix, to: Ix) {
         let id = self.nodes[to.0].disk.store;
-        let cost = 1_000_000 / self.settings.rates.pull.max(1);
         let now_us = self.now.0.saturating_mul(1_000);
+        let rates = &self.settings.rates;
+        let backlog = self.store(id).pull_free_us.saturating_sub(now_us);
+        let collapsed = backlog > rates.pull_backlog.saturating_mul(1_000);
+        let cost = 1_000_000 / if collapsed { rates.pull_collapsed } else { rates.pull }.max(1);
         let store = self.store_mut(id);
         store.pull_free_us = store.pull_free_us.max(now_us) + cost;
         let turn = Time(store.pull_free_us / 1_000);

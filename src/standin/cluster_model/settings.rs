@@ -160,9 +160,14 @@ pub struct Rates {
     pub migrate_empty: u64,
     /// Queues that reconnecting clients can pull, in the whole cluster (drain.md §3.1: 220).
     pub pull: u64,
-    /// Sessions recreated by a dead-node leave (`q7_…`: 1000).
+    /// The same once `pull_backlog` is exceeded: retries feed it (`queue_migration_collapse_500ps.txt`:
+    /// 1,724 in 92 s).
+    pub pull_collapsed: u64,
+    /// Milliseconds of work that may wait before pulling collapses: 1,000 at once still went well.
+    pub pull_backlog: u64,
+    /// Sessions recreated by a dead-node leave (`q7_…`: 7,040 between two samples 5.2 s apart).
     pub recreate: u64,
-    /// CONNECTs that a node serves while nothing migrates.
+    /// CONNECTs that a node serves while nothing migrates (`q8_…`: 10,000 sessions in 6.8 s).
     pub connect: u64,
     /// CONNECTs that a node serves while queues migrate under them (drain.md §5: 1,488 take 12 s).
     pub connect_storm: u64,
@@ -193,6 +198,30 @@ impl Default for Settings {
             timing: Timing::default(),
             rates: Rates::default(),
         }
+    }
+}
+
+impl Timing {
+    /// Booting and joining take a `factor`-th of what was recorded: for tests and
+    /// demos in real time that are about something else. Leaves take what they take.
+    #[must_use]
+    pub fn with_joins_faster(mut self, factor: u64) -> Self {
+        for spread in [
+            &mut self.boot,
+            &mut self.seen_up,
+            &mut self.join_seen_by_newcomer,
+            &mut self.join_seen_by_members,
+            &mut self.join_loss_out,
+            &mut self.join_loss_back,
+            &mut self.join_sync_start,
+            &mut self.join_sync_end,
+            &mut self.join_own_subs,
+            &mut self.join_own_subs_idle,
+            &mut self.join_loop,
+        ] {
+            *spread = Spread::new(spread.min / factor, spread.max / factor);
+        }
+        self
     }
 }
 
@@ -245,8 +274,10 @@ impl Default for Rates {
             many: 10_000,
             migrate_empty: 750,
             pull: 220,
-            recreate: 1_000,
-            connect: 1_200,
+            pull_collapsed: 19,
+            pull_backlog: 5_000,
+            recreate: 1_300,
+            connect: 1_500,
             connect_storm: 150,
             replication_burst: 1_000,
             replication_lost_percent: 18,

@@ -43,6 +43,8 @@ pub(crate) struct Look {
     pub(crate) accepted: bool,
     /// No packet will follow: write what is there, then close.
     pub(crate) closing: bool,
+    /// So much waits to be written that the client's own packets should wait too.
+    pub(crate) clogged: bool,
 }
 
 impl Conn {
@@ -63,15 +65,19 @@ impl Conn {
         self.wake.notified().await;
     }
 
-    /// Moves what waits to `pending`.
+    /// Moves what waits to `pending` once that is written: until then it stays
+    /// here, where [`OUT_LIMIT`] sees it.
     pub(crate) fn take(&self, pending: &mut BytesMut) -> Look {
         let mut state = self.state();
         if pending.is_empty() {
             std::mem::swap(pending, &mut state.out);
-        } else if !state.out.is_empty() {
-            pending.unsplit(state.out.split());
         }
-        Look { accepted: state.accepted, closing: state.closing }
+        Look { accepted: state.accepted, closing: state.closing, clogged: state.out.len() > OUT_LIMIT }
+    }
+
+    /// Moves all that waits behind `pending`: the last words of a connection.
+    pub(crate) fn take_rest(&self, pending: &mut BytesMut) {
+        pending.unsplit(self.state().out.split());
     }
 
     /// Writes an answer of the connection's own task, which looks afterwards anyway.
@@ -152,9 +158,4 @@ impl State {
             }
         }
     }
-}
-
-/// Whether so much waits to be written that the client's packets should wait too.
-pub(crate) fn is_clogged(pending: usize) -> bool {
-    pending > OUT_LIMIT
 }

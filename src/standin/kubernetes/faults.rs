@@ -48,6 +48,7 @@ pub struct Rule {
     resource: Option<String>,
     verbs: Vec<Verb>,
     name: Option<String>,
+    client: Option<String>,
     skip: u32,
     times: Option<u32>,
 }
@@ -55,7 +56,7 @@ pub struct Rule {
 impl Rule {
     /// Every request, from now on.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, resource: None, verbs: Vec::new(), name: None, skip: 0, times: None }
+        Self { fault, resource: None, verbs: Vec::new(), name: None, client: None, skip: 0, times: None }
     }
 
     /// Only requests for this plural, or plural and subresource: `pods`, `statefulsets/scale`.
@@ -86,6 +87,14 @@ impl Rule {
         self
     }
 
+    /// Only requests of this client: its `fieldManager` parameter, else its `User-Agent`
+    /// (see [`super::Kubernetes::client_named`]).
+    #[must_use]
+    pub fn client(mut self, client: &str) -> Self {
+        self.client = Some(client.to_owned());
+        self
+    }
+
     /// Lets so many matching requests pass first.
     #[must_use]
     pub fn after(mut self, requests: u32) -> Self {
@@ -100,10 +109,11 @@ impl Rule {
         self
     }
 
-    fn matches(&self, route: &Route) -> bool {
+    fn matches(&self, route: &Route, client: &str) -> bool {
         self.resource.as_ref().is_none_or(|resource| *resource == route.path())
             && (self.verbs.is_empty() || self.verbs.contains(&route.verb))
             && self.name.as_ref().is_none_or(|name| *name == route.name)
+            && self.client.as_ref().is_none_or(|own| own == client)
     }
 }
 
@@ -184,9 +194,9 @@ impl Faults {
     }
 
     /// The fault that this request meets; counts it.
-    pub(super) fn meet(&self, route: &Route) -> Option<Fault> {
+    pub(super) fn meet(&self, route: &Route, client: &str) -> Option<Fault> {
         for (_, rule, hits) in &mut self.rules().active {
-            if !rule.matches(route) || rule.times.is_some_and(|times| *hits >= times) {
+            if !rule.matches(route, client) || rule.times.is_some_and(|times| *hits >= times) {
                 continue;
             }
             if rule.skip > 0 {

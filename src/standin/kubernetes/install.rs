@@ -8,7 +8,7 @@ use super::{
     object::{self, map},
     patch::PatchKind,
     refusal::Refusal,
-    resource, rules,
+    resource, rules, schema,
     store::{Key, Part, Store},
 };
 
@@ -28,11 +28,13 @@ pub(super) fn apply(store: &mut Store, object: &Value) -> Result<Arc<Value>, Ref
     let key = Key::new(kind, &namespace, object::name(&object));
     let Some(old) = store.get(&key) else {
         rules::default(kind, &mut object);
+        schema::conform(store, kind, &mut object)?;
         kind.check(&object).map_err(Refusal::bad_request)?;
         rules::admit(kind, None, &object)?;
         return store.create(object);
     };
-    let merged = PatchKind::Apply.apply(&old, object.to_string().as_bytes())?;
+    let mut merged = PatchKind::Apply.apply(&old, object.to_string().as_bytes())?;
+    schema::conform(store, kind, &mut merged)?;
     kind.check(&merged).map_err(Refusal::bad_request)?;
     rules::admit(kind, Some(&old), &merged)?;
     store.replace(&key, merged, Part::Spec)

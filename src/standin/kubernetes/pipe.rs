@@ -96,5 +96,9 @@ impl Service<Uri> for Dial {
 /// A client over pipes, with connections of its own and without retries.
 pub(super) fn client(dial: Dial, config: &kube::Config) -> kube::Client {
     let http: Client<Dial, Body> = Client::builder(TokioExecutor::new()).build(dial);
-    ClientBuilder::new(http, config.default_namespace.clone()).with_layer(&config.base_uri_layer()).build()
+    let headers = config.extra_headers_layer().expect("nobody is impersonated, which alone can fail");
+    ClientBuilder::new(http, config.default_namespace.clone())
+        .with_layer(&config.base_uri_layer())
+        .with_layer(&headers)
+        .build()
 }

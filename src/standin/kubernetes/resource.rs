@@ -7,6 +7,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     events::v1::Event as NewEvent,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -104,7 +105,7 @@ const PLAIN: Resource = Resource {
     check: |_| Ok(()),
 };
 
-static RESOURCES: [Resource; 13] = [
+static RESOURCES: [Resource; 14] = [
     Resource {
         id: "pods",
         plural: "pods",
@@ -187,6 +188,16 @@ static RESOURCES: [Resource; 13] = [
         kind: "EndpointSlice",
         generation: true,
         check: typed::<EndpointSlice>,
+        ..PLAIN
+    },
+    Resource {
+        id: "customresourcedefinitions.apiextensions.k8s.io",
+        group: "apiextensions.k8s.io",
+        plural: "customresourcedefinitions",
+        kind: "CustomResourceDefinition",
+        short: &["crd"],
+        namespaced: false,
+        check: typed::<CustomResourceDefinition>,
         ..PLAIN
     },
     Resource {

@@ -109,7 +109,7 @@ async fn exchange(
     parts: &mut Parts,
     body: &[u8],
 ) -> Result<Response<Body>, Cut> {
-    let fault = shared.faults.meet(route);
+    let fault = shared.faults.meet(route, client(query, parts));
     let mut stale = None;
     match fault {
         Some(Fault::Hang { applied: false }) => return pending().await,
@@ -168,8 +168,6 @@ fn describe(shared: &Shared, route: &Route, query: &Query, parts: &Parts, body: 
         _ => super::patch::document(body).unwrap_or(Value::Null),
     };
     let name = if route.name.is_empty() { object::name(&body).to_owned() } else { route.name.clone() };
-    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-    let manager = Some(query.get("fieldManager")).filter(|manager| !manager.is_empty());
     Write {
         at: shared.now(),
         verb: route.verb,
@@ -177,10 +175,17 @@ fn describe(shared: &Shared, route: &Route, query: &Query, parts: &Parts, body: 
         namespace: route.namespace.clone().unwrap_or_default(),
         name,
         path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        client: manager.or(agent).unwrap_or_default().to_owned(),
+        client: client(query, parts).to_owned(),
         body,
         code: 0,
     }
+}
+
+/// Who asks.
+fn client<'a>(query: &'a Query, parts: &'a Parts) -> &'a str {
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let manager = Some(query.get("fieldManager")).filter(|manager| !manager.is_empty());
+    manager.or(agent).unwrap_or_default()
 }
 
 fn refuse(refusal: &Refusal) -> Response<Body> {

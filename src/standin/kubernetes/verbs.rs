@@ -10,7 +10,7 @@ use super::{
     refusal::Refusal,
     request::{Query, Route, Verb},
     resource::{self, Resource},
-    rules, scale,
+    rules, scale, schema,
     selector::Selector,
     store::{Deletion, Key, Part, Propagation, Store},
 };
@@ -144,6 +144,7 @@ fn create(store: &mut Store, route: &Route, query: &Query, body: &[u8]) -> Answe
         object.as_object_mut().map(|fields| fields.remove("status"));
     }
     rules::default(kind, &mut object);
+    schema::conform(store, kind, &mut object)?;
     check(kind, &object)?;
     rules::admit(kind, None, &object)?;
     if query.get("dryRun") == "All" {
@@ -207,7 +208,8 @@ fn patch(store: &mut Store, route: &Route, query: &Query, content_type: &str, bo
 }
 
 /// The part of an update and of a patch that is the same.
-fn write(store: &mut Store, route: &Route, query: &Query, old: &Value, object: Value) -> Answer {
+fn write(store: &mut Store, route: &Route, query: &Query, old: &Value, mut object: Value) -> Answer {
+    schema::conform(store, route.resource, &mut object)?;
     check(route.resource, &object)?;
     let part = if route.sub == "status" { Part::Status } else { Part::Spec };
     if part == Part::Spec {
@@ -220,7 +222,8 @@ fn write(store: &mut Store, route: &Route, query: &Query, old: &Value, object: V
 }
 
 fn rescale(store: &mut Store, route: &Route, query: &Query, old: &Value, scale: &Value) -> Answer {
-    let object = scale::write(route.resource, old, scale)?;
+    let mut object = scale::write(route.resource, old, scale)?;
+    schema::conform(store, route.resource, &mut object)?;
     rules::admit(route.resource, Some(old), &object)?;
     if query.get("dryRun") == "All" {
         return Ok((200, scale::of(&object)));

@@ -20,7 +20,7 @@ pub(crate) async fn run(fleet: &Fleet, at: &NodeName, argv: &[String]) -> AdminO
         Ok(understood) => understood,
         Err(misfit) if fleet.process(at) == Process::Running => return refused(&misfit),
         // Nobody is there to refuse it.
-        Err(_) => return failed(String::new(), not_responding(at)),
+        Err(_) => return failed(not_responding(at), String::new()),
     };
     if understood.command == Command::Help {
         return output(&usage(&line), 0);

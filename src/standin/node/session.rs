@@ -16,7 +16,7 @@ use crate::standin::{
         ClusterModel, ConnId, Connect, Filter, Goodbye, Protocol, Publish, PublishOutcome, SubscribeOutcome,
         UnsubscribeOutcome, Will,
     },
-    fleet::{Conn, Fleet, Life, Visit, is_clogged},
+    fleet::{Conn, Fleet, Life, Visit},
 };
 
 /// How long a client may take for its CONNECT; the broker's `mqtt_connect_timeout`.
@@ -58,6 +58,16 @@ pub(crate) async fn serve(mut stream: TcpStream, mut visit: Visit) {
     session.run(stream, visit.life).await;
 }
 
+/// Lets the kernel acknowledge what was read at once. A client without
+/// `TCP_NODELAY` (rumqttc's default) holds its next packet back until then: up
+/// to 40 ms of real time, in which a paused clock runs for minutes.
+fn acknowledge(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = stream.set_quickack(true);
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 /// Resolves when the node's process has ended.
 async fn ended(life: &mut watch::Receiver<Life>) {
     while life.changed().await.is_ok() {}
@@ -84,6 +94,7 @@ async fn read_hello(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Hel
         if stream.read_buf(buffer).await.unwrap_or(0) == 0 {
             return None;
         }
+        acknowledge(stream);
     }
 }
 
@@ -153,6 +164,7 @@ impl Session {
                 core.model.disconnect(self.id, how, now);
             }),
             End::Node => {
+                self.conn.take_rest(&mut self.pending);
                 let last = async {
                     stream.write_all(&self.pending).await?;
                     stream.shutdown().await
@@ -182,8 +194,7 @@ impl Session {
             }
             self.buffer.reserve(READ);
             // An unaccepted client may send what fits one packet, no more.
-            let may_read =
-                !is_clogged(self.pending.len()) && self.buffer.len() <= wire::MAX_PACKET as usize + READ;
+            let may_read = !look.clogged && self.buffer.len() <= wire::MAX_PACKET as usize + READ;
             tokio::select! {
                 written = writer.write_buf(&mut self.pending), if !self.pending.is_empty() => {
                     if written.unwrap_or(0) == 0 {
@@ -191,6 +202,7 @@ impl Session {
                     }
                 }
                 read = reader.read_buf(&mut self.buffer), if may_read => {
+                    acknowledge(reader.as_ref());
                     if !self.heard_of(&read) {
                         return End::Client(Goodbye::Lost);
                     }

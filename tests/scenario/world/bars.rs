@@ -1,6 +1,8 @@
 //! What must never be, looked at all the time.
 
-use lifecycle::Time;
+use std::collections::BTreeSet;
+
+use lifecycle::{NodeName, Time};
 use serde_json::Value;
 use vernescale::standin::cluster_model::Process;
 use vernescale::standin::fleet::Fleet;
@@ -13,12 +15,13 @@ use super::{NAME, NAMESPACE};
 #[derive(Default)]
 pub(super) struct Bars {
     replicas: Option<u64>,
-    members: usize,
+    members: BTreeSet<NodeName>,
     leaves: Vec<Time>,
 }
 
 impl Bars {
-    /// When the first node dropped a member: refusals by code 3 end there.
+    /// When a member was dropped, and when the size was lowered: a controller that is killed in between
+    /// parts the two.
     pub(super) fn leaves(&self) -> &[Time] {
         &self.leaves
     }
@@ -42,14 +45,21 @@ impl Bars {
             still_a_member(kubernetes, fleet, pods, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
-        let first = pods.node_of(&format!("{NAME}-0"));
-        let view = first.map(|first| fleet.with_model(|model, _| model.members_seen_by(&first)));
-        let members = view.map_or(0, |view| view.len());
-        if members < self.members && members > 0 {
+        self.note_members(fleet, pods, now);
+        no_twin_served(kubernetes, fleet, pods)
+    }
+}
+
+impl Bars {
+    /// By the first node's own view.
+    fn note_members(&mut self, fleet: &Fleet, pods: &Pods, now: Time) {
+        let Some(first) = pods.node_of(&format!("{NAME}-0")) else { return };
+        let view: BTreeSet<_> =
+            fleet.with_model(|model, _| model.members_seen_by(&first)).into_keys().collect();
+        if self.members.iter().any(|member| !view.contains(member)) {
             self.leaves.push(now);
         }
-        self.members = members;
-        no_twin_served(kubernetes, fleet, pods)
+        self.members = view;
     }
 }
 
@@ -71,17 +81,20 @@ fn still_a_member(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods, ordinal: 
     ))
 }
 
-/// I10: clients are never sent to a node that is no member of the others' cluster.
+/// I10: clients are never sent to a node that is no member of the others' cluster. One that has just
+/// restarted sees only itself for a while (leave.md §3): a twin is one that nobody else lists.
 fn no_twin_served(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods) -> Result<(), String> {
-    let Some(first) = pods.node_of(&format!("{NAME}-0")) else { return Ok(()) };
-    if fleet.process(&first) != Process::Running {
-        return Ok(());
-    }
-    let view = fleet.with_model(|model, _| model.members_seen_by(&first));
+    let objects = kubernetes.objects("pods", NAMESPACE);
+    let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
+    let nodes = names.filter_map(|pod| pods.node_of(pod));
+    let running: Vec<_> = nodes.filter(|node| fleet.process(node) == Process::Running).collect();
     for endpoint in kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready) {
-        let Some(node) = pods.node_of(&endpoint.pod) else { continue };
-        if fleet.process(&node) == Process::Running && !view.contains_key(&node) {
-            return Err(format!("clients are sent to {}, which is no member: {view:?}", endpoint.pod));
+        let Some(node) = pods.node_of(&endpoint.pod).filter(|node| running.contains(node)) else { continue };
+        let others = running.iter().filter(|other| **other != node);
+        let views: Vec<_> =
+            others.map(|other| fleet.with_model(|model, _| model.members_seen_by(other))).collect();
+        if !views.is_empty() && views.iter().all(|view| !view.contains_key(&node)) {
+            return Err(format!("clients are sent to {}, which is no member: {views:?}", endpoint.pod));
         }
     }
     Ok(())

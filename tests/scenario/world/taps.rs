@@ -2,12 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use vernescale::controller::Tap;
+
+type Action = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 #[derive(Default)]
 struct Seen {
     names: Vec<String>,
+    actions: Vec<(String, Action)>,
     stop: Option<(usize, oneshot::Sender<String>)>,
 }
 
@@ -20,13 +24,18 @@ impl Taps {
     pub(super) fn tap(&self) -> Tap {
         let seen = Arc::clone(&self.0);
         Arc::new(move |name| {
-            let stop = {
+            let (stop, action) = {
                 let mut seen = seen.lock().expect("no test panics while it holds this");
                 seen.names.push(name.clone());
                 let reached = seen.stop.as_ref().is_some_and(|(at, _)| seen.names.len() >= *at);
-                if reached { seen.stop.take() } else { None }
+                let stop = if reached { seen.stop.take() } else { None };
+                let at = seen.actions.iter().position(|(after, _)| *after == name);
+                (stop, at.map(|at| seen.actions.remove(at).1))
             };
             Box::pin(async move {
+                if let Some(action) = action {
+                    action().await;
+                }
                 if let Some((_, stopped)) = stop {
                     let _ = stopped.send(name);
                     // Nothing more is done: whoever waits for it kills the controller here.
@@ -42,6 +51,21 @@ impl Taps {
         let mut seen = self.0.lock().expect("no test panics while it holds this");
         seen.stop = Some((seen.names.len() + n, stopped));
         async move { wait.await.ok() }
+    }
+
+    /// Does something, once, right after the next thing of this name and before the controller
+    /// does anything else.
+    pub(crate) fn after<F>(&self, name: &str, action: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let action: Action = Box::new(move || Box::pin(action()));
+        self.0.lock().expect("no test panics while it holds this").actions.push((name.to_owned(), action));
+    }
+
+    /// How often a thing of this name was done.
+    pub(crate) fn times(&self, name: &str) -> usize {
+        self.names().iter().filter(|done| *done == name).count()
     }
 
     /// All names so far.

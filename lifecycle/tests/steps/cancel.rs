@@ -1,0 +1,153 @@
+//! The undo: what is opened again, and for whom the label comes back.
+
+use lifecycle::{Effect, Listener, ListenerState, Ordinal, Outcome, Step, Veto};
+use rstest::rstest;
+
+use crate::scene::{Scene, at, listener, reasons, unknown};
+
+#[rstest]
+#[case::wish("WishRaised", |s: &mut Scene| s.facts.wish = 3)]
+#[case::paused("Paused", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto { name: "Paused", message: String::new() });
+})]
+#[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::other_not_ready("PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::other_deleting("PodDeleting", |s: &mut Scene| s.pod(1).deleting = true)]
+#[case::member_down("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, false), (2, true)]))]
+#[case::split("MembersDisagree", |s: &mut Scene| s.view(1, &[(1, true)]))]
+#[case::restarted("LeaverRestarted", |s: &mut Scene| s.pod(2).restarts = 1)]
+#[case::replaced("LeaverReplaced", |s: &mut Scene| s.pod(2).uid = "other".into())]
+#[case::foreign_raise("ForeignScale", |s: &mut Scene| s.facts.target.replicas = 4)]
+#[case::foreign_fall("ForeignScale", |s: &mut Scene| s.facts.target.replicas = 2)]
+fn a_disruption_before_the_leave_turns_back(
+    #[values(Step::Fence, Step::Suspend, Step::Drain)] step: Step,
+    #[case] reason: &'static str,
+    #[case] disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::shrinking(3, step);
+    disturb(&mut scene);
+    let out = scene.after(1_000);
+    assert!(matches!(at(&out), Step::Cancel | Step::Done), "{:?}", at(&out));
+    assert!(out.effects.iter().all(|effect| matches!(effect, Effect::Reopen { .. })), "{:?}", out.effects);
+    assert!(out.conditions.iter().any(|condition| condition.reason == reason), "{:?}", out.conditions);
+}
+
+#[rstest]
+fn what_is_not_known_holds_a_step_and_ends_it_only_when_it_is_late(
+    #[values((Step::Fence, 30), (Step::Suspend, 30), (Step::Drain, 900))] step: (Step, u64),
+) {
+    let mut scene = Scene::shrinking(3, step.0);
+    scene.node(1).members = unknown();
+    let out = scene.after(step.1 * 1_000);
+    assert_eq!((at(&out), out.effects), (step.0, vec![]));
+    let out = scene.after(step.1 * 1_000 + 1);
+    assert_eq!((at(&out), reasons(&out)), (Step::Cancel, vec!["NotKnown"]));
+}
+
+/// `/health` as readiness probe says no as soon as the listeners are suspended.
+#[test]
+fn the_leavers_own_unreadiness_is_no_disruption() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.pod(2).ready = false;
+    assert_eq!(at(&scene.after(1_000)), Step::Drain);
+}
+
+#[test]
+fn listeners_first_then_the_label_then_done() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    let reopen =
+        Effect::Reopen { ordinal: Ordinal(2), listener: listener(ListenerState::Running), deleted: false };
+    assert_eq!(scene.turn(0).effects, [reopen]);
+    scene.doors(Some(ListenerState::Running));
+    let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "pod-2".into(), serving: true };
+    assert_eq!(scene.turn(0).effects, [label]);
+    scene.pod(2).serving = Some(true);
+    assert_eq!(scene.turn(0).finished.unwrap().outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn a_listener_that_was_suspended_before_us_stays_so() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    let other = Listener { port: 8883, state: ListenerState::Suspended, ..listener(ListenerState::Running) };
+    scene.intent.as_mut().unwrap().listeners.push(other.clone());
+    let shown = vec![listener(ListenerState::Running), other];
+    scene.node(2).listeners = lifecycle::Observed::Seen(shown);
+    assert!(matches!(&scene.after(0).effects[..], [Effect::LabelServing { serving: true, .. }]));
+}
+
+#[rstest]
+#[case::not_listed(|s: &mut Scene| s.view(1, &[(0, true), (1, true)]))]
+#[case::listed_as_down(|s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
+#[case::sees_only_itself(|s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case::own_view_unknown(|s: &mut Scene| s.node(2).members = unknown())]
+#[case::nobody_says(|s: &mut Scene| { s.node(0).members = unknown(); s.node(1).members = unknown(); })]
+fn the_label_does_not_come_back_to_a_node_that_may_be_no_member(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.doors(Some(ListenerState::Running));
+    disturb(&mut scene);
+    assert_eq!(scene.after(0).effects, []);
+    assert!(reasons(&scene.after(61_000)).contains(&"UndoStuck"));
+}
+
+#[test]
+fn a_leave_that_fired_after_all_is_finished() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.gone();
+    scene.dropped();
+    assert_eq!(at(&scene.after(0)), Step::Shrink);
+}
+
+#[test]
+fn a_leave_that_has_begun_after_all_is_watched() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.doors(None);
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Leave, vec![]));
+}
+
+#[test]
+fn a_foreign_fall_leaves_nothing_to_undo() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.facts.target.replicas = 2;
+    assert_eq!(scene.after(0).finished.unwrap().outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_new_pod_of_a_member_is_waited_for_and_served() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    let there = scene.clone();
+    scene.gone();
+    assert_eq!((at(&scene.turn(0)), scene.after(0).effects), (Step::Cancel, vec![]));
+    scene.facts = there.facts;
+    scene.pod(2).uid = "other".into();
+    scene.doors(Some(ListenerState::Running));
+    let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "other".into(), serving: true };
+    assert_eq!(scene.turn(0).effects, [label]);
+}
+
+/// A broker listens on its pod's address, which a new pod has not got from the old one.
+#[test]
+fn the_listeners_of_a_new_pod_are_its_own() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.pod(2).uid = "other".into();
+    scene.doors(None);
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Cancel, vec![]));
+    let own = Listener { address: "10.0.0.9".into(), ..listener(ListenerState::Running) };
+    scene.node(2).listeners = lifecycle::Observed::Seen(vec![own]);
+    let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "other".into(), serving: true };
+    assert_eq!(scene.turn(0).effects, [label]);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_closes_its_doors_without_a_leave() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.pod(2).deleting = true;
+    scene.doors(None);
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Cancel, vec![]));
+}
+
+#[test]
+fn nothing_is_done_to_a_target_that_is_being_deleted() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.facts.target.deleting = true;
+    assert_eq!((reasons(&scene.after(0)), scene.after(0).effects), (vec!["TargetDeleting"], vec![]));
+}

@@ -1,0 +1,86 @@
+//! I11: every wait has a name and an end, and being late is a condition, never a guess.
+
+use lifecycle::{ListenerState, Ordinal, Step};
+use rstest::rstest;
+
+use crate::scene::{Scene, at, reasons, unknown};
+
+fn lowered(scene: &mut Scene) {
+    scene.facts.target.replicas = scene.top();
+}
+
+#[rstest]
+#[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", |s: &mut Scene| s.pod(2).routed = true)]
+#[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
+#[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", |_: &mut Scene| ())]
+#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", |s: &mut Scene| s.doors(None))]
+#[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", |s: &mut Scene| s.node(2).listeners = unknown())]
+#[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", |s: &mut Scene| s.doors(None))]
+#[case(Step::Shrink, 10, "ReplicasLowered", "ShrinkRefused", |_: &mut Scene| ())]
+#[case(Step::PodGone, 90, "PodGone", "PodStays", |s: &mut Scene| { lowered(s); s.dropped(); })]
+#[case(Step::PodGone, 30, "SurvivorsAgree", "VerifyFailed", |s: &mut Scene| { lowered(s); s.gone(); })]
+#[case(Step::Volume, 30, "SurvivorsAgree", "VerifyFailed", |s: &mut Scene| { lowered(s); s.gone(); })]
+#[case(Step::Volume, 60, "VolumeGone", "ClaimStays", |s: &mut Scene| { lowered(s); s.gone(); s.dropped(); })]
+#[case(Step::Cancel, 60, "Undone", "UndoStuck", |_: &mut Scene| ())]
+fn a_late_shrink_says_so(
+    #[case] step: Step,
+    #[case] seconds: u64,
+    #[case] wait: &str,
+    #[case] reason: &'static str,
+    #[case] disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::shrinking(3, step);
+    scene.intent.as_mut().unwrap().verified = true;
+    disturb(&mut scene);
+    check(&mut scene, seconds, wait, reason);
+}
+
+#[rstest]
+#[case(Step::Raise, 10, "ReplicasRaised", "RaiseRefused", |s: &mut Scene| s.facts.target.replicas = 2)]
+#[case(Step::FenceNewcomer, 60, "NewcomerFenced", "NewcomerNotFenced", |s: &mut Scene| {
+    s.facts.pods.remove(&Ordinal(2));
+})]
+#[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", |s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", |_: &mut Scene| ())]
+#[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", |s: &mut Scene| s.pod(2).serving = Some(true))]
+fn a_late_growth_says_so(
+    #[case] step: Step,
+    #[case] seconds: u64,
+    #[case] wait: &str,
+    #[case] reason: &'static str,
+    #[case] disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::growing(3, step);
+    disturb(&mut scene);
+    check(&mut scene, seconds, wait, reason);
+}
+
+fn check(scene: &mut Scene, seconds: u64, wait: &str, reason: &'static str) {
+    let out = scene.turn(0);
+    assert_eq!(out.wait.map(|wait| wait.name), Some(wait));
+    let on_time = scene.after(seconds * 1_000);
+    assert!(!reasons(&on_time).contains(&reason), "too early: {:?}", on_time.conditions);
+    let late = scene.after(seconds * 1_000 + 1);
+    assert!(reasons(&late).contains(&reason), "{:?}", late.conditions);
+    let words = late.conditions.iter().find(|condition| condition.reason == reason).map(|c| &c.message);
+    assert!(words.is_some_and(|message| message.len() > 40), "it must say what, where and what to do");
+}
+
+#[test]
+fn the_quiet_time_ends_a_shrink() {
+    let mut scene = Scene::shrinking(3, Step::Quiet);
+    lowered(&mut scene);
+    assert_eq!(at(&scene.after(5_000)), Step::Quiet);
+    assert_eq!(at(&scene.after(5_001)), Step::Done);
+}
+
+#[test]
+fn a_pod_without_deletion_mark_is_deleted_by_uid_after_five_seconds() {
+    let mut scene = Scene::shrinking(3, Step::PodGone);
+    lowered(&mut scene);
+    assert_eq!(scene.after(4_900).effects, []);
+    let delete = lifecycle::Effect::DeletePod { ordinal: Ordinal(2), uid: "pod-2".into() };
+    assert_eq!(scene.after(5_000).effects, [delete]);
+    scene.pod(2).deleting = true;
+    assert_eq!(scene.after(6_000).effects, []);
+}

@@ -1,0 +1,103 @@
+//! Fence, suspend, drain: up to the question.
+
+use lifecycle::{Call, Effect, ListenerState, NodeName, Step, Time};
+use rstest::rstest;
+
+use crate::scene::{Scene, THEN, at, name, unknown};
+
+fn asked(scene: &mut Scene, millis: u64) -> bool {
+    let out = scene.turn(millis);
+    let asks = out.effects.iter().any(|effect| matches!(effect, Effect::Leave { .. }));
+    assert_eq!(asks, at(&out) == Step::Leave);
+    asks
+}
+
+#[test]
+fn the_fence_waits_for_label_slices_and_proxies() {
+    let mut scene = Scene::shrinking(3, Step::Fence);
+    scene.doors(Some(ListenerState::Running));
+    scene.pod(2).serving = Some(true);
+    assert!(matches!(&scene.turn(0).effects[..], [Effect::LabelServing { serving: false, .. }]));
+    scene.pod(2).serving = Some(false);
+    scene.pod(2).routed = true;
+    assert_eq!(at(&scene.turn(1_000)), Step::Fence);
+    scene.pod(2).routed = false;
+    assert_eq!(at(&scene.turn(2_000)), Step::Fence);
+    assert_eq!(at(&scene.turn(3_400)), Step::Fence);
+    let out = scene.turn(3_500);
+    assert_eq!(at(&out), Step::Suspend);
+    assert!(matches!(&out.effects[..], [Effect::Suspend { target: NodeName(n), .. }] if *n == name(2).0));
+}
+
+#[test]
+fn without_our_service_there_is_no_endpoint_to_wait_for() {
+    let mut scene = Scene::shrinking(3, Step::Fence);
+    scene.limits.fence = false;
+    scene.pod(2).routed = true;
+    assert_eq!(at(&scene.after(0)), Step::Drain);
+}
+
+#[test]
+fn an_empty_node_is_not_drained() {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    scene.counts(2).online = 0;
+    assert!(asked(&mut scene, 0));
+}
+
+#[rstest]
+#[case::backlog(|s: &mut Scene| s.counts(2).online = -40)]
+#[case::unknown(|s: &mut Scene| s.node(2).counts = unknown())]
+fn a_node_whose_sessions_are_not_known_is_not_taken_for_empty(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    disturb(&mut scene);
+    assert!(!asked(&mut scene, 0));
+}
+
+#[test]
+fn batches_keep_their_pace() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.counts(2).online = 90;
+    let batches = |scene: &Scene, at: u64| scene.after(at).effects.len();
+    assert_eq!(batches(&scene, 0), 1);
+    scene.facts.calls.drain = Call::Answered("10".into());
+    scene.facts.calls.drain_sent = Some(Time(THEN.0));
+    assert_eq!(batches(&scene, 900), 0);
+    assert_eq!(batches(&scene, 1_000), 1);
+    scene.facts.calls.drain = Call::InFlight;
+    assert_eq!(batches(&scene, 5_000), 0, "one call at a time");
+}
+
+#[test]
+fn the_leave_is_asked_when_the_list_was_empty_for_two_seconds() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.counts(2).online = 0;
+    assert!(!asked(&mut scene, 0), "a count alone is no proof");
+    scene.facts.calls.drain = Call::Answered("0".into());
+    assert!(!asked(&mut scene, 1_000));
+    scene.facts.calls.drain = Call::Answered("1".into());
+    assert!(!asked(&mut scene, 2_000), "a busy row was missing from the list");
+    scene.facts.calls.drain = Call::Answered("0".into());
+    assert!(!asked(&mut scene, 3_000));
+    assert!(!asked(&mut scene, 4_900));
+    assert!(asked(&mut scene, 5_000));
+}
+
+#[test]
+fn many_sessions_online_are_never_killed() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.counts(2).online = 21;
+    scene.facts.calls.drain = Call::Answered("0".into());
+    assert!(!asked(&mut scene, 1_000) && !asked(&mut scene, 10_000));
+    scene.counts(2).online = 20;
+    assert!(!asked(&mut scene, 11_000) && asked(&mut scene, 13_000));
+}
+
+#[test]
+fn a_leave_that_another_hand_began_is_watched() {
+    for step in [Step::Suspend, Step::Drain] {
+        let mut scene = Scene::shrinking(3, step);
+        scene.doors(None);
+        let out = scene.after(0);
+        assert_eq!((at(&out), out.effects), (Step::Leave, vec![]));
+    }
+}

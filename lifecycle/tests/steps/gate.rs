@@ -1,0 +1,131 @@
+//! What keeps a change of size from beginning.
+
+use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Step, Veto};
+use rstest::rstest;
+
+use crate::scene::{Scene, at, kind, reasons, unknown};
+
+#[test]
+fn a_clear_gate_records_what_the_undo_and_the_resume_need_before_the_first_effect() {
+    let out = Scene::new(3, 1).after(0);
+    let intent = out.intent.unwrap();
+    assert_eq!(
+        (intent.kind, intent.ordinal, intent.step, intent.epoch),
+        (Kind::Shrink, Ordinal(2), Step::Fence, 1)
+    );
+    assert_eq!((intent.pod_uid.as_deref(), intent.claims.len()), (Some("pod-2"), 1));
+    assert_eq!(intent.listeners.len(), 1);
+    assert!(intent.node.is_some());
+    let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "pod-2".into(), serving: false };
+    assert_eq!(out.effects, [label]);
+}
+
+#[rstest]
+#[case::last_node("LastNode", |_: &mut Scene| ())]
+fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::new(1, 0);
+    disturb(&mut scene);
+    assert_eq!((kind(&scene.after(0)), reasons(&scene.after(0))), (None, vec![reason]));
+}
+
+#[rstest]
+#[case::veto("NumbersStale", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto { name: "NumbersStale", message: String::new() });
+})]
+#[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::deleting("TargetDeleting", |s: &mut Scene| s.facts.target.deleting = true)]
+#[case::not_ready("PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::leaver_not_ready("PodNotReady", |s: &mut Scene| s.pod(2).ready = false)]
+#[case::pod_deleting("PodDeleting", |s: &mut Scene| s.pod(0).deleting = true)]
+#[case::not_running("PodNotRunning", |s: &mut Scene| s.pod(0).running = false)]
+#[case::missing("PodMissing", |s: &mut Scene| { s.facts.pods.remove(&Ordinal(1)); })]
+#[case::beyond("PodBeyondSize", |s: &mut Scene| {
+    let pod = Pod { deleting: true, ..s.pod(2).clone() };
+    s.facts.pods.insert(Ordinal(3), pod);
+})]
+#[case::down_in_one_view("MemberDown", |s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
+#[case::ghost("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, false)]))]
+#[case::stranger("MembersDisagree", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, true)]))]
+#[case::split("MembersDisagree", |s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case::image("MixedVersions", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
+#[case::version("MixedVersions", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
+#[case::no_listener("NoListener", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
+#[case::blind("ShrinkWaits", |s: &mut Scene| s.node(1).members = unknown())]
+#[case::nameless("ShrinkWaits", |s: &mut Scene| s.node(1).name = None)]
+#[case::not_asked("ShrinkWaits", |s: &mut Scene| { s.facts.nodes.remove(&Ordinal(0)); })]
+#[case::version_unknown("ShrinkWaits", |s: &mut Scene| s.node(1).version = unknown())]
+#[case::doors_unknown("ShrinkWaits", |s: &mut Scene| s.node(2).listeners = unknown())]
+fn a_shrink_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::new(3, 2);
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
+    assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+}
+
+#[test]
+fn a_raise_begins_in_spite_of_a_veto_on_shrinking_and_of_a_dead_member_without_a_pod() {
+    let mut scene = Scene::new(3, 5);
+    scene.facts.shrink_vetoes.insert(Veto { name: "NumbersStale", message: String::new() });
+    for viewer in 0..3 {
+        scene.view(viewer, &[(0, true), (1, true), (2, true), (9, false)]);
+    }
+    let out = scene.after(0);
+    assert_eq!((kind(&out), at(&out)), (Some(Kind::Grow), Step::Raise));
+    assert_eq!(out.effects, [Effect::SetReplicas { uid: "set".into(), from: 3, to: 4 }]);
+}
+
+#[rstest]
+#[case::veto("Paused", |s: &mut Scene| { s.facts.grow_vetoes.insert(Veto { name: "Paused", message: String::new() }); })]
+#[case::claim("ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(false)])]))]
+#[case::terminating("ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(true)])]))]
+#[case::down("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, false), (2, true)]))]
+#[case::split("MembersDisagree", |s: &mut Scene| s.view(1, &[(1, true)]))]
+#[case::blind("GrowWaits", |s: &mut Scene| s.node(2).members = unknown())]
+fn a_growth_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::new(3, 4);
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
+    assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+}
+
+fn left_over(deleting: bool) -> Claim {
+    Claim { name: "data-3".into(), uid: "claim-3".into(), deleting }
+}
+
+/// T12: only our own record says that what a claim holds may go.
+#[rstest]
+#[case::ours("claim-3", true, 1)]
+#[case::another("claim-x", true, 0)]
+#[case::not_verified("claim-3", false, 0)]
+fn a_claim_in_the_way_is_deleted_only_by_the_record_of_a_verified_leave(
+    #[case] recorded: &str,
+    #[case] verified: bool,
+    #[case] deletions: usize,
+) {
+    let mut scene = Scene::shrinking(4, Step::Done);
+    let intent = scene.intent.as_mut().unwrap();
+    (intent.claims, intent.verified) = (vec![recorded.into()], verified);
+    scene.facts = Scene::new(3, 4).facts;
+    scene.facts.claims.insert(Ordinal(3), vec![left_over(false)]);
+    assert_eq!(scene.after(0).effects.len(), deletions);
+}
+
+#[test]
+fn epochs_go_on_after_a_finished_intent() {
+    let mut scene = Scene::new(3, 2);
+    scene.intent = Scene::shrinking(3, Step::Done).intent;
+    scene.doors(Some(ListenerState::Running));
+    assert_eq!(scene.after(0).intent.unwrap().epoch, 2);
+}
+
+/// T11: neither fewer pods nor fewer members make the size smaller.
+#[test]
+fn what_is_seen_never_becomes_the_wish() {
+    let mut scene = Scene::new(3, 3);
+    scene.gone();
+    scene.dropped();
+    assert_eq!(scene.after(0).effects, []);
+    assert_eq!(kind(&scene.after(0)), None);
+}

@@ -1,0 +1,181 @@
+//! A newcomer on its way to being served.
+
+use lifecycle::{Call, Effect, Kind, Observed, Ordinal, Outcome, Step, Veto};
+use rstest::rstest;
+
+use crate::scene::{Scene, at, kind, reasons, unknown};
+
+#[test]
+fn a_raise_that_is_not_wanted_any_more_waits_for_a_patch_that_may_still_arrive() {
+    for disturb in [
+        |s: &mut Scene| s.facts.wish = 2,
+        |s: &mut Scene| {
+            s.facts.grow_vetoes.insert(Veto { name: "Paused", message: String::new() });
+        },
+    ] {
+        let mut scene = Scene::new(2, 3);
+        scene.turn(0);
+        disturb(&mut scene);
+        assert_eq!((scene.turn(1_000).effects, kind(&scene.turn(1_000))), (vec![], Some(Kind::Grow)));
+        assert_eq!(kind(&scene.turn(10_900)), Some(Kind::Grow));
+        assert_eq!(scene.after(11_000).finished.unwrap().outcome, Outcome::Cancelled);
+        scene.facts.target.replicas = 3;
+        assert_eq!(at(&scene.after(11_000)), Step::FenceNewcomer, "it did arrive");
+    }
+}
+
+#[test]
+fn no_raise_onto_a_claim_that_turned_up() {
+    let mut scene = Scene::new(2, 3);
+    scene.turn(0);
+    let claim = scene.facts.claims[&Ordinal(1)].clone();
+    scene.facts.claims.insert(Ordinal(2), claim);
+    assert_eq!(scene.after(1_000).effects, []);
+}
+
+#[test]
+fn the_newcomer_is_fenced_before_anything_is_waited_for() {
+    let mut scene = Scene::growing(3, Step::FenceNewcomer);
+    scene.pod(2).serving = Some(true);
+    scene.pod(2).ready = false;
+    assert!(matches!(&scene.after(0).effects[..], [Effect::LabelServing { serving: false, .. }]));
+    scene.pod(2).serving = Some(false);
+    scene.pod(2).routed = true;
+    assert_eq!(at(&scene.after(0)), Step::FenceNewcomer);
+    scene.pod(2).routed = false;
+    assert_eq!(at(&scene.after(0)), Step::Join);
+}
+
+#[test]
+fn a_pod_that_is_going_is_not_the_newcomer() {
+    let mut scene = Scene::growing(3, Step::FenceNewcomer);
+    scene.pod(2).deleting = true;
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::FenceNewcomer, vec![]));
+}
+
+#[test]
+fn ten_seconds_of_agreement_precede_the_canary() {
+    let mut scene = Scene::growing(3, Step::Join);
+    assert_eq!(at(&scene.turn(0)), Step::Join);
+    assert_eq!(at(&scene.turn(9_900)), Step::Join);
+    let out = scene.turn(10_000);
+    assert_eq!(at(&out), Step::Canary);
+    assert_eq!(out.effects, [Effect::Canary { newcomer: Ordinal(2), peer: Ordinal(0) }]);
+}
+
+#[rstest]
+#[case::not_ready(|s: &mut Scene| s.pod(2).ready = false)]
+#[case::unlisted(|s: &mut Scene| s.view(0, &[(0, true), (1, true)]))]
+#[case::not_running(|s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
+#[case::alone(|s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case::views_differ(|s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, true), (9, false)]))]
+#[case::blind(|s: &mut Scene| s.node(1).members = unknown())]
+#[case::nameless(|s: &mut Scene| s.node(2).name = None)]
+#[case::subscriptions(|s: &mut Scene| s.counts(2).subscriptions = 6)]
+#[case::retained(|s: &mut Scene| s.counts(0).retained = 4)]
+#[case::counts_unknown(|s: &mut Scene| s.node(1).counts = unknown())]
+fn a_newcomer_out_of_step_is_not_served(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::growing(3, Step::Join);
+    disturb(&mut scene);
+    scene.turn(0);
+    let out = scene.turn(20_000);
+    assert_eq!((at(&out), out.effects), (Step::Join, vec![]));
+    let late = scene.turn(300_001);
+    assert!(reasons(&late).contains(&"JoinFailed"), "{:?}", late.conditions);
+}
+
+#[test]
+fn a_restart_or_a_gap_in_the_agreement_starts_the_ten_seconds_anew() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.turn(0);
+    scene.pod(2).restarts = 1;
+    assert_eq!(at(&scene.turn(10_000)), Step::Join);
+    assert_eq!(at(&scene.turn(19_900)), Step::Join);
+    assert_eq!(at(&scene.turn(20_000)), Step::Canary);
+}
+
+#[test]
+fn the_fence_is_held_and_a_new_pod_is_fenced_anew() {
+    for step in [Step::Join, Step::Canary] {
+        let mut scene = Scene::growing(3, step);
+        scene.pod(2).serving = None;
+        let effects = scene.after(0).effects;
+        assert!(matches!(effects[0], Effect::LabelServing { serving: false, .. }), "{effects:?}");
+    }
+    for step in [Step::Join, Step::Canary, Step::Serve] {
+        let mut scene = Scene::growing(3, step);
+        scene.pod(2).uid = "other".into();
+        scene.pod(2).serving = Some(true);
+        let out = scene.after(0);
+        assert_eq!(at(&out), Step::FenceNewcomer);
+        assert!(
+            matches!(&out.effects[..], [Effect::LabelServing { pod_uid, serving: false, .. }] if pod_uid == "other")
+        );
+    }
+}
+
+#[test]
+fn only_a_canary_that_crossed_lets_clients_in() {
+    let mut scene = Scene::growing(3, Step::Canary);
+    scene.facts.calls.canary = Call::Answered("lost".into());
+    assert_eq!(at(&scene.after(0)), Step::Canary);
+    scene.facts.calls.canary = Call::InFlight;
+    assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::Canary, vec![]));
+    scene.facts.calls.canary = Call::Answered("crossed".into());
+    let out = scene.after(0);
+    assert_eq!(at(&out), Step::Serve);
+    assert!(matches!(&out.effects[..], [Effect::LabelServing { serving: true, .. }]));
+}
+
+#[rstest]
+#[case::restarted(|s: &mut Scene| s.pod(2).restarts = 1)]
+#[case::split(|s: &mut Scene| s.view(0, &[(0, true), (1, true)]))]
+fn a_newcomer_that_falls_out_of_step_at_the_canary_joins_again(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::growing(3, Step::Canary);
+    scene.facts.calls.canary = Call::Answered("crossed".into());
+    disturb(&mut scene);
+    assert_eq!(at(&scene.after(0)), Step::Join);
+}
+
+#[test]
+fn the_first_node_has_nobody_to_send_to() {
+    let scene = Scene::growing(1, Step::Canary);
+    assert_eq!(at(&scene.after(0)), Step::Serve);
+}
+
+#[test]
+fn served_means_routed_and_then_it_settles() {
+    let mut scene = Scene::growing(3, Step::Serve);
+    scene.pod(2).serving = Some(true);
+    assert_eq!(at(&scene.turn(0)), Step::Serve);
+    scene.pod(2).routed = true;
+    assert_eq!(at(&scene.turn(1_000)), Step::Settle);
+    assert_eq!(scene.turn(30_900).finished, None);
+    assert_eq!(scene.turn(31_001).finished.unwrap().outcome, Outcome::Completed);
+}
+
+#[test]
+fn a_wish_that_falls_does_not_stop_a_growth_that_has_begun() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.facts.wish = 1;
+    scene.turn(0);
+    assert_eq!(at(&scene.turn(10_000)), Step::Canary);
+}
+
+#[rstest]
+fn a_foreign_fall_ends_a_growth(
+    #[values(Step::FenceNewcomer, Step::Join, Step::Canary, Step::Serve)] step: Step,
+) {
+    let mut scene = Scene::growing(3, step);
+    scene.facts.target.replicas = 2;
+    assert_eq!(scene.after(0).finished.unwrap().outcome, Outcome::Failed);
+}
+
+/// T16: nothing shrinks while a join is open.
+#[test]
+fn a_join_ends_before_a_shrink_begins() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.facts.wish = 1;
+    scene.node(2).members = Observed::Unknown("booting".into());
+    assert_eq!(kind(&scene.after(100_000)), Some(Kind::Grow));
+}

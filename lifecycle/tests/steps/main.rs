@@ -1,0 +1,14 @@
+//! Each step on one look, or a few: what it does, what it refuses, what it says when it is late.
+
+#![expect(clippy::unwrap_used, reason = "where the scene is broken, the test must stop")]
+
+mod cancel;
+mod deadlines;
+mod drain;
+mod gate;
+mod grow;
+mod leave;
+mod record;
+mod reported;
+mod scene;
+mod witnesses;

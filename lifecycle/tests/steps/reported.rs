@@ -1,0 +1,77 @@
+//! Dead members, foreign falls, split clusters: told by name, never acted on.
+
+use lifecycle::{Time, step};
+use rstest::rstest;
+
+use crate::scene::{Scene, name, reasons};
+
+fn down(scene: &mut Scene, dead: u32) {
+    for viewer in 0..3 {
+        let members: Vec<_> = (0..3).map(|o| (o, o != dead)).collect();
+        scene.view(viewer, &members);
+    }
+    scene.node(dead).members = crate::scene::unknown();
+}
+
+#[test]
+fn a_member_that_is_down_is_dead_when_its_pod_was_not_ready_for_ten_minutes() {
+    let mut scene = Scene::new(3, 3);
+    down(&mut scene, 2);
+    scene.pod(2).ready = false;
+    scene.pod(2).ready_changed = Some(Time(1_000_000));
+    assert_eq!(reasons(&scene.after(599_000)), ["MemberDown"]);
+    let out = scene.after(600_000);
+    assert_eq!((reasons(&out), &out.effects), (vec!["MemberDead"], &vec![]));
+    let text = &out.conditions[0].message;
+    assert!(text.contains(&name(2).0) && text.contains("cluster leave node="), "{text}");
+}
+
+/// A broken top ordinal is not a smaller cluster, even if it is wanted away.
+#[test]
+fn a_broken_top_ordinal_is_reported_and_not_removed() {
+    let mut scene = Scene::new(3, 2);
+    down(&mut scene, 2);
+    scene.pod(2).ready = false;
+    scene.pod(2).running = false;
+    let out = step(None, &scene.facts, &scene.limits, Time(10_000_000));
+    assert!(reasons(&out).contains(&"MemberDead"), "{:?}", out.conditions);
+    assert_eq!(out.effects, []);
+}
+
+#[test]
+fn a_member_without_a_pod_is_dead_at_once_unless_a_pod_is_still_to_come() {
+    let mut scene = Scene::new(3, 3);
+    for viewer in 0..3 {
+        scene.view(viewer, &[(0, true), (1, true), (2, true), (7, false)]);
+    }
+    assert_eq!(reasons(&scene.after(0)), ["MemberDead"]);
+    scene.node(2).name = None;
+    assert_eq!(reasons(&scene.after(0)), ["MemberDown"], "it may be the node of pod 2");
+    scene.gone();
+    assert_eq!(reasons(&scene.after(0)), ["MemberDown"], "it may be the node of a pod that is made again");
+}
+
+#[test]
+fn a_fall_by_another_hand_is_told() {
+    let mut scene = Scene::new(3, 2);
+    scene.facts.target.replicas = 2;
+    assert!(reasons(&scene.after(0)).contains(&"ForeignFall"));
+}
+
+#[test]
+fn our_own_leaver_is_no_foreign_fall() {
+    let mut scene = Scene::shrinking(3, lifecycle::Step::PodGone);
+    scene.intent.as_mut().unwrap().verified = true;
+    scene.facts.target.replicas = 2;
+    scene.dropped();
+    assert_eq!(reasons(&scene.after(0)), Vec::<&str>::new());
+}
+
+#[rstest]
+#[case(&[(2, true)], true)]
+#[case(&[(0, true), (1, true), (2, true)], false)]
+fn a_ready_pod_that_does_not_see_the_others_is_told(#[case] view: &[(u32, bool)], #[case] told: bool) {
+    let mut scene = Scene::new(3, 3);
+    scene.view(2, view);
+    assert_eq!(reasons(&scene.after(0)).contains(&"MembersDisagree"), told);
+}

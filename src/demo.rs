@@ -1,0 +1,409 @@
+//! `vernescale demo`: the real exporter, controller and loadgen on stand-ins for
+//! VerneMQ and Kubernetes, in one process and on loopback only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lifecycle::Time;
+use loadgen::{Audience, Handle, Load, Plan, ProbePlan, Report};
+use tokio::task::{AbortHandle, JoinSet};
+
+mod exposition;
+mod faults;
+mod naive;
+mod profile;
+mod roam;
+mod screen;
+mod verdict;
+mod world;
+
+pub use faults::Fault;
+pub use profile::{Profile, ProfileError};
+pub use screen::{Gist, Snapshot, erase};
+pub use verdict::Verdict;
+
+use exposition::Exposition;
+use faults::Injector;
+use naive::Naive;
+use roam::Roam;
+use world::World;
+
+use crate::controller;
+
+/// Time between two looks at the world.
+const LOOK: Duration = Duration::from_millis(100);
+/// A killed controller comes back after this: a restart of its container.
+const CONTROLLER_RESTART: Duration = Duration::from_millis(1_500);
+/// After the last shrink: for the survivors to agree and for the broker's pause to pass.
+const SETTLE: Duration = Duration::from_secs(4);
+/// Deadline of the eviction that a fault asks for.
+const EVICTION: Duration = Duration::from_secs(5);
+/// Clients of the load.
+const PUBLISHERS: usize = 20;
+const SUBSCRIBERS: usize = 10;
+
+/// Who changes the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Practice {
+    /// Our controller.
+    Vernescale,
+    /// An HPA on the StatefulSet.
+    Naive,
+    /// The same, with a preStop hook that leaves.
+    NaivePreStop,
+}
+
+impl Practice {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Vernescale => "vernescale",
+            Self::Naive => "naive (HPA)",
+            Self::NaivePreStop => "naive (HPA and preStop hook)",
+        }
+    }
+}
+
+/// What to play.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The load.
+    pub profile: Profile,
+    /// Who changes the size.
+    pub practice: Practice,
+    /// What to break.
+    pub fault: Option<Fault>,
+    /// Where the exporter serves; where that is taken, on a free port.
+    pub listen: SocketAddr,
+}
+
+impl Settings {
+    /// Says what cannot be played, and what to do about it.
+    pub fn check(&self) -> Result<(), String> {
+        match self.fault {
+            Some(fault) if self.practice != Practice::Vernescale && !fault.fits_naive() => Err(format!(
+                "--fault {} breaks our controller, which --naive does not run; with --naive take kill-node, slow-leave or container-restart",
+                fault.name()
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Plays the demo. `show` gets every look; `until` ends it early.
+pub async fn play(
+    settings: &Settings,
+    mut show: impl FnMut(&Snapshot),
+    mut say: impl FnMut(&str),
+    until: impl Future<Output = ()>,
+) -> anyhow::Result<Verdict> {
+    let slow_leave = settings.fault == Some(Fault::SlowLeave);
+    let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
+    let exposition = Exposition::start(&world, settings.listen).await?;
+    say(&format!("/metrics on http://{}/metrics", exposition.address));
+    let load = start_load(&world, &settings.profile)?;
+    let mut run = Run::new(settings, world, exposition, load);
+    tokio::pin!(until);
+    let stopped = tokio::select! {
+        () = run.phases(&mut show, &mut say) => false,
+        () = &mut until => true,
+    };
+    run.finish(stopped).await
+}
+
+fn start_load(world: &World, profile: &Profile) -> anyhow::Result<Handle> {
+    let rate = profile.phases.first().map_or(1.0, |phase| phase.rate);
+    let mut plan = Plan::new("demo/ecg", Load::Rate(rate), "demo");
+    plan.connections = PUBLISHERS;
+    plan.subscribers = SUBSCRIBERS;
+    plan.audience = Audience::Share;
+    plan.probe = Some(ProbePlan::new("demo/probe"));
+    Ok(loadgen::run(plan, world.service(), loadgen::Clock::start(), loadgen::Stop::new())?)
+}
+
+struct Run<'a> {
+    settings: &'a Settings,
+    world: World,
+    exposition: Exposition,
+    load: Handle,
+    roam: Roam,
+    injector: Option<Injector>,
+    naive: Option<Naive>,
+    tasks: JoinSet<()>,
+    controller: Option<AbortHandle>,
+    restart_at: Option<Time>,
+    generation: u32,
+    started: Time,
+    phase: (String, f64),
+    wanted: Option<u32>,
+    sizes: Vec<u32>,
+    /// Epochs of the intents whose record went past the verification.
+    verified: BTreeSet<u64>,
+    incomplete: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    fn new(settings: &'a Settings, world: World, exposition: Exposition, load: Handle) -> Self {
+        let naive =
+            (settings.practice != Practice::Vernescale).then(|| Naive::new(&world, &settings.profile));
+        let mut run = Self {
+            injector: settings.fault.map(|fault| Injector::new(fault, &world)),
+            roam: Roam::new("demo", PUBLISHERS, SUBSCRIBERS),
+            started: world.clock.now(),
+            sizes: vec![world.size()],
+            naive,
+            settings,
+            world,
+            exposition,
+            load,
+            tasks: JoinSet::new(),
+            controller: None,
+            restart_at: None,
+            generation: 0,
+            phase: (String::new(), 0.0),
+            wanted: None,
+            verified: BTreeSet::new(),
+            incomplete: Vec::new(),
+        };
+        if run.naive.is_none() {
+            run.start_controller();
+        }
+        run
+    }
+
+    fn start_controller(&mut self) {
+        self.generation += 1;
+        let identity = format!("demo-{}", self.generation);
+        let mut settings = controller::Settings::new(world::NAMESPACE, identity);
+        settings.idle = Duration::from_millis(500);
+        settings.limits = limits();
+        // A dead leader's lease runs out within the run, not after it.
+        settings.timing = crate::leader::Timing {
+            lease: Duration::from_secs(3),
+            act: Duration::from_secs(2),
+            retry: Duration::from_millis(400),
+        };
+        let controller =
+            controller::Controller::new(self.world.kubernetes.client(), self.world.clock, settings);
+        self.controller = Some(self.tasks.spawn(controller.run()));
+    }
+
+    /// Plays all phases; ends when the last one is over.
+    async fn phases(&mut self, show: &mut impl FnMut(&Snapshot), say: &mut impl FnMut(&str)) {
+        let settings = self.settings;
+        for (index, phase) in settings.profile.phases.iter().enumerate() {
+            self.phase = (phase.name.clone(), phase.rate);
+            self.load.set_rate(phase.rate);
+            let begun = self.world.clock.now();
+            loop {
+                tokio::time::sleep(LOOK).await;
+                self.look(show, say).await;
+                let now = self.world.clock.now();
+                let reached = phase.until_nodes.is_some_and(|nodes| {
+                    self.world.size() == nodes && self.world.serving() == nodes as usize && self.at_rest()
+                });
+                // A shrink or two may be under way although the size is right already: at the end wait for rest.
+                if reached || now.since(begun) >= Duration::from_secs(phase.seconds) {
+                    if !reached && let Some(nodes) = phase.until_nodes {
+                        let (size, name) = (self.world.size(), &phase.name);
+                        self.incomplete.push(format!(
+                            "phase {name} ended after {} s at size {size}, not {nodes}",
+                            phase.seconds
+                        ));
+                    }
+                    break;
+                }
+            }
+            if index + 1 == settings.profile.phases.len() {
+                tokio::time::sleep(SETTLE).await;
+                self.look(show, say).await;
+            }
+        }
+    }
+
+    /// Nothing is under way in our controller.
+    fn at_rest(&self) -> bool {
+        self.naive.is_some() || self.step().is_none()
+    }
+
+    fn step(&self) -> Option<String> {
+        let step = self.world.status()["step"].as_str()?.to_owned();
+        (!step.is_empty() && step != "-" && step != "Idle").then_some(step)
+    }
+
+    async fn look(&mut self, show: &mut impl FnMut(&Snapshot), say: &mut impl FnMut(&str)) {
+        let size = self.world.size();
+        if self.sizes.last() != Some(&size) {
+            self.sizes.push(size);
+        }
+        self.verified.extend(self.world.verified_epoch());
+        self.roam.look(&self.world);
+        if let Some(naive) = &mut self.naive {
+            if let Some(wanted) = naive.look(&self.world).await {
+                self.wanted = Some(wanted);
+            }
+        } else {
+            self.wanted =
+                self.world.status()["wanted"].as_u64().and_then(|wanted| u32::try_from(wanted).ok());
+        }
+        let step = self.step();
+        self.strike(step.as_deref(), say);
+        let now = self.world.clock.now();
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            self.start_controller();
+            say("the controller starts again");
+        }
+        self.exposition.look(&self.world).await;
+        show(&self.snapshot(step));
+    }
+
+    fn strike(&mut self, step: Option<&str>, say: &mut impl FnMut(&str)) {
+        let Some(injector) = &mut self.injector else { return };
+        if self.naive.is_some()
+            && let Some(pod) = injector.restart_a_pod(&self.world, &self.phase.0)
+        {
+            say(&format!("{pod} is evicted"));
+            let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(
+                self.world.kubernetes.client(),
+                world::NAMESPACE,
+            );
+            self.tasks.spawn(async move {
+                let deleted =
+                    tokio::time::timeout(EVICTION, pods.delete(&pod, &kube::api::DeleteParams::default()))
+                        .await;
+                if !matches!(deleted, Ok(Ok(_))) {
+                    tracing::warn!(?deleted, %pod, "the pod could not be evicted");
+                }
+            });
+        }
+        if injector.look(&self.world, &self.phase.0, step)
+            && let Some(controller) = self.controller.take()
+        {
+            controller.abort();
+            say("the controller is killed");
+            self.restart_at = Some(self.world.clock.now() + CONTROLLER_RESTART);
+        }
+    }
+
+    fn snapshot(&self, step: Option<String>) -> Snapshot {
+        let live = self.load.live();
+        let short = |node: &lifecycle::NodeName| {
+            node.0.trim_start_matches("VerneMQ@").split('.').next().unwrap_or_default().to_owned()
+        };
+        let members: BTreeMap<String, String> = self
+            .world
+            .views()
+            .into_iter()
+            .map(|(pod, view)| {
+                let words: Vec<String> = view
+                    .iter()
+                    .map(|(node, up)| if *up { short(node) } else { format!("{}(down)", short(node)) })
+                    .collect();
+                (pod, words.join(" "))
+            })
+            .collect();
+        let rates = members.keys().map(|pod| (pod.clone(), self.exposition.rate(pod))).collect();
+        Snapshot {
+            seconds: self.world.clock.now().since(self.started).as_secs_f64(),
+            phase: self.phase.clone(),
+            size: self.world.size(),
+            wanted: self.wanted,
+            step,
+            rates,
+            members,
+            open: live.missing,
+            acknowledged: live.acknowledged,
+            connects_failed: live.connects_failed,
+        }
+    }
+
+    async fn finish(mut self, stopped: bool) -> anyhow::Result<Verdict> {
+        if stopped {
+            self.incomplete.push("it was stopped before its end".to_owned());
+        }
+        if let Some(complaint) = self.injector.as_ref().and_then(Injector::complaint) {
+            self.incomplete.push(complaint);
+        }
+        let seconds = self.world.clock.now().since(self.started).as_secs_f64();
+        self.load.stop();
+        let report = self.load.finish().await?;
+        let (dead_members, twins) = left_behind(&self.world);
+        let profile = &self.settings.profile;
+        let wish = |rate: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate of at most 5,000"
+            )]
+            let nodes = (rate / f64::from(profile.target_per_node)).ceil() as u32;
+            nodes.clamp(profile.min_replicas, profile.max_replicas)
+        };
+        let peak = profile.phases.iter().map(|phase| wish(phase.rate)).max().unwrap_or(0);
+        let last = profile.phases.last().map_or(0, |phase| wish(phase.rate));
+        let mut verdict = Verdict {
+            practice: self.settings.practice.name().to_owned(),
+            fault: self.settings.fault.map(Fault::name),
+            seconds,
+            shrinks: self.sizes.windows(2).map(|pair| pair[0].saturating_sub(pair[1])).sum(),
+            sizes: self.sizes,
+            size_expected: last,
+            size_peak_expected: peak,
+            leaves_verified: u32::try_from(self.verified.len()).unwrap_or(u32::MAX),
+            dead_members,
+            twins,
+            incomplete: self.incomplete,
+            ..Verdict::default()
+        };
+        fill_in(&mut verdict, &report);
+        Ok(verdict)
+    }
+}
+
+/// Members that do not run, and nodes that serve outside the cluster of the first pod.
+fn left_behind(world: &World) -> (Vec<String>, Vec<String>) {
+    let views = world.views();
+    let Some(main) = views.values().next() else { return (Vec::new(), Vec::new()) };
+    let dead = main.iter().filter(|(_, up)| !**up).map(|(node, _)| node.0.clone()).collect();
+    let twins = views
+        .keys()
+        .filter(|pod| world.pods.node_of(pod).is_some_and(|node| !main.contains_key(&node)))
+        .cloned()
+        .collect();
+    (dead, twins)
+}
+
+fn fill_in(verdict: &mut Verdict, report: &Report) {
+    for tally in [&report.connections, &report.subscriber_connections] {
+        verdict.connects_refused_tcp += tally.tcp_refused;
+        verdict.connects_failed_otherwise +=
+            tally.timed_out + tally.closed_before_connack + tally.other_failures;
+        for (code, count) in &tally.connack {
+            *verdict.connects_refused_code.entry(code.clone()).or_default() += count;
+        }
+    }
+    verdict.sent = report.messages.sent;
+    verdict.acknowledged = report.messages.acknowledged;
+    if let Some(probes) = &report.probes {
+        let failed: u64 = probes.failures.values().sum();
+        verdict.probes = (probes.succeeded + failed, failed);
+    }
+    if let Some(ledger) = &report.ledger {
+        verdict.received = ledger.delivered;
+        verdict.lost = ledger.lost;
+        verdict.unknown = ledger.unknown_subscriber_away;
+        verdict.duplicated = ledger.copies_by_broker;
+    }
+}
+
+/// The lifecycle's waits, shortened like the stand-in's times of a join.
+fn limits() -> lifecycle::Limits {
+    lifecycle::Limits {
+        joined: Duration::from_secs(2),
+        quiet: Duration::from_secs(1),
+        drained: Duration::from_secs(1),
+        unrouted: Duration::from_millis(500),
+        drain_rate_min: 50,
+        ..lifecycle::Limits::default()
+    }
+}

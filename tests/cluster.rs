@@ -1,0 +1,80 @@
+//! The controller on a real API server with the real StatefulSet controller:
+//! what the stand-in Kubernetes got wrong would show here. Time is real, so
+//! nothing about it is asserted; waits end with a deadline.
+//!
+//! Needs Go (to build the control plane, once); skipped with a reason without
+//! it, which is an error under `CI=true`.
+
+#[path = "cluster/control_plane.rs"]
+mod control_plane;
+#[path = "cluster/kubelet.rs"]
+mod kubelet;
+#[path = "cluster/world.rs"]
+mod world;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use world::World;
+
+/// Up and down by `kubectl scale` on our resource, while somebody else writes to the StatefulSet all the time.
+#[tokio::test]
+async fn one_to_three_to_one_among_conflicts() {
+    let Some(world) = World::start().await else { return };
+    let controller = world.start_controller().await;
+    let writer = world.write_all_the_time();
+    world.wish(3).await;
+    world.until("three nodes serve, each seen by all", |w| w.serving == 3 && w.agreed(3)).await;
+    world.wish(1).await;
+    world.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
+    writer.abort();
+    controller.abort();
+    let seen = world.look().await;
+    assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
+    assert!(
+        world.reasons().await.contains("ShrinkCompleted"),
+        "a shrink completes only after a verified leave: {:?}",
+        world.reasons().await
+    );
+    assert!(world.conflicts() > 0, "the other writer has caused no conflict: this test has lost its point");
+}
+
+/// The API server is restarted while a leave is under way.
+#[tokio::test]
+async fn a_restart_of_the_api_server_in_the_middle_of_a_shrink() {
+    let Some(mut world) = World::start().await else { return };
+    let controller = world.start_controller().await;
+    world.wish(2).await;
+    world.until("two nodes serve", |w| w.serving == 2 && w.agreed(2)).await;
+    world.wish(1).await;
+    world
+        .until("the shrink has begun", |w| {
+            w.intent.as_deref().is_some_and(|intent| intent.contains("Shrink"))
+        })
+        .await;
+    world.restart_apiserver().await;
+    world.until("one node is left", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
+    controller.abort();
+}
+
+/// The guard refuses a foreign shrink, lets raises pass, and does not stand in the controller's way.
+#[tokio::test]
+async fn the_guard_refuses_everybody_but_the_controller() {
+    let Some(world) = World::start().await else { return };
+    let controller = world.start_controller().await;
+    world.wish(2).await;
+    world.until("two nodes serve", |w| w.serving == 2 && w.agreed(2)).await;
+    world.apply_file("tests/cluster/guard.yaml").await;
+    let sets = world.sets();
+    let params = PatchParams::default();
+    let lower = Patch::Merge(json!({ "spec": { "replicas": 1 } }));
+    let refusal = world.until_refused(|| sets.patch_scale("vmq", &params, &lower)).await;
+    assert!(refusal.contains("would leave dead members behind"), "{refusal}");
+    let direct: Result<StatefulSet, _> = sets.patch("vmq", &PatchParams::default(), &lower).await;
+    assert!(direct.is_err(), "a patch of the StatefulSet itself goes round the guard");
+    world.wish(1).await;
+    world.until("the controller has shrunk it", |w| w.replicas == 1 && w.pods == 1).await;
+    let raise = Patch::Merge(json!({ "spec": { "replicas": 2 } }));
+    controller.abort();
+    sets.patch_scale("vmq", &PatchParams::default(), &raise).await.expect("a raise passes the guard");
+}

@@ -1,0 +1,181 @@
+//! etcd, kube-apiserver and kube-controller-manager on loopback, in a folder
+//! of their own, ended with the value that holds them.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+/// The tokens of this control plane, good for nothing else.
+const ADMIN_TOKEN: &str = "test-admin";
+const CONTROLLER_TOKEN: &str = "test-controller";
+/// Who the controller is: the ServiceAccount of the chart, installed as `vernescale` in `mqtt`.
+pub(crate) const CONTROLLER: &str = "system:serviceaccount:mqtt:vernescale-controller";
+/// How long a part may take to answer; 3.4 s were measured for the API server alone.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+
+/// A running control plane.
+pub(crate) struct ControlPlane {
+    dir: tempfile::TempDir,
+    bin: PathBuf,
+    etcd_port: u16,
+    port: u16,
+    etcd: Child,
+    apiserver: Child,
+    manager: Child,
+}
+
+impl ControlPlane {
+    /// Starts everything and waits until the API server is ready.
+    pub(crate) async fn start(bin: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a folder for the control plane");
+        let [etcd_port, peer_port, port] = free_ports();
+        let key = dir.path().join("sa.key");
+        run(Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048"));
+        let tokens =
+            format!("{ADMIN_TOKEN},admin,admin,system:masters\n{CONTROLLER_TOKEN},{CONTROLLER},controller\n");
+        std::fs::write(dir.path().join("tokens.csv"), tokens).expect("a file in our own folder");
+        let etcd = spawn(
+            Command::new(bin.join("etcd"))
+                .arg("--data-dir")
+                .arg(dir.path().join("etcd"))
+                .arg(format!("--listen-client-urls=http://127.0.0.1:{etcd_port}"))
+                .arg(format!("--advertise-client-urls=http://127.0.0.1:{etcd_port}"))
+                .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer_port}"))
+                .arg(format!("--initial-advertise-peer-urls=http://127.0.0.1:{peer_port}"))
+                .arg(format!("--initial-cluster=default=http://127.0.0.1:{peer_port}"))
+                .arg("--unsafe-no-fsync"),
+            &dir.path().join("etcd.log"),
+        );
+        let apiserver = spawn_apiserver(bin, dir.path(), etcd_port, port);
+        let kubeconfig = dir.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, serde_json::to_string(&kubeconfig_for(port, ADMIN_TOKEN)).expect("JSON"))
+            .unwrap();
+        let manager = spawn(
+            Command::new(bin.join("controlplane"))
+                .arg("kube-controller-manager")
+                .arg("--kubeconfig").arg(&kubeconfig)
+                .args(["--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=0"])
+                .arg("--controllers=statefulset-controller,endpointslice-controller,namespace-controller,garbage-collector-controller,persistentvolumeclaim-protection-controller"),
+            &dir.path().join("manager.log"),
+        );
+        let plane = Self { dir, bin: bin.to_owned(), etcd_port, port, etcd, apiserver, manager };
+        plane.wait_until_ready().await;
+        plane
+    }
+
+    /// A client with all rights.
+    pub(crate) async fn admin(&self) -> Client {
+        self.client(ADMIN_TOKEN).await
+    }
+
+    /// A client with the rights that the chart gives to the controller, and without retries of its own.
+    pub(crate) async fn controller(&self) -> Client {
+        self.client(CONTROLLER_TOKEN).await
+    }
+
+    async fn client(&self, token: &str) -> Client {
+        let options = KubeConfigOptions::default();
+        let kubeconfig = kubeconfig_for(self.port, token);
+        let mut config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("our own kubeconfig");
+        config.default_retry = false;
+        Client::try_from(config).expect("a client")
+    }
+
+    /// Ends the API server and starts it again on the same store and port.
+    pub(crate) async fn restart_apiserver(&mut self) {
+        end(&mut self.apiserver);
+        self.apiserver = spawn_apiserver(&self.bin, self.dir.path(), self.etcd_port, self.port);
+        self.wait_until_ready().await;
+    }
+
+    async fn wait_until_ready(&self) {
+        let client = self.admin().await;
+        let ready = async {
+            loop {
+                let request = http::Request::get("/readyz").body(Vec::new()).expect("a request");
+                if client.request_text(request).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(START_DEADLINE, ready).await.is_err() {
+            let log = std::fs::read_to_string(self.dir.path().join("apiserver.log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(20).collect();
+            panic!(
+                "the API server was not ready within {START_DEADLINE:?}; its last lines, newest first:\n{}",
+                tail.join("\n")
+            );
+        }
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        for part in [&mut self.manager, &mut self.apiserver, &mut self.etcd] {
+            end(part);
+        }
+    }
+}
+
+fn spawn_apiserver(bin: &Path, dir: &Path, etcd_port: u16, port: u16) -> Child {
+    let key = dir.join("sa.key");
+    spawn(
+        Command::new(bin.join("controlplane"))
+            .arg("kube-apiserver")
+            .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
+            .arg(format!("--secure-port={port}"))
+            .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+            .arg("--endpoint-reconciler-type=none")
+            .arg("--service-cluster-ip-range=10.96.0.0/16")
+            .arg("--service-account-issuer=https://kubernetes.default.svc")
+            .arg(format!("--service-account-key-file={}", key.display()))
+            .arg(format!("--service-account-signing-key-file={}", key.display()))
+            .arg(format!("--token-auth-file={}", dir.join("tokens.csv").display()))
+            .arg(format!("--cert-dir={}", dir.join("certs").display()))
+            .arg("--authorization-mode=RBAC")
+            // No controller makes the default account here, and no pod of ours uses one.
+            .arg("--disable-admission-plugins=ServiceAccount"),
+        &dir.join("apiserver.log"),
+    )
+}
+
+fn kubeconfig_for(port: u16, token: &str) -> Kubeconfig {
+    // The certificate is made by the API server at its start; it never leaves loopback.
+    serde_json::from_value(serde_json::json!({
+        "current-context": "test",
+        "clusters": [{ "name": "test", "cluster": { "server": format!("https://127.0.0.1:{port}"), "insecure-skip-tls-verify": true } }],
+        "users": [{ "name": "test", "user": { "token": token } }],
+        "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": "default" } }],
+    }))
+    .expect("a kubeconfig of our own")
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until all are known, so that no two are the same.
+    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    sockets.map(|socket| socket.local_addr().expect("a bound port").port())
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Child {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log file");
+    let errors = log.try_clone().expect("a second handle");
+    let command = command.stdin(Stdio::null()).stdout(log).stderr(errors);
+    command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn end(child: &mut Child) {
+    // Only our own children, by id. Errors mean that it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,194 @@
+//! The part of kubelet that the tests need: it sees pods on the real API
+//! server, has stand-in nodes run for them, and says so through the status
+//! subresource. It restarts a container at once when its process ends, as kubelet does.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+use vernescale::standin::kubernetes::{Container, Containers};
+
+/// The node that all pods are bound to.
+pub(crate) const NODE: &str = "loopback";
+/// How often pods are looked at: a test waits for this many times over.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Plays the kubelet for every pod of one namespace.
+pub(crate) struct Kubelet {
+    pods: Api<Pod>,
+    containers: Arc<dyn Containers>,
+    /// Address in the API → address on loopback: the API server refuses loopback addresses in endpoints.
+    addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
+    block: (u8, u8),
+}
+
+impl Kubelet {
+    /// Starts it; it works until the task is aborted. `block` is the loopback block of its pods.
+    pub(crate) fn start(
+        client: &Client,
+        namespace: &str,
+        containers: Arc<dyn Containers>,
+        block: (u8, u8),
+    ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
+        let kubelet = Arc::new(Self {
+            pods: Api::namespaced(client.clone(), namespace),
+            containers,
+            addresses: Mutex::default(),
+            block,
+        });
+        let task = tokio::spawn(Arc::clone(&kubelet).run());
+        (kubelet, task)
+    }
+
+    /// Where on loopback the pod with this address in the API answers.
+    pub(crate) fn loopback(&self, address: &str) -> String {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.get(address).map_or_else(|| address.to_owned(), ToString::to_string)
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut known: BTreeMap<String, tokio::task::JoinHandle<()>> = BTreeMap::new();
+        let mut last = 0_u8;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // While the API server restarts there is nothing to see; kubelet goes on too.
+            let Ok(pods) = self.pods.list(&ListParams::default()).await else { continue };
+            for pod in pods {
+                let uid = pod.uid().unwrap_or_default();
+                if !known.contains_key(&uid) && pod.metadata.deletion_timestamp.is_none() {
+                    last = last.checked_add(1).expect("fewer than 255 pods in a test");
+                    known.insert(uid, tokio::spawn(Arc::clone(&self).live(pod, last)));
+                }
+            }
+        }
+    }
+
+    /// One pod's life, from binding to its removal.
+    async fn live(self: Arc<Self>, pod: Pod, host: u8) {
+        let name = pod.name_any();
+        let uid = pod.uid().unwrap_or_default();
+        let address = Ipv4Addr::new(127, self.block.0, self.block.1, host);
+        let shown = Ipv4Addr::new(10, 88, 64, host);
+        self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.to_string(), address);
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },
+            "target": { "apiVersion": "v1", "kind": "Node", "name": NODE },
+        });
+
+        let bound: Result<serde_json::Value, _> =
+            self.pods.create_subresource("binding", &name, &PostParams::default(), &binding).await;
+        if let Err(error) = bound {
+            panic!("cannot bind {name}: {error}");
+        }
+        let mut restarts = 0;
+        loop {
+            self.containers.start(container(&pod, address)).await;
+            let ended = self.attend(&name, &uid, shown, restarts).await;
+            if ended == Ended::Deleted {
+                return;
+            }
+            restarts += 1;
+        }
+    }
+
+    /// Reports on the running container until it exits or the pod is deleted.
+    async fn attend(&self, name: &str, uid: &str, shown: Ipv4Addr, restarts: i32) -> Ended {
+        let mut said = None;
+        loop {
+            let ready = self.containers.ready(name).await;
+            if said != Some(ready) {
+                match self.report(name, shown, ready, restarts).await {
+                    Ok(()) => said = Some(ready),
+                    Err(error) => println!("the status of {name} was not taken: {error}"),
+                }
+            }
+            tokio::select! {
+                _ = self.containers.exited(name) => {
+                    if self.deleting(name, uid).await {
+                        self.remove(name, uid).await;
+                        return Ended::Deleted;
+                    }
+                    return Ended::Exited;
+                }
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            if self.deleting(name, uid).await {
+                self.containers.stop(name, Duration::from_secs(10)).await;
+                self.remove(name, uid).await;
+                return Ended::Deleted;
+            }
+        }
+    }
+
+    async fn deleting(&self, name: &str, uid: &str) -> bool {
+        match self.pods.get_opt(name).await {
+            Ok(Some(pod)) => pod.metadata.deletion_timestamp.is_some() || pod.uid().as_deref() != Some(uid),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    async fn remove(&self, name: &str, uid: &str) {
+        let now = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        // The API server may be restarting: a pod that stays would block the StatefulSet for ever.
+        loop {
+            match self.pods.delete(name, &now).await {
+                Ok(_) => return,
+                Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => return,
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn report(&self, name: &str, shown: Ipv4Addr, ready: bool, restarts: i32) -> kube::Result<()> {
+        let is = if ready { "True" } else { "False" };
+        let started = "2026-01-01T00:00:00Z";
+        let status = json!({ "status": {
+            "phase": "Running", "podIP": shown, "podIPs": [{ "ip": shown }], "startTime": started,
+            "conditions": [
+                { "type": "Ready", "status": is, "lastTransitionTime": started },
+                { "type": "ContainersReady", "status": is, "lastTransitionTime": started },
+            ],
+            "containerStatuses": [{
+                "name": "vernemq", "image": "vernemq", "imageID": "", "ready": ready, "started": true,
+                "restartCount": restarts, "state": { "running": { "startedAt": started } },
+            }],
+        }});
+        self.pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.map(drop)
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Ended {
+    Exited,
+    Deleted,
+}
+
+fn container(pod: &Pod, address: Ipv4Addr) -> Container {
+    let name = pod.name_any();
+    let spec = pod.spec.clone().unwrap_or_default();
+    let variables = spec.containers.iter().flat_map(|one| one.env.clone().unwrap_or_default());
+    let env = variables.filter_map(|one| Some((one.name, one.value?))).collect();
+    let ordinal = name.rsplit('-').next().and_then(|end| end.parse().ok()).unwrap_or(0);
+    Container {
+        namespace: pod.namespace().unwrap_or_default(),
+        uid: pod.uid().unwrap_or_default(),
+        ordinal,
+        address,
+        volume: pod.uid().unwrap_or_default(),
+        hostname: spec.hostname.unwrap_or_else(|| name.clone()),
+        subdomain: spec.subdomain.unwrap_or_default(),
+        image: spec.containers.first().and_then(|first| first.image.clone()).unwrap_or_default(),
+        env,
+        pod: name,
+    }
+}

@@ -1,0 +1,149 @@
+//! `cluster leave` of a node that lives (`leave_full_semantics.txt`).
+
+use vernescale::standin::cluster_model::{Answer, CloseReason, Command, Connect, Protocol};
+
+use crate::lab::{Lab, leave, leave_without_kill, name, settings};
+use crate::recording;
+use crate::recording::{between, count, health, line, millis, shown};
+
+const FULL: &str = recording!("leave_full_semantics.txt");
+
+/// The recorded sessions on n3: two live ones, 500 and 300 messages offline,
+/// 100 for one that never acknowledges.
+fn recorded_setup() -> (Lab, [vernescale::standin::cluster_model::ConnId; 3]) {
+    let mut lab = Lab::cluster(3, settings());
+    let live = lab.session(3, "c3live", Protocol::V4, true);
+    lab.subscribe(live, "live/#", 1);
+    let live5 = lab.session(3, "c3v5", Protocol::V5, true);
+    lab.subscribe(live5, "live/#", 1);
+    crate::lab::park(&mut lab, 3, "p3", "q/p3", 1);
+    let p35 = lab.session(3, "p35", Protocol::V5, false);
+    lab.subscribe(p35, "q/p35", 2);
+    lab.goodbye(p35);
+    let on = lab.session(3, "p3on", Protocol::V4, false);
+    lab.clients.get_mut(&on).expect("it is there").mute = true;
+    lab.subscribe(on, "q/on", 1);
+    for (k, topic, qos) in [(1, "q/p3", 1), (2, "q/p35", 2), (1, "q/on", 1)] {
+        let bulk = lab.session(k, "bulk", Protocol::V4, true);
+        let published: u32 = count(line(FULL, &format!("to {topic} via n{k}"), 0), "published ");
+        for m in 0..published {
+            lab.publish(bulk, topic, &m.to_string(), qos);
+        }
+        lab.goodbye(bulk);
+    }
+    lab.run(1_000);
+    (lab, [live, live5, on])
+}
+
+#[test]
+fn twenty_are_in_flight() {
+    let (lab, [.., on]) = recorded_setup();
+    let recorded: usize = count(line(FULL, "never acks) got so far", 0), "so far: ");
+    assert_eq!(lab.seen(on).got.len(), recorded);
+}
+
+#[test]
+fn without_kill_the_listener_is_suspended_and_sessions_go_on() {
+    let (mut lab, [live, ..]) = recorded_setup();
+    let (answer, _) = lab.admin(1, leave_without_kill(&name(3)));
+    let recorded = recording::admin(FULL, "cluster leave node=VerneMQ3@127.0.0.13 -i 1 -t 30", 0);
+    assert_eq!(answer, Answer::Text(recorded.stdout));
+    assert_eq!((answer.exit_code(), recorded.exit), (0, 0));
+    assert!(!lab.model.listening(&name(3)));
+    let watched = line(FULL, "watch n3: cluster/show: 1=T 2=T 3=T | /health 503", 0);
+    assert_eq!(lab.health(3), health(watched));
+    assert_eq!(lab.show(3), shown(watched));
+    let (Some(listeners), _) = lab.http(3, Command::ListenerShow) else { panic!("no listeners") };
+    let expected = &line(FULL, "n3 listeners:", 0)["[   4.68] n3 listeners: ".len()..];
+    let (mut got, mut want): (serde_json::Value, serde_json::Value) = (
+        serde_json::from_str(&listeners.json()).expect("JSON"),
+        serde_json::from_str(expected).expect("recorded JSON"),
+    );
+    // How many HTTP calls are open at that moment is the recorder's business.
+    for table in [&mut got, &mut want] {
+        table["table"][1]["active_conns"] = 1.into();
+        table["table"][1]["all_conns"] = 1.into();
+    }
+    assert_eq!(got, want);
+    let publisher = lab.session(1, "pubc", Protocol::V4, true);
+    lab.publish(publisher, "live/x", "x", 1);
+    lab.publish(live, "live/y", "y", 1);
+    let recorded: usize = count(line(FULL, "c3live can publish", 0), "got ");
+    assert_eq!(lab.seen(live).got.len(), recorded);
+}
+
+#[test]
+fn the_seed_command_prints_progress_and_then_done() {
+    let (mut lab, [live, live5, on]) = recorded_setup();
+    lab.admin(1, leave_without_kill(&name(3)));
+    let asked = lab.now;
+    let call = lab.ask(1, leave(&name(3), 30), vernescale::standin::cluster_model::Via::Admin);
+    for conn in [live, live5, on] {
+        assert_eq!(lab.seen(conn).closed, Some(CloseReason::Plain), "no DISCONNECT packet, even for v5");
+    }
+    lab.run(260);
+    assert_eq!(lab.health(3), health(line(FULL, "watch n3: cluster/show: 1=T 2=T 3=T | /health 200", 1)));
+    let watched = line(FULL, "watch n3: cluster/show: 1=T 2=T | /health 503", 0);
+    assert!(lab.until(2_000, |lab| lab.health(3) == health(watched)).is_some());
+    assert_eq!(lab.show(3), shown(watched), "it is out of its own view first");
+    lab.until(3_000, |lab| lab.answers.contains_key(&call)).expect("it ends");
+    let (at, answer) = lab.answers.remove(&call).expect("the answer");
+    let recorded = recording::admin(FULL, "cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 30", 0);
+    let Some(Answer::Text(text)) = answer else { panic!("{answer:?}") };
+    let (got, want): (Vec<&str>, Vec<&str>) = (text.lines().collect(), recorded.stdout.lines().collect());
+    assert_eq!(got.first(), want.first());
+    assert_eq!(got[got.len() - 2..], want[want.len() - 2..], "all queues, all messages, `Done`");
+    let took = at - asked;
+    assert!(took >= 1_000 && took <= recorded.wall_ms, "{took} ms, recorded {}", recorded.wall_ms);
+}
+
+#[test]
+fn the_node_stops_itself_and_the_others_drop_it() {
+    let (mut lab, _) = recorded_setup();
+    let (answer, _) = lab.http(1, leave(&name(3), 30));
+    assert_eq!(answer, Some(Answer::Text("Done".into())));
+    let done = lab.now;
+    let recorded = millis(line(FULL, "n3 OS process gone", 0), "gone ");
+    lab.until(5_000, |lab| !lab.model.http_up(&name(3))).expect("HTTP ends first");
+    assert!(lab.now - done < 100 && !lab.gone(3));
+    lab.until(5_000, |lab| lab.gone(3)).expect("it stops");
+    assert!((lab.now - done).abs_diff(recorded) <= 50, "{} against {recorded}", lab.now - done);
+    let last = line(FULL, "watch n1: cluster/show: 1=T 2=T | /health", 0);
+    lab.run(200);
+    assert_eq!((lab.show(1), lab.show(2)), (shown(last), shown(last)));
+}
+
+#[test]
+fn nothing_is_lost_and_what_was_in_flight_comes_as_duplicate() {
+    let (mut lab, _) = recorded_setup();
+    lab.http(1, leave(&name(3), 30));
+    lab.run(3_000);
+    let bulk = lab.session(1, "bulk", Protocol::V4, true);
+    for m in 0..10 {
+        lab.publish(bulk, "q/p3", &format!("late{m}"), 1);
+    }
+    let back = |lab: &mut Lab, k, id: &str, protocol| {
+        let conn = lab.connect(k, Connect::new(id, protocol, false));
+        lab.until(2_000, |lab| lab.seen(conn).connack.is_some()).expect("accepted");
+        lab.run(100);
+        assert_eq!(lab.seen(conn).connack, Some(true));
+        conn
+    };
+    let p3 = back(&mut lab, 1, "p3", Protocol::V4);
+    let want = line(FULL, "p3 received", 0);
+    assert_eq!(lab.seen(p3).got.len(), count::<usize>(want, "received "));
+    let order: Vec<String> =
+        (0..500).map(|m| m.to_string()).chain((0..10).map(|m| format!("late{m}"))).collect();
+    assert_eq!(lab.payloads(p3) == order, want.contains("order ok: True"));
+    let p35 = back(&mut lab, 1, "p35", Protocol::V5);
+    let want = line(FULL, "p35 received", 0);
+    let distinct: std::collections::BTreeSet<_> = lab.payloads(p35).into_iter().collect();
+    assert_eq!(lab.seen(p35).got.len(), count::<usize>(want, "received "));
+    assert_eq!(distinct.len(), count::<usize>(want, "distinct "));
+    let on = back(&mut lab, 2, "p3on", Protocol::V4);
+    let want = line(FULL, "p3on received", 0);
+    assert_eq!(lab.seen(on).got.len(), count::<usize>(want, "received "));
+    let dups = lab.seen(on).got.iter().filter(|g| g.dup).count();
+    assert_eq!(dups, count::<usize>(want, "dup flags "));
+    assert_eq!(between(want, "[(", ","), format!("'{}'", lab.seen(on).got[0].topic));
+}

@@ -1,0 +1,32 @@
+//! The exporter on real input: recorded streams, every kind of bad input, and real programs around it.
+//!
+//! Tests that play a broker themselves run in paused time: minutes pass in milliseconds.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails should say where")]
+
+#[path = "../support/broker.rs"]
+mod broker;
+#[path = "../support/programs.rs"]
+mod programs;
+#[path = "../support/scrape.rs"]
+mod scrape;
+
+mod bad_input;
+mod bad_link;
+mod mosquitto;
+mod prometheus;
+mod recordings;
+
+use std::net::SocketAddr;
+
+use vernescale::observe::mqtt::Options;
+
+/// Options as a user without flags has them.
+fn options(broker: SocketAddr) -> Options {
+    let address = format!("mqtt://{broker}").parse().unwrap();
+    Options::new(address, "vernescale-test".to_owned(), vec!["$SYS/#".to_owned()], None).unwrap()
+}
+
+fn anywhere() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}

@@ -1,0 +1,163 @@
+//! What the real cluster sent, played with its timing, comes out number for number.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+use vernescale::fleet::sys_name;
+
+use crate::broker::Broker;
+use crate::scrape::{Page, Scraped};
+use crate::{anywhere, options};
+
+struct Line {
+    at: Duration,
+    topic: String,
+    value: String,
+}
+
+/// Lines `<time> [retain=… qos=…] <topic> <payload>`; the time as date or as seconds.
+fn lines(recording: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = recording
+        .lines()
+        .map(|line| {
+            let mut words = line.split(' ').filter(|word| !word.starts_with("retain=") && *word != "qos=0");
+            let time = words.next().unwrap();
+            let seconds = match time.parse::<Timestamp>() {
+                Ok(time) => Duration::from_millis(u64::try_from(time.as_millisecond()).unwrap()),
+                Err(_) => Duration::from_secs_f64(time.parse().unwrap()),
+            };
+            let (topic, value) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
+            Line { at: seconds, topic, value }
+        })
+        .collect();
+    let begin = lines[0].at;
+    for line in &mut lines {
+        line.at -= begin;
+    }
+    lines
+}
+
+/// Name and labels as the page must have them.
+fn series(topic: &str) -> (String, String) {
+    let (node, metric) = topic.strip_prefix("$SYS/").unwrap().split_once('/').unwrap();
+    let metric = metric.replace('/', "_");
+    match sys_name(&metric) {
+        (name, Some(bound)) => (name.to_owned(), format!("{{node=\"{node}\",le=\"{bound}\"}}")),
+        (name, None) => (name.to_owned(), format!("{{node=\"{node}\"}}")),
+    }
+}
+
+/// Every value on the page, as text: `name{labels}` to the number as it stands there.
+fn written(page: &Page) -> BTreeMap<String, String> {
+    let lines = page.body.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let (series, rest) = line.split_once("} ").map_or_else(
+                || line.split_once(' ').unwrap(),
+                |(series, rest)| (&line[..=series.len()], rest),
+            );
+            (series.to_owned(), rest.split(' ').next().unwrap().to_owned())
+        })
+        .collect()
+}
+
+async fn play_whole(recording: &str, nodes: usize) {
+    let broker = Broker::start(anywhere()).await;
+    let exporter = Scraped::start(options(broker.address)).await;
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    let mut wanted = BTreeMap::new();
+    let mut played = Duration::ZERO;
+    for line in lines(recording) {
+        if line.at > played {
+            compare(&exporter, &wanted).await;
+            sleep(line.at.checked_sub(played).unwrap()).await;
+            played = line.at;
+        }
+        broker.publish(&line.topic, line.value.clone());
+        let (name, labels) = series(&line.topic);
+        wanted.insert(format!("{name}{labels}"), line.value);
+    }
+    sleep(Duration::from_millis(100)).await;
+    compare(&exporter, &wanted).await;
+    assert_eq!(wanted.len(), 150 * nodes);
+    let page = exporter.page().await;
+    for family in ["metadata_get_microseconds", "storage_write_microseconds"] {
+        assert!(page.body.contains(&format!("\n# TYPE {family} histogram\n")), "{family}");
+    }
+    assert!(page.body.contains("\n# TYPE mqtt_publish_received counter\n"));
+    assert!(page.body.contains("\n# TYPE queue_processes gauge\n"));
+    assert!(!page.body.contains("untyped"));
+    exporter.stop().await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(broker.goodbyes(), 1, "it says goodbye");
+}
+
+async fn compare(exporter: &Scraped, wanted: &BTreeMap<String, String>) {
+    sleep(Duration::from_millis(100)).await;
+    let page = exporter.page().await;
+    let there = written(&page);
+    for (series, value) in wanted {
+        assert_eq!(there.get(series), Some(value), "{series}");
+    }
+    let broker_series = there.keys().filter(|series| !series.contains("vernescale_"));
+    let strange: Vec<_> = broker_series
+        .filter(|series| !wanted.contains_key(*series))
+        .filter(|series| !series.starts_with("process_") && !series.starts_with("mqtt_publish_received_rate"))
+        .collect();
+    assert!(strange.is_empty(), "not from the broker: {strange:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_seen_from_node_1_comes_out_number_for_number() {
+    play_whole(include_str!("../recordings/sys_default_n1.txt"), 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_stream_seen_from_node_2_comes_out_number_for_number() {
+    play_whole(include_str!("../recordings/sys_default_n2.txt"), 3).await;
+}
+
+/// Node 3 is killed after the fourth tick and back twelve seconds later.
+#[tokio::test(start_paused = true)]
+async fn a_killed_node_disappears_and_comes_back() {
+    const N3: &str = "VerneMQ3@127.0.0.13";
+    let broker = Broker::start(anywhere()).await;
+    let exporter = Scraped::start(options(broker.address)).await;
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    let mut played = Duration::ZERO;
+    let mut heard = Vec::new();
+    for line in lines(include_str!("../recordings/sys_interval2000_through_kill_n3.txt")) {
+        sleep(line.at.saturating_sub(played)).await;
+        played = played.max(line.at);
+        // The broker's connection is another task.
+        sleep(Duration::from_millis(1)).await;
+        played += Duration::from_millis(1);
+        broker.publish(&line.topic, line.value);
+        sleep(Duration::from_millis(1)).await;
+        played += Duration::from_millis(1);
+        let page = exporter.page().await;
+        let up = page.value("vernescale_node_up", &[("node", N3)]);
+        assert_eq!(page.published(N3).is_some(), up == Some(1.0), "{}", page.body);
+        assert_eq!(up.is_none(), heard.is_empty() && !line.topic.contains(N3));
+        heard.extend(up.map(|up| (played, up > 0.5)));
+    }
+    let seen: Vec<bool> = heard.iter().map(|(_, up)| *up).collect();
+    let mut phases = seen.clone();
+    phases.dedup();
+    assert_eq!(phases, [true, false, true]);
+    let lost = heard.iter().find(|(_, up)| !up).unwrap().0;
+    // Last heard at 6.1 s, three intervals of 2.0 s later.
+    assert!((12.0..14.5).contains(&lost.as_secs_f64()), "{lost:?}");
+    let page = exporter.page().await;
+    let interval = page.value("vernescale_sample_interval_seconds", &[("node", "VerneMQ1@127.0.0.11")]);
+    assert!((interval.unwrap() - 2.0).abs() < 0.02, "{interval:?}");
+    assert_eq!(page.published("VerneMQ1@127.0.0.11"), Some(6.0));
+    // Six PUBLISHes within the last minute are no rate yet: the recording is shorter than a minute.
+    let rate = |window| {
+        page.value("mqtt_publish_received_rate", &[("node", "VerneMQ1@127.0.0.11"), ("window", window)])
+    };
+    assert_eq!((rate("10s"), rate("1m")), (Some(0.0), None));
+    exporter.stop().await;
+}

@@ -1,0 +1,103 @@
+//! The leave is through, and the size or the pod does not follow at once: the
+//! container comes back as a healthy cluster of one, on data that lies.
+
+use std::time::Duration;
+
+use lifecycle::Outcome;
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use vernescale::crd::Via;
+use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb};
+
+use crate::one_leave::{begin, outcome, restarted, three};
+use crate::world::{NAME, NAMESPACE, minutes, seconds};
+
+fn scale(fault: Fault) -> Rule {
+    Rule::new(fault).resource("statefulsets/scale").verb(Verb::Patch)
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_container_that_restarts_before_a_slow_patch_is_never_served(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    world.kubernetes.faults().add(scale(Fault::Slow(seconds(4))).times(1));
+    begin(&mut world).await;
+    world.until("the container runs again", minutes(6), |world| restarted(world, 2).0 == 1).await;
+    assert_eq!(world.replicas(), 3, "the patch is on its way still\n{}", world.dump());
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
+    world.assert_bars().await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    let refused = world.kubernetes.faults().add(scale(Fault::ServerError));
+    begin(&mut world).await;
+    world.until("a twin is ready", minutes(6), |world| restarted(world, 2) == (1, true)).await;
+    let told = |world: &crate::world::World| world.condition("ShrinkRefused").is_some();
+    world.until("a person is told", seconds(30), told).await;
+    world.pass(seconds(30)).await;
+    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
+    world.kubernetes.faults().remove(refused);
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
+    world.assert_bars().await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[case] via: Via) {
+    // The first probe comes in time, the next after the story: readiness is ours.
+    let mut world = three(via).install(|install| install.probe_period = minutes(120)).start().await;
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after("record Shrink", move || async move {
+        set_ready(&kubernetes, 1, false);
+        sleep(Duration::from_millis(100)).await;
+    });
+    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-2")).expect("it runs");
+    begin(&mut world).await;
+    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
+    let waited = world.until("it is deleted", seconds(8), |world| world.taps.times("DeletePod") == 1).await;
+    assert!(waited >= seconds(4), "deleted after {waited:?}, before its controller had a chance");
+    let log = world.kubernetes.log();
+    let deleted = log.iter().find(|write| write.resource == "pods" && write.verb == Verb::Delete);
+    let deleted = deleted.expect("the controller deletes it");
+    assert_eq!(deleted.name, format!("{NAME}-2"));
+    assert_eq!(deleted.body["preconditions"]["uid"], pod["metadata"]["uid"], "{deleted:?}");
+    world.until("the pod is gone", minutes(1), |world| world.pod_count() == 2).await;
+    set_ready(&world.kubernetes, 1, true);
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    world.assert_bars().await;
+}
+
+/// As a probe's verdict.
+fn set_ready(kubernetes: &Kubernetes, ordinal: u32, ready: bool) {
+    let edit = |pod: &mut Value| {
+        pod["status"]["containerStatuses"][0]["ready"] = json!(ready);
+        let conditions = pod["status"]["conditions"].as_array_mut().expect("it has been ready");
+        for condition in conditions {
+            if condition["type"] == "Ready" || condition["type"] == "ContainersReady" {
+                condition["status"] = json!(if ready { "True" } else { "False" });
+            }
+        }
+    };
+    assert!(kubernetes.edit("pods", NAMESPACE, &format!("{NAME}-{ordinal}"), edit));
+}
+
+fn no_claim_of(kubernetes: &Kubernetes, ordinal: u32) -> bool {
+    let name = format!("data-{NAME}-{ordinal}");
+    kubernetes.object("persistentvolumeclaims", NAMESPACE, &name).is_none()
+}

@@ -1,0 +1,78 @@
+//! Three nodes of which two are wanted: the stories of one leave begin like this.
+
+use lifecycle::{Intent, NodeName, Outcome};
+use serde_json::{Value, json};
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Connect, Filter, Goodbye, Protocol};
+
+use crate::world::{Builder, NAME, NAMESPACE, World, seconds};
+
+/// Three nodes. As the official chart sets it, a member that is down keeps no client out.
+pub(crate) fn three(via: Via) -> Builder {
+    let spec = json!({ "wishFrom": "Scale", "replicas": 2 });
+    World::builder(via).replicas(3).clients(3).spec(&spec).broker(|broker| {
+        broker.allow_register_during_netsplit = true;
+        broker.allow_publish_during_netsplit = true;
+        broker.allow_subscribe_during_netsplit = true;
+        broker.allow_unsubscribe_during_netsplit = true;
+    })
+}
+
+/// A load that one node carries; two are wanted.
+pub(crate) async fn begin(world: &mut World) {
+    world.load(0.4).await;
+    world.start_controller("a");
+}
+
+/// Persistent sessions at one node whose clients have gone: a leave has to move them.
+pub(crate) async fn park(world: &mut World, ordinal: u32, clients: usize) {
+    let node = node(world, ordinal);
+    let mut conns = Vec::new();
+    for client in 0..clients {
+        let connect = Connect::new(format!("parked-{client}"), Protocol::V4, false);
+        conns.push(world.fleet.with_model(|model, now| model.connect(&node, connect, now)));
+    }
+    world.pass(seconds(2)).await;
+    for conn in &conns {
+        let filter = Filter::new("parked", 1);
+        let _ = world.fleet.with_model(|model, now| model.subscribe(*conn, &[filter], now));
+    }
+    world.pass(seconds(1)).await;
+    for conn in conns {
+        world.fleet.with_model(|model, now| model.disconnect(conn, Goodbye::Clean, now));
+    }
+    assert!(queues(world, ordinal) >= i64::try_from(clients).expect("few"), "they are at {node}");
+}
+
+/// The broker's node in a pod that has run.
+pub(crate) fn node(world: &World, ordinal: u32) -> NodeName {
+    world.pods.node_of(&format!("{NAME}-{ordinal}")).expect("the pod has run")
+}
+
+/// Queues of a node.
+pub(crate) fn queues(world: &World, ordinal: u32) -> i64 {
+    let node = node(world, ordinal);
+    let metrics = world.fleet.with_model(|model, _| model.metrics(&node));
+    metrics.iter().find(|series| series.name == "queue_processes").map_or(0, |series| series.value)
+}
+
+/// What is recorded on the StatefulSet.
+pub(crate) fn intent(world: &World) -> Option<Intent> {
+    let set = world.kubernetes.object("statefulsets", NAMESPACE, NAME)?;
+    let text = set.pointer("/metadata/annotations/vernescale.dev~1intent").and_then(Value::as_str)?;
+    serde_json::from_str(text).ok()
+}
+
+/// How the last change ended, if it has.
+pub(crate) fn outcome(world: &World) -> Option<Outcome> {
+    intent(world).and_then(|intent| intent.outcome)
+}
+
+/// Restarts of a pod's container, and whether it is ready.
+pub(crate) fn restarted(world: &World, ordinal: u32) -> (u64, bool) {
+    let Some(pod) = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-{ordinal}")) else {
+        return (0, false);
+    };
+    let status = &pod["status"]["containerStatuses"][0];
+    (status["restartCount"].as_u64().unwrap_or(0), status["ready"] == true)
+}

@@ -1,0 +1,109 @@
+//! Worlds whose size is said from outside (`wishFrom: Scale`): a story need not
+//! wait for rates to fall, and the wish moves when the test says so.
+
+use lifecycle::Intent;
+use serde_json::{Value, json};
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::Settings as Broker;
+
+use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
+
+/// `size` nodes; `size` of them are wished. As the official chart sets it, a member that is down
+/// keeps no client out: else every restart that a story makes would.
+pub(crate) fn steered(via: Via, size: u32) -> Builder {
+    World::builder(via)
+        .replicas(size)
+        .clients(4)
+        .spec(&json!({ "wishFrom": "Scale", "replicas": size, "metrics": [] }))
+        .broker(chart_defaults)
+}
+
+pub(crate) fn chart_defaults(broker: &mut Broker) {
+    broker.allow_register_during_netsplit = true;
+    broker.allow_publish_during_netsplit = true;
+    broker.allow_subscribe_during_netsplit = true;
+    broker.allow_unsubscribe_during_netsplit = true;
+}
+
+/// Edits the spec of our resource (RFC 7386).
+pub(crate) fn edit(world: &World, spec: &Value) {
+    let edited = world.edit(|resource| json_patch::merge(&mut resource["spec"], spec));
+    assert!(edited, "our resource is there");
+}
+
+/// Runs until a change is at this step.
+pub(crate) async fn until_step(world: &mut World, step: &str) {
+    let at = |world: &World| world.step().as_deref() == Some(step);
+    world.until(&format!("step {step}"), minutes(3), at).await;
+}
+
+/// Three nodes serve a little load, controller `a` runs, two nodes are wished, and the third drains.
+pub(crate) async fn draining(via: Via) -> World {
+    let mut world = steered(via, 3).start().await;
+    world.load(2.0).await;
+    world.start_controller("a");
+    world.pass(seconds(8)).await;
+    world.wish(2);
+    until_step(&mut world, "Drain").await;
+    world
+}
+
+/// What is recorded on the StatefulSet.
+pub(crate) fn intent(world: &World) -> Option<Intent> {
+    serde_json::from_str(&annotation(world)?).ok()
+}
+
+/// The same, with who wrote it.
+pub(crate) fn annotation(world: &World) -> Option<String> {
+    let set = world.kubernetes.object("statefulsets", NAMESPACE, NAME)?;
+    set.pointer("/metadata/annotations/vernescale.dev~1intent").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The point of no return was passed: a leave was asked for.
+pub(crate) fn asked_to_leave(world: &World) -> bool {
+    world.taps.names().iter().any(|name| name == "Leave")
+}
+
+/// Every size that was asked for, in order, refused ones too.
+pub(crate) fn sizes_written(world: &World) -> Vec<u64> {
+    let scales = world.kubernetes.log().into_iter().filter(|write| write.resource == "statefulsets/scale");
+    let sizes = scales.filter_map(|write| {
+        let operations = write.body.as_array()?.clone();
+        operations.iter().find(|one| one["op"] == "replace")?["value"].as_u64()
+    });
+    sizes.collect()
+}
+
+/// The uid of the claim of an ordinal.
+pub(crate) fn claim(world: &World, ordinal: u32) -> Option<String> {
+    let name = format!("data-{NAME}-{ordinal}");
+    let claim = world.kubernetes.object("persistentvolumeclaims", NAMESPACE, &name)?;
+    claim.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The serving label of a pod.
+pub(crate) fn label(world: &World, ordinal: u32) -> Option<String> {
+    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-{ordinal}"))?;
+    pod.pointer("/metadata/labels/vernescale.dev~1serving").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The broker of this ordinal takes clients: listener open, label on, in the client Service.
+pub(crate) fn serves(world: &World, ordinal: u32) -> bool {
+    let pod = format!("{NAME}-{ordinal}");
+    let listening =
+        world.node(ordinal).is_some_and(|node| world.fleet.with_model(|model, _| model.listening(&node)));
+    let routed = world.kubernetes.endpoints(NAMESPACE, NAME).iter().any(|one| one.pod == pod && one.ready);
+    listening && routed && label(world, ordinal).as_deref() == Some("true")
+}
+
+/// The change that was under way was taken back, for a reason that begins so.
+pub(crate) async fn until_undone(world: &mut World, reason: &str) {
+    let undone = |world: &World| {
+        intent(world).is_some_and(|intent| intent.outcome == Some(lifecycle::Outcome::Cancelled))
+    };
+    world.until("the shrink is undone", minutes(3), undone).await;
+    let said = intent(world).and_then(|intent| intent.reason).unwrap_or_default();
+    assert!(said.starts_with(reason), "undone because of {reason}, not: {said}");
+    assert!(!asked_to_leave(world), "no leave was asked for: {:?}", world.taps.names());
+    assert_eq!(sizes_written(world), Vec::<u64>::new(), "the size was let be");
+}
