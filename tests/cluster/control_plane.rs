@@ -12,7 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 /// The tokens of this control plane, good for nothing else.
 const ADMIN_TOKEN: &str = "test-admin";
 const CONTROLLER_TOKEN: &str = "test-controller";
-/// Who the controller is: the ServiceAccount of the chart, installed as `vernescale` in `mqtt`.
+/// Who the controller is: the `ServiceAccount` of the chart, installed as `vernescale` in `mqtt`.
 pub(crate) const CONTROLLER: &str = "system:serviceaccount:mqtt:vernescale-controller";
 /// How long a part may take to answer; 3.4 s were measured for the API server alone.
 const START_DEADLINE: Duration = Duration::from_secs(90);
@@ -53,7 +53,7 @@ impl ControlPlane {
         let apiserver = spawn_apiserver(bin, dir.path(), etcd_port, port);
         let kubeconfig = dir.path().join("kubeconfig");
         std::fs::write(&kubeconfig, serde_json::to_string(&kubeconfig_for(port, ADMIN_TOKEN)).expect("JSON"))
-            .unwrap();
+            .expect("a file in our own folder");
         let manager = spawn(
             Command::new(bin.join("controlplane"))
                 .arg("kube-controller-manager")

@@ -104,7 +104,7 @@ impl Kubelet {
             if said != Some(ready) {
                 match self.report(name, shown, ready, restarts).await {
                     Ok(()) => said = Some(ready),
-                    Err(error) => println!("the status of {name} was not taken: {error}"),
+                    Err(error) => tracing::warn!(%error, name, "the status was not taken"),
                 }
             }
             tokio::select! {

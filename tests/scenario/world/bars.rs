@@ -1,8 +1,6 @@
 //! What must never be, looked at all the time.
 
-use std::collections::BTreeSet;
-
-use lifecycle::{NodeName, Time};
+use lifecycle::Time;
 use serde_json::Value;
 use vernescale::standin::cluster_model::Process;
 use vernescale::standin::fleet::Fleet;
@@ -15,13 +13,12 @@ use super::{NAME, NAMESPACE};
 #[derive(Default)]
 pub(super) struct Bars {
     replicas: Option<u64>,
-    members: BTreeSet<NodeName>,
+    members: usize,
     leaves: Vec<Time>,
 }
 
 impl Bars {
-    /// When a member was dropped, and when the size was lowered: a controller that is killed in between
-    /// parts the two.
+    /// When the first node dropped a member: refusals by code 3 end there.
     pub(super) fn leaves(&self) -> &[Time] {
         &self.leaves
     }
@@ -45,21 +42,14 @@ impl Bars {
             still_a_member(kubernetes, fleet, pods, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
-        self.note_members(fleet, pods, now);
-        no_twin_served(kubernetes, fleet, pods)
-    }
-}
-
-impl Bars {
-    /// By the first node's own view.
-    fn note_members(&mut self, fleet: &Fleet, pods: &Pods, now: Time) {
-        let Some(first) = pods.node_of(&format!("{NAME}-0")) else { return };
-        let view: BTreeSet<_> =
-            fleet.with_model(|model, _| model.members_seen_by(&first)).into_keys().collect();
-        if self.members.iter().any(|member| !view.contains(member)) {
+        let first = pods.node_of(&format!("{NAME}-0"));
+        let view = first.map(|first| fleet.with_model(|model, _| model.members_seen_by(&first)));
+        let members = view.map_or(0, |view| view.len());
+        if members < self.members && members > 0 {
             self.leaves.push(now);
         }
-        self.members = view;
+        self.members = members;
+        no_twin_served(kubernetes, fleet, pods)
     }
 }
 
