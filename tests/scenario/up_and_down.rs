@@ -1,6 +1,7 @@
 //! 1 → 10 → 1: the load comes, the load goes.
 
 use rstest::rstest;
+use serde_json::json;
 use vernescale::crd::Via;
 
 use crate::world::{World, minutes, seconds};
@@ -10,7 +11,12 @@ use crate::world::{World, minutes, seconds};
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn one_to_ten_to_one(#[case] via: Via) {
-    let mut world = World::builder(via).replicas(1).start().await;
+    // A tenth of the messages at a tenth of the target: the decisions are the same, and it costs a minute less.
+    let metrics = json!([{ "type": "Pods", "pods": {
+        "metric": { "name": "mqtt_publish_received" },
+        "target": { "type": "AverageValue", "averageValue": "600m" },
+    }}]);
+    let mut world = World::builder(via).replicas(1).spec(&json!({ "metrics": metrics })).start().await;
     world.start_controller("a");
     world.load(6.6).await;
     world.until("ten nodes serve", minutes(25), |world| world.settled(10)).await;

@@ -72,19 +72,28 @@ fn still_a_member(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods, ordinal: 
 }
 
 /// I10: clients are never sent to a node that is no member of the others' cluster. One that has just
-/// restarted sees only itself for a while (leave.md §3): a twin is one that nobody else lists.
+/// restarted sees only itself for a while (leave.md §3), and a newcomer that has not joined yet, too: a
+/// twin is one that shares no view, in either direction, with any node that is served or in a cluster.
 fn no_twin_served(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods) -> Result<(), String> {
+    let endpoints = kubernetes.endpoints(NAMESPACE, NAME);
+    let served = endpoints.iter().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.pod.as_str());
+    let served: Vec<_> = served.filter_map(|pod| pods.node_of(pod)).collect();
     let objects = kubernetes.objects("pods", NAMESPACE);
     let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
     let nodes = names.filter_map(|pod| pods.node_of(pod));
-    let running: Vec<_> = nodes.filter(|node| fleet.process(node) == Process::Running).collect();
-    for endpoint in kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready) {
-        let Some(node) = pods.node_of(&endpoint.pod).filter(|node| running.contains(node)) else { continue };
-        let others = running.iter().filter(|other| **other != node);
-        let views: Vec<_> =
-            others.map(|other| fleet.with_model(|model, _| model.members_seen_by(other))).collect();
-        if !views.is_empty() && views.iter().all(|view| !view.contains_key(&node)) {
-            return Err(format!("clients are sent to {}, which is no member: {views:?}", endpoint.pod));
+    let views: Vec<_> = nodes
+        .filter(|node| fleet.process(node) == Process::Running)
+        .map(|node| (fleet.with_model(|model, _| model.members_seen_by(&node)), node))
+        .collect();
+    for (view, node) in views.iter().filter(|(_, node)| served.contains(node)) {
+        let mut others = views
+            .iter()
+            .filter(|(theirs, other)| other != node && (served.contains(other) || theirs.len() > 1))
+            .peekable();
+        let alone = others.peek().is_some()
+            && others.all(|(theirs, other)| !theirs.contains_key(node) && !view.contains_key(other));
+        if alone {
+            return Err(format!("clients are sent to {node}, which is no member: {views:?}"));
         }
     }
     Ok(())

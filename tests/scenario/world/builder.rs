@@ -122,7 +122,7 @@ impl Builder {
     }
 }
 
-/// Follows the publishes, 0.6 a second for a node, quickly enough for a test.
+/// Follows the publishes, six a second for a node, quickly enough for a test.
 fn resource(via: Via, spec: &Value) -> Value {
     let mut resource = json!({
         "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
@@ -131,7 +131,7 @@ fn resource(via: Via, spec: &Value) -> Value {
             "targetRef": { "name": NAME }, "mode": "Active", "minReplicas": 1, "maxReplicas": 10,
             "metrics": [{ "type": "Pods", "pods": {
                 "metric": { "name": "mqtt_publish_received" },
-                "target": { "type": "AverageValue", "averageValue": "600m" },
+                "target": { "type": "AverageValue", "averageValue": "6" },
             }}],
             "clientService": NAME, "leave": { "via": via },
             "behavior": { "scaleDown": { "stabilizationWindowSeconds": 60 } },
