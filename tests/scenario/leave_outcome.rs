@@ -40,3 +40,89 @@ async fn a_lost_reply_is_no_failure_and_no_success(#[case] via: Via) {
     assert_eq!(outcome(&world), Some(Outcome::Completed));
     world.assert_bars().await;
 }
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_cut_at_60_s_and_takes_three_minutes_is_waited_for(#[case] via: Via) {
+    let slow = three(via).broker(|broker| {
+        broker.rates.migrate = 1;
+        broker.rates.migrate_empty = 1;
+    });
+    let mut world = slow.start().await;
+    park(&mut world, 2, 180).await;
+    begin(&mut world).await;
+    world.until("the leave is asked", minutes(6), |world| world.taps.times("Leave") == 1).await;
+    let cut = world.until("it is cut", seconds(70), |world| world.taps.times("Leave answered") == 1).await;
+    assert!(cut >= seconds(59), "answered after {cut:?}\n{}", world.dump());
+    // Every look of it: it is not stuck, not undone, and nothing shrinks before the last queue has moved.
+    let rest = world
+        .until("the size is lowered", minutes(3), |world| {
+            assert!(world.condition("LeaveStuck").is_none(), "its queues do move\n{}", world.dump());
+            assert!(world.taps.times("record Cancel") == 0, "undone\n{}", world.dump());
+            world.replicas() == 2
+        })
+        .await;
+    assert!(cut + rest >= minutes(3), "lowered after {:?}", cut + rest);
+    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert!(queues(&world, 0) + queues(&world, 1) >= 180, "every queue has moved");
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    world.assert_bars().await;
+}
+
+/// A leave that does not get on: said after a minute, and nothing is shrunk.
+async fn stays_stuck(world: &mut World) {
+    world.until("it is said to be stuck", minutes(8), |world| world.condition("LeaveStuck").is_some()).await;
+    let until = world.clock.now() + seconds(15);
+    while world.clock.now() < until {
+        world.pass(seconds(1)).await;
+        assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
+        assert_eq!(world.step().as_deref(), Some("Leave"), "{}", world.dump());
+        assert!(world.condition("LeaveStuck").is_some(), "said no more\n{}", world.dump());
+    }
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_move_is_told_and_a_restart_ends_it(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    park(&mut world, 2, 3).await;
+    let leaver = node(&world, 2);
+    let stick = BrokerFault::StickQueue { node: leaver.clone(), client_id: "parked-1".into(), on: true };
+    world.fleet.with_model(|model, now| model.fault(&stick, now));
+    begin(&mut world).await;
+    stays_stuck(&mut world).await;
+
+    // As the condition says: the container is restarted, and comes back as a member.
+    world.fleet.signal(&leaver, Signal::Kill);
+    let back = |world: &World| outcome(world) == Some(Outcome::Cancelled);
+    world.until("the shrink is undone", minutes(2), back).await;
+    assert_eq!((world.replicas(), world.dead_members()), (3, Vec::new()), "{}", world.dump());
+    assert!(world.condition("LeaveStuck").is_none(), "still said\n{}", world.dump());
+    // The restart has unstuck the queue, too: the next leave goes through.
+    world.until("two nodes are left", minutes(6), |world| world.settled(2)).await;
+    world.assert_bars().await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    park(&mut world, 2, 3).await;
+    let leaver = node(&world, 2);
+    let pin = |on| BrokerFault::PinSession { node: leaver.clone(), client_id: "parked-1".into(), on };
+    world.fleet.with_model(|model, now| model.fault(&pin(true), now));
+    begin(&mut world).await;
+    stays_stuck(&mut world).await;
+    assert!(world.taps.times("Leave") > 1, "`still online queues` is an answer to ask again after");
+
+    world.fleet.with_model(|model, now| model.fault(&pin(false), now));
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    world.assert_bars().await;
+}

@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lifecycle::{NodeName, Time};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Settings};
 use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use vernescale::leader::Timing;
 use vernescale::standin::cluster_model::Process;
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::Kubernetes;
@@ -45,11 +46,11 @@ pub(crate) const NAME: &str = "vmq";
 /// Between two looks of [`World::until`].
 const STEP: Duration = Duration::from_millis(100);
 
-pub(crate) fn seconds(seconds: u64) -> Duration {
+pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(crate) fn minutes(minutes: u64) -> Duration {
+pub(crate) const fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
 
@@ -67,6 +68,7 @@ pub(crate) struct World {
     pub(crate) prober: Prober,
     bars: Bars,
     controllers: BTreeMap<String, JoinHandle<()>>,
+    timing: Timing,
     began: Time,
 }
 
@@ -74,7 +76,7 @@ impl World {
     /// Starts a controller process with this identity.
     pub(crate) fn start_controller(&mut self, identity: &str) {
         let tap = Some(self.taps.tap());
-        let settings = Settings { tap, ..Settings::new(NAMESPACE, identity) };
+        let settings = Settings { tap, timing: self.timing, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
         assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
@@ -92,9 +94,26 @@ impl World {
     /// The name of the thing; none where the story was over before, after `within`.
     pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
         let stopped = self.taps.stop_after(n);
-        let name = tokio::time::timeout(within, stopped).await.ok()?;
+        let looked = async {
+            self.pass(within).await;
+            None
+        };
+        let name = tokio::select! {
+            biased;
+            name = stopped => name,
+            none = looked => none,
+        }?;
         self.kill_controller(identity).await;
-        name
+        Some(name)
+    }
+
+    /// Merges into the spec of our resource, as `kubectl apply` would.
+    pub(crate) fn edit_spec(&self, spec: &Value) {
+        let edit = json!({
+            "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
+            "metadata": { "name": NAME, "namespace": NAMESPACE }, "spec": spec,
+        });
+        self.kubernetes.apply(&edit).expect("the spec is taken");
     }
 
     /// Lets time pass until something holds; checks what must never happen meanwhile.

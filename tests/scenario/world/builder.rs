@@ -7,6 +7,7 @@ use lifecycle::Time;
 use serde_json::{Value, json};
 use vernescale::clock::Clock;
 use vernescale::crd::Via;
+use vernescale::leader::Timing;
 use vernescale::standin::cluster_model::{ManagementAuth, Settings as Broker};
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
@@ -25,7 +26,13 @@ pub(crate) struct Builder {
     install: VernemqInstall,
     broker: Broker,
     clients: usize,
+    changes: Vec<Change>,
+    cluster_domain: String,
+    timing: Timing,
 }
+
+/// Changes one of the objects of the installation before it is applied.
+type Change = Box<dyn Fn(&mut Value)>;
 
 impl World {
     /// A world in which leaves are asked by `via`.
@@ -43,7 +50,16 @@ impl World {
             systree_interval: seconds(0),
             ..Broker::default()
         };
-        Builder { via, spec: json!({}), install, broker, clients: 6 }
+        Builder {
+            via,
+            spec: json!({}),
+            install,
+            broker,
+            clients: 6,
+            changes: Vec::new(),
+            cluster_domain: "cluster.local".into(),
+            timing: Timing::default(),
+        }
     }
 }
 
@@ -78,6 +94,18 @@ impl Builder {
         self
     }
 
+    /// Changes each object of the installation: the two Services and the StatefulSet.
+    pub(crate) fn objects(mut self, change: impl Fn(&mut Value) + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// The cluster's domain.
+    pub(crate) fn cluster_domain(mut self, domain: &str) -> Self {
+        domain.clone_into(&mut self.cluster_domain);
+        self
+    }
+
     /// Starts everything but the controller, and waits until the first nodes serve.
     pub(crate) async fn start(self) -> World {
         // VERNESCALE_LOG=info shows what the controller says.
@@ -86,13 +114,16 @@ impl Builder {
         }
         let clock = Clock::starting_at(Time(1_800_000_000_000));
         let fleet = Fleet::start(clock, self.broker);
-        let pods = Pods::new(fleet.clone());
+        let pods = Pods::in_domain(fleet.clone(), &self.cluster_domain);
         // Another process on this machine may run the same tests.
         let a = 64 + u8::try_from(std::process::id() % 128).unwrap_or(0);
         let block = Cluster::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
         let kubernetes =
             Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the stand-in starts");
-        kubernetes.install_vernemq(&self.install).expect("VerneMQ installs");
+        for mut object in self.install.objects() {
+            self.changes.iter().for_each(|change| change(&mut object));
+            kubernetes.apply(&object).expect("VerneMQ installs");
+        }
         kubernetes.apply(&resource(self.via, &self.spec)).expect("our resource is taken");
         let load = Load::new(&kubernetes, self.clients);
         let prober = Prober::new(kubernetes.clone(), clock);
@@ -105,6 +136,7 @@ impl Builder {
             taps: Taps::default(),
             load,
             prober,
+            timing: self.timing,
             bars: Bars::default(),
             controllers: std::collections::BTreeMap::new(),
         };

@@ -1,0 +1,157 @@
+//! The brokers' HTTP listener answers what no broker answers, or nothing at all.
+//! Leaves through exec do not need the management API, but the status page: there
+//! it is `metricsPort` that leads somewhere else.
+
+use std::net::IpAddr;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::ManagementAuth;
+
+use crate::bad_input::{stands, two_and_one_too_many, works_again};
+use crate::world::{NAMESPACE, World, minutes, seconds};
+
+/// Where something else listens.
+const ELSEWHERE: u16 = 9_999;
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Unauthorized,
+    NotUnderstood,
+    Crashed,
+    Html,
+    NotServed,
+    Empty,
+    Text,
+    Silence,
+    Refusal,
+}
+
+impl Answer {
+    fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unauthorized => ("ManagementUnauthorized", "Put the key of spec.management.secretRef"),
+            Self::NotUnderstood => ("ManagementNotUnderstood", "see the pod's log"),
+            Self::Crashed => ("ManagementCrashed", "See the pod's log"),
+            Self::Html => ("ManagementHtml", "correct the port, or take away the proxy"),
+            Self::NotServed => ("ManagementNotServed", "http_modules"),
+            Self::Empty => ("ManagementEmpty", "see the pod's log and what stands between"),
+            Self::Text => ("ManagementMalformed", "see whether spec.management.port is VerneMQ's"),
+            Self::Silence => ("ManagementSilent", "NetworkPolicy"),
+            Self::Refusal => ("ManagementRefused", "correct the ports"),
+        }
+    }
+
+    /// Status, content type and body; none for silence.
+    fn http(self) -> Option<(&'static str, &'static str, &'static str)> {
+        match self {
+            Self::Unauthorized => Some(("401 Unauthorized", "text/plain", "invalid_api_key")),
+            Self::NotUnderstood => Some(("400 Bad Request", "text/plain", "")),
+            Self::Crashed => Some(("500 Internal Server Error", "text/plain", "")),
+            Self::Html => Some(("200 OK", "text/html", "<html><body>Log in</body></html>")),
+            Self::NotServed => Some(("404 Not Found", "text/plain", "")),
+            Self::Empty => Some(("200 OK", "application/json", "")),
+            Self::Text => Some(("200 OK", "application/json", "pong")),
+            Self::Silence | Self::Refusal => None,
+        }
+    }
+}
+
+/// Answers everybody who asks the pods at [`ELSEWHERE`]. Ends with the set.
+async fn answer_everywhere(world: &World, answer: Answer) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for pod in world.kubernetes.objects("pods", NAMESPACE) {
+        let address = pod.pointer("/status/podIP").and_then(Value::as_str).expect("it has an address");
+        let address: IpAddr = address.parse().expect("an address");
+        if matches!(answer, Answer::Refusal) {
+            continue;
+        }
+        let listener = TcpListener::bind((address, ELSEWHERE)).await.expect("the port is free");
+        tasks.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                open.spawn(async move {
+                    let mut request = [0; 2_048];
+                    let _ = stream.read(&mut request).await;
+                    let Some((status, kind, body)) = answer.http() else { return std::future::pending().await };
+                    let length = body.len();
+                    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    let _ = stream.write_all(body.as_bytes()).await;
+                });
+            }
+        });
+    }
+    tasks
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn something_else_answers(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(
+        Answer::Unauthorized,
+        Answer::NotUnderstood,
+        Answer::Crashed,
+        Answer::Html,
+        Answer::NotServed,
+        Answer::Empty,
+        Answer::Text,
+        Answer::Silence,
+        Answer::Refusal
+    )]
+    answer: Answer,
+) {
+    let ports = |port: u16| match via {
+        Via::ManagementApi => json!({ "management": { "port": port } }),
+        Via::Exec => json!({ "management": { "metricsPort": port } }),
+    };
+    let mut world = two_and_one_too_many(via).spec(&ports(ELSEWHERE)).start().await;
+    let _talking = answer_everywhere(&world, answer).await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    let (condition, cure) = answer.told();
+    stands(&mut world, condition, cure).await;
+    world.wish(2);
+    world.edit_spec(&ports(8_888));
+    world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
+    works_again(&mut world).await;
+}
+
+/// The broker's default: every node wants a key of its own. A key that is missing in the Secret is
+/// told apart from one that a node does not know. Leaves through exec need none.
+#[tokio::test(start_paused = true)]
+async fn keys_that_nobody_has_made() {
+    let keys = json!({ "management": { "secretRef": { "name": "vernemq-key", "key": "key" } } });
+    let builder = two_and_one_too_many(Via::ManagementApi).spec(&keys);
+    let builder = builder.broker(|broker| broker.management_auth = ManagementAuth::Keys);
+    let mut world = builder.start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    stands(&mut world, "ManagementKeyMissing", "create it, or correct spec.management.secretRef").await;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-key", "namespace": NAMESPACE },
+        "data": { "key": "YS1rZXktb2YtdGhpcy1jbHVzdGVyLWZvci10ZXN0cw==" },
+    });
+    world.kubernetes.apply(&secret).expect("the Secret is made");
+    // It is read twice a minute.
+    let missing = |world: &World| world.condition("ManagementKeyMissing").is_none();
+    world.until("the Secret is found", seconds(40), missing).await;
+    stands(&mut world, "ManagementUnauthorized", "keys do not spread between nodes").await;
+    world.wish(2);
+    for ordinal in 0..2 {
+        let node = world.node(ordinal).expect("it runs");
+        let words = ["api-key", "add", "key=a-key-of-this-cluster-for-tests", "scope=mgmt"];
+        let output = world.fleet.admin(&node, &words.map(str::to_owned)).await;
+        assert_eq!(output.code, 0, "{output:?}");
+    }
+    let known = |world: &World| world.condition("ManagementUnauthorized").is_none();
+    world.until("the key is known", seconds(20), known).await;
+    world.wish(1);
+    world.until("one serves", minutes(4), |world| world.settled(1)).await;
+    world.assert_bars().await;
+}
