@@ -78,9 +78,13 @@ fn no_twin_served(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods) -> Result
     let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
     let nodes = names.filter_map(|pod| pods.node_of(pod));
     let running: Vec<_> = nodes.filter(|node| fleet.process(node) == Process::Running).collect();
+    let endpoints = kubernetes.endpoints(NAMESPACE, NAME);
+    let served = endpoints.iter().filter(|endpoint| endpoint.ready).filter_map(|one| pods.node_of(&one.pod));
+    let served: Vec<_> = served.filter(|node| running.contains(node)).collect();
     for endpoint in kubernetes.endpoints(NAMESPACE, NAME).iter().filter(|endpoint| endpoint.ready) {
         let Some(node) = pods.node_of(&endpoint.pod).filter(|node| running.contains(node)) else { continue };
-        let others = running.iter().filter(|other| **other != node);
+        // A newcomer that nobody is sent to yet says nothing about who is a member.
+        let others = served.iter().filter(|other| **other != node);
         let views: Vec<_> =
             others.map(|other| fleet.with_model(|model, _| model.members_seen_by(other))).collect();
         if !views.is_empty() && views.iter().all(|view| !view.contains_key(&node)) {
