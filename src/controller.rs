@@ -230,7 +230,12 @@ fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
 }
 
 /// Generation, and whether it is being deleted: our own status must not wake us.
-type Seen = HashMap<String, (Option<i64>, bool)>;
+type Mark = (Option<i64>, bool);
+type Seen = HashMap<String, Mark>;
+
+fn mark(resource: &VerneMQAutoscaler) -> Mark {
+    (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some())
+}
 
 /// The next resource whose spec has changed; none where the list has. Errors of the watch are its
 /// own to heal; meanwhile the looks go on.
@@ -241,9 +246,8 @@ where
     loop {
         match watched.next().await {
             Some(Ok(watcher::Event::Apply(resource))) => {
-                let now = (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some());
-                let before = seen.insert(resource.name_any(), now);
-                match before {
+                let now = mark(&resource);
+                match seen.insert(resource.name_any(), now) {
                     None => return None,
                     Some(before) if before != now => return Some(resource.name_any()),
                     Some(_) => {}
@@ -254,8 +258,7 @@ where
                 return None;
             }
             Some(Ok(watcher::Event::InitApply(resource))) => {
-                let now = (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some());
-                seen.insert(resource.name_any(), now);
+                seen.insert(resource.name_any(), mark(&resource));
             }
             Some(Ok(watcher::Event::InitDone)) => return None,
             Some(Ok(watcher::Event::Init)) => seen.clear(),

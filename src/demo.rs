@@ -23,7 +23,7 @@ pub use profile::{Profile, ProfileError};
 pub use screen::{Gist, Snapshot, erase};
 pub use verdict::Verdict;
 
-use exposition::Exposition;
+use exposition::{Exposition, pod_of};
 use faults::Injector;
 use naive::Naive;
 use roam::Roam;
@@ -223,12 +223,7 @@ impl<'a> Run<'a> {
 
     /// Nothing is under way in our controller.
     fn at_rest(&self) -> bool {
-        self.naive.is_some() || self.step().is_none()
-    }
-
-    fn step(&self) -> Option<String> {
-        let step = self.world.status()["step"].as_str()?.to_owned();
-        (!step.is_empty() && step != "-" && step != "Idle").then_some(step)
+        self.naive.is_some() || step_of(&self.world.status()).is_none()
     }
 
     async fn look(&mut self, show: &mut impl FnMut(&Snapshot), say: &mut impl FnMut(&str)) {
@@ -238,15 +233,15 @@ impl<'a> Run<'a> {
         }
         self.verified.extend(self.world.verified_epoch());
         self.roam.look(&self.world);
+        let status = self.world.status();
         if let Some(naive) = &mut self.naive {
             if let Some(wanted) = naive.look(&self.world).await {
                 self.wanted = Some(wanted);
             }
         } else {
-            self.wanted =
-                self.world.status()["wanted"].as_u64().and_then(|wanted| u32::try_from(wanted).ok());
+            self.wanted = status["wanted"].as_u64().and_then(|wanted| u32::try_from(wanted).ok());
         }
-        let step = self.step();
+        let step = step_of(&status);
         self.strike(step.as_deref(), say);
         let now = self.world.clock.now();
         if self.restart_at.is_some_and(|at| at <= now) {
@@ -288,9 +283,6 @@ impl<'a> Run<'a> {
 
     fn snapshot(&self, step: Option<String>) -> Snapshot {
         let live = self.load.live();
-        let short = |node: &lifecycle::NodeName| {
-            node.0.trim_start_matches("VerneMQ@").split('.').next().unwrap_or_default().to_owned()
-        };
         let members: BTreeMap<String, String> = self
             .world
             .views()
@@ -298,7 +290,7 @@ impl<'a> Run<'a> {
             .map(|(pod, view)| {
                 let words: Vec<String> = view
                     .iter()
-                    .map(|(node, up)| if *up { short(node) } else { format!("{}(down)", short(node)) })
+                    .map(|(node, up)| format!("{}{}", pod_of(&node.0), if *up { "" } else { "(down)" }))
                     .collect();
                 (pod, words.join(" "))
             })
@@ -358,6 +350,11 @@ impl<'a> Run<'a> {
         fill_in(&mut verdict, &report);
         Ok(verdict)
     }
+}
+
+/// What the controller says it is doing; none while nothing is under way.
+fn step_of(status: &serde_json::Value) -> Option<String> {
+    status["step"].as_str().map(str::to_owned)
 }
 
 /// Members that do not run, and nodes that serve outside the cluster of the first pod.

@@ -86,7 +86,7 @@ impl Exposition {
 }
 
 /// `VerneMQ@vmq-0.vmq-headless…` → `vmq-0`.
-fn pod_of(node: &str) -> String {
+pub(super) fn pod_of(node: &str) -> String {
     let host = node.split_once('@').map_or(node, |(_, host)| host);
     host.split('.').next().unwrap_or(host).to_owned()
 }

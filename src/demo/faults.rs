@@ -102,7 +102,7 @@ impl Injector {
                 false
             }
             Fault::ApiErrors => {
-                if self.struck < 1_000 && step.is_some() && self.once(format!("{step:?}")) {
+                if step.is_some() && self.once(format!("{step:?}")) {
                     world.kubernetes.faults().drop_watches();
                 }
                 false
