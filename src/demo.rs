@@ -31,6 +31,9 @@ use world::World;
 
 use crate::controller;
 
+/// What is not as in life, said at the start.
+const SHORTENED: &str = "shortened: the broker's joins to a tenth, the wait after a join from 10 to 1 s, the quiet after a leave from 5 to 1 s, \
+the window from 60 to 10 s, stabilization from 600 to 2 s, $SYS from 20 to 1 s, other waits likewise";
 /// Time between two looks at the world.
 const LOOK: Duration = Duration::from_millis(100);
 /// A killed controller comes back after this: a restart of its container.
@@ -100,6 +103,7 @@ pub async fn play(
     let slow_leave = settings.fault == Some(Fault::SlowLeave);
     let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
     let exposition = Exposition::start(&world, settings.listen).await?;
+    say(SHORTENED);
     say(&format!("/metrics on http://{}/metrics", exposition.address));
     let load = start_load(&world, &settings.profile)?;
     let mut run = Run::new(settings, world, exposition, load);
@@ -179,9 +183,9 @@ impl<'a> Run<'a> {
         settings.limits = limits();
         // A dead leader's lease runs out within the run, not after it.
         settings.timing = crate::leader::Timing {
-            lease: Duration::from_secs(3),
-            act: Duration::from_secs(2),
-            retry: Duration::from_millis(400),
+            lease: Duration::from_secs(6),
+            act: Duration::from_secs(4),
+            retry: Duration::from_millis(800),
         };
         let controller =
             controller::Controller::new(self.world.kubernetes.client(), self.world.clock, settings);
@@ -205,9 +209,11 @@ impl<'a> Run<'a> {
                 // A shrink or two may be under way although the size is right already: at the end wait for rest.
                 if reached || now.since(begun) >= Duration::from_secs(phase.seconds) {
                     if !reached && let Some(nodes) = phase.until_nodes {
-                        let (size, name) = (self.world.size(), &phase.name);
+                        let (size, serving, name) = (self.world.size(), self.world.serving(), &phase.name);
+                        let step = step_of(&self.world.status()).unwrap_or_else(|| "none".to_owned());
                         self.incomplete.push(format!(
-                            "phase {name} ended after {} s at size {size}, not {nodes}",
+                            "phase {name} ended after {} s at size {size} with {serving} serving, step {step}; \
+                             {nodes} were to serve with nothing under way",
                             phase.seconds
                         ));
                     }
@@ -396,10 +402,11 @@ fn fill_in(verdict: &mut Verdict, report: &Report) {
 /// The lifecycle's waits, shortened like the stand-in's times of a join.
 fn limits() -> lifecycle::Limits {
     lifecycle::Limits {
-        joined: Duration::from_secs(2),
+        joined: Duration::from_secs(1),
         quiet: Duration::from_secs(1),
         drained: Duration::from_secs(1),
         unrouted: Duration::from_millis(500),
+        look: Duration::from_millis(300),
         drain_rate_min: 50,
         ..lifecycle::Limits::default()
     }

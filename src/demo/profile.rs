@@ -62,9 +62,9 @@ impl Default for Profile {
         };
         Self {
             phases: vec![
-                phase("idle", 5, 20.0, None),
-                phase("flood", 60, 460.0, Some(5)),
-                phase("idle", 90, 20.0, Some(1)),
+                phase("idle", 3, 20.0, None),
+                phase("flood", 120, 460.0, Some(5)),
+                phase("idle", 180, 20.0, Some(1)),
             ],
             target_per_node: default_target(),
             min_replicas: default_min(),

@@ -41,7 +41,7 @@ pub struct Verdict {
     pub received: u64,
     /// Acknowledged and never received.
     pub lost: u64,
-    /// Acknowledged, and nobody was there at the end who could tell.
+    /// Acknowledged and not received, by a subscriber that was not connected at the end: it could still come, or not.
     pub unknown: u64,
     /// Received more often than sent, for no reason of ours.
     pub duplicated: u64,
@@ -70,7 +70,10 @@ impl Verdict {
         add(self.lost > 0, format!("{} acknowledged messages were lost", self.lost));
         add(
             self.unknown > 0,
-            format!("of {} acknowledged messages nobody can tell whether they arrived", self.unknown),
+            format!(
+                "{} acknowledged messages have not arrived, their subscribers cannot get in to fetch them",
+                self.unknown
+            ),
         );
         add(self.acknowledged == 0, "no message was acknowledged at all".to_owned());
         add(
@@ -123,7 +126,9 @@ impl fmt::Display for Verdict {
             "messages            {} sent, {} acknowledged, {} received",
             self.sent, self.acknowledged, self.received
         )?;
-        writeln!(f, "lost                {} (and {} unknown)", self.lost, self.unknown)?;
+        writeln!(f, "lost                {}", self.lost)?;
+        let kept_out = if self.unknown > 0 { " (their subscribers are kept out)" } else { "" };
+        writeln!(f, "not arrived         {}{kept_out}", self.unknown)?;
         writeln!(f, "duplicated          {}", self.duplicated)?;
         writeln!(f, "dead members left   {}", list(&self.dead_members))?;
         writeln!(f, "twins left          {}", list(&self.twins))?;
@@ -165,7 +170,7 @@ mod tests {
     fn each_thing_that_can_be_wrong_is_said() {
         let cases: Vec<(Verdict, &str)> = vec![
             (Verdict { lost: 1, ..clean() }, "1 acknowledged"),
-            (Verdict { unknown: 2, ..clean() }, "nobody can tell"),
+            (Verdict { unknown: 2, ..clean() }, "2 acknowledged messages have not arrived"),
             (Verdict { acknowledged: 0, ..clean() }, "no message"),
             (Verdict { dead_members: vec!["VerneMQ@a".into()], ..clean() }, "VerneMQ@a"),
             (Verdict { twins: vec!["vmq-1".into()], ..clean() }, "vmq-1"),

@@ -76,7 +76,7 @@ impl World {
             namespace: NAMESPACE.to_owned(),
             replicas: profile.min_replicas,
             storage: Storage::Claims,
-            probe_delay: Duration::ZERO,
+            probe_delay: Duration::from_secs(1),
             probe_period: Duration::from_secs(1),
             pre_stop: (practice == Practice::NaivePreStop).then(hook),
             ..VernemqInstall::default()
@@ -108,6 +108,11 @@ impl World {
         let pod = self.kubernetes.object("pods", NAMESPACE, pod)?;
         let address: Ipv4Addr = pod["status"]["podIP"].as_str()?.parse().ok()?;
         Some(SocketAddr::from((address, MQTT_PORT)))
+    }
+
+    /// Whether our resource is missing: today's practice is played.
+    pub(super) fn naive(&self) -> bool {
+        self.status().is_null()
     }
 
     /// `spec.replicas`.
@@ -151,7 +156,7 @@ impl World {
     }
 }
 
-/// VerneMQ's defaults; the times of a join are a fifth of what was measured, so
+/// VerneMQ's defaults; the times of a join are a tenth of what was measured, so
 /// that a demo of a minute can show four of them.
 fn broker(slow_leave: bool) -> cluster_model::Settings {
     let mut settings = cluster_model::Settings {
@@ -159,7 +164,7 @@ fn broker(slow_leave: bool) -> cluster_model::Settings {
         systree_interval: Duration::from_secs(1),
         ..cluster_model::Settings::default()
     };
-    settings.timing = settings.timing.with_joins_faster(5);
+    settings.timing = settings.timing.with_joins_faster(10);
     if slow_leave {
         settings.timing.leave_fixed = Spread::exactly(6_000);
     }
@@ -190,8 +195,8 @@ fn resource(profile: &Profile) -> Value {
                           "target": { "type": "AverageValue", "averageValue": profile.target_per_node.to_string() } },
             }],
             "window": "10s",
-            "behavior": { "scaleDown": { "stabilizationWindowSeconds": 3 } },
-            "panic": { "hold": "3s" },
+            "behavior": { "scaleDown": { "stabilizationWindowSeconds": 2 } },
+            "panic": { "hold": "2s" },
             "churn": [{ "leaves": 100, "per": "1h" }],
             "settle": "1s",
         },

@@ -16,6 +16,8 @@ use super::{
     kubernetes::{Container, Containers, ExecOutput},
 };
 
+mod shell;
+
 /// Ports of the image (vernemq.md §6.11).
 const MQTT_PORT: u16 = 1883;
 const HTTP_PORT: u16 = 8888;
@@ -180,7 +182,12 @@ impl Containers for Pods {
 
     fn exec(&self, pod: &str, argv: Vec<String>) -> BoxFuture<'_, ExecOutput> {
         let node = self.node_of(pod);
+        let words = shell::words(argv, pod);
         Box::pin(async move {
+            let argv = match words {
+                Ok(argv) => argv,
+                Err(stderr) => return ExecOutput { stderr, code: 2, ..ExecOutput::default() },
+            };
             let program = argv.first().map(String::as_str).unwrap_or_default();
             match node {
                 Some(node) if program.rsplit('/').next() == Some("vmq-admin") => {
