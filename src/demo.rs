@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lifecycle::Time;
-use loadgen::{Audience, Handle, Load, Plan, ProbePlan, Report};
+use loadgen::{Audience, Handle, Load, Plan, ProbePlan};
 use tokio::task::{AbortHandle, JoinSet};
 
+mod account;
 mod exposition;
 mod faults;
 mod naive;
@@ -23,6 +24,7 @@ pub use profile::{Profile, ProfileError};
 pub use screen::{Gist, Snapshot, erase};
 pub use verdict::Verdict;
 
+use account::{fill_in, left_behind};
 use exposition::{Exposition, pod_of};
 use faults::Injector;
 use naive::Naive;
@@ -32,8 +34,10 @@ use world::World;
 use crate::controller;
 
 /// What is not as in life, said at the start.
-const SHORTENED: &str = "shortened: the broker's joins to a tenth, the wait after a join from 10 to 1 s, the quiet after a leave from 5 to 1 s, \
-the window from 60 to 10 s, stabilization from 600 to 2 s, $SYS from 20 to 1 s, other waits likewise";
+const SHORTENED: [&str; 2] = [
+    "shortened: joins to a tenth, after a join 10 to 1 s, after a leave 5 to 1 s,",
+    "window 60 to 10 s, stabilization 600 to 2 s, $SYS 20 to 1 s, other waits likewise",
+];
 /// Time between two looks at the world.
 const LOOK: Duration = Duration::from_millis(100);
 /// A killed controller comes back after this: a restart of its container.
@@ -103,7 +107,7 @@ pub async fn play(
     let slow_leave = settings.fault == Some(Fault::SlowLeave);
     let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
     let exposition = Exposition::start(&world, settings.listen).await?;
-    say(SHORTENED);
+    SHORTENED.iter().for_each(|line| say(line));
     say(&format!("/metrics on http://{}/metrics", exposition.address));
     let load = start_load(&world, &settings.profile)?;
     let mut run = Run::new(settings, world, exposition, load);
@@ -361,42 +365,6 @@ impl<'a> Run<'a> {
 /// What the controller says it is doing; none while nothing is under way.
 fn step_of(status: &serde_json::Value) -> Option<String> {
     status["step"].as_str().map(str::to_owned)
-}
-
-/// Members that do not run, and nodes that serve outside the cluster of the first pod.
-fn left_behind(world: &World) -> (Vec<String>, Vec<String>) {
-    let views = world.views();
-    let Some(main) = views.values().next() else { return (Vec::new(), Vec::new()) };
-    let dead = main.iter().filter(|(_, up)| !**up).map(|(node, _)| node.0.clone()).collect();
-    let twins = views
-        .keys()
-        .filter(|pod| world.pods.node_of(pod).is_some_and(|node| !main.contains_key(&node)))
-        .cloned()
-        .collect();
-    (dead, twins)
-}
-
-fn fill_in(verdict: &mut Verdict, report: &Report) {
-    for tally in [&report.connections, &report.subscriber_connections] {
-        verdict.connects_refused_tcp += tally.tcp_refused;
-        verdict.connects_failed_otherwise +=
-            tally.timed_out + tally.closed_before_connack + tally.other_failures;
-        for (code, count) in &tally.connack {
-            *verdict.connects_refused_code.entry(code.clone()).or_default() += count;
-        }
-    }
-    verdict.sent = report.messages.sent;
-    verdict.acknowledged = report.messages.acknowledged;
-    if let Some(probes) = &report.probes {
-        let failed: u64 = probes.failures.values().sum();
-        verdict.probes = (probes.succeeded + failed, failed);
-    }
-    if let Some(ledger) = &report.ledger {
-        verdict.received = ledger.delivered;
-        verdict.lost = ledger.lost;
-        verdict.unknown = ledger.unknown_subscriber_away;
-        verdict.duplicated = ledger.copies_by_broker;
-    }
 }
 
 /// The lifecycle's waits, shortened like the stand-in's times of a join.

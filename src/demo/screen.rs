@@ -64,7 +64,11 @@ impl Snapshot {
         let _ = writeln!(text, "{:5.1} s   phase {} ({:.0} msg/s)", self.seconds, self.phase.0, self.phase.1);
         let _ = writeln!(text, "size {}   wanted {wanted}   step {step}", self.size);
         let largest = self.rates.values().flatten().copied().fold(1.0, f64::max);
+        let all = self.members.keys().cloned().collect::<Vec<_>>().join(" ");
         for (node, view) in &self.members {
+            // Short where there is nothing to tell: a line that wraps would spoil the redrawing.
+            let view =
+                if *view == all { format!("all {}", self.members.len()) } else { format!("only {view}") };
             let rate = self.rates.get(node).copied().flatten();
             let _ = writeln!(
                 text,
@@ -130,6 +134,14 @@ mod tests {
         assert_eq!(block.lines().count(), 5);
         assert!(block.contains("phase flood (460 msg/s)") && block.contains("step Join vmq-1"));
         assert!(block.contains("####################"));
+    }
+
+    #[test]
+    fn a_node_that_sees_other_members_stands_out() {
+        let members = [("vmq-0".into(), "vmq-0 vmq-1".into()), ("vmq-1".into(), "vmq-0(down) vmq-1".into())];
+        let block = Snapshot { members: members.into(), ..snapshot() }.block();
+        assert!(block.contains("sees all 2\n"), "{block}");
+        assert!(block.contains("sees only vmq-0(down) vmq-1\n"), "{block}");
     }
 
     #[test]
