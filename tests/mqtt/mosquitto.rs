@@ -1,5 +1,6 @@
 //! Against a real mosquitto under a known number of publishes.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,10 +16,15 @@ use crate::options;
 use crate::programs::{Running, free_address, program};
 use crate::scrape::Scraped;
 
-/// Starts it with these lines of configuration and waits until it listens.
-async fn start(directory: &Path, lines: &str) -> Option<(Running, std::net::SocketAddr)> {
-    let mosquitto = program("mosquitto")?;
+/// Starts it with these lines of configuration, somewhere.
+async fn start(directory: &Path, lines: &str) -> Option<(Running, SocketAddr)> {
     let address = free_address();
+    start_at(address, directory, lines).await.map(|running| (running, address))
+}
+
+/// Starts it and waits until it listens.
+async fn start_at(address: SocketAddr, directory: &Path, lines: &str) -> Option<Running> {
+    let mosquitto = program("mosquitto")?;
     let configuration = directory.join("mosquitto.conf");
     // Started as root it would give up its rights and could not read what the test has written.
     let user = "user root";
@@ -32,11 +38,11 @@ async fn start(directory: &Path, lines: &str) -> Option<(Running, std::net::Sock
         }
     };
     timeout(Duration::from_secs(20), listening).await.expect("mosquitto listens");
-    Some((running, address))
+    Some(running)
 }
 
 /// Publishes at `QoS` 1 and returns when all are acknowledged.
-async fn publish(address: std::net::SocketAddr, count: u32) {
+async fn publish(address: SocketAddr, count: u32) {
     let options = MqttOptions::new("publisher", address.ip().to_string(), address.port());
     let (client, mut events) = AsyncClient::new(options, count as usize);
     for number in 0..count {
@@ -93,6 +99,10 @@ async fn values_disappear_when_it_is_killed_and_come_back_with_it() {
     let page = exporter.until("no values", |page| page.published(&node).is_none()).await;
     assert_eq!(page.value("vernescale_node_up", &[]), Some(0.0));
     assert!(["tcp_refused", "closed"].contains(&page.reason().as_str()), "{}", page.reason());
+    let again = start_at(address, directory.path(), "allow_anonymous true").await;
+    let page = exporter.until("the new one", |page| page.published(&node) == Some(0.0)).await;
+    assert_eq!(page.reason(), "up");
+    drop(again);
 }
 
 #[tokio::test]
@@ -112,6 +122,28 @@ async fn wrong_credentials_are_said_to_be_so() {
     // mosquitto answers a wrong password with 5, not 4.
     scrape(with("wrong")).await.reason("not_authorized").await;
     scrape(with("right\n")).await.reason("up").await;
+}
+
+/// mosquitto grants any subscription and then delivers nothing of what its ACL forbids.
+#[tokio::test]
+async fn an_acl_that_hides_sys_is_not_taken_for_an_idle_broker() {
+    let directory = tempfile::tempdir().unwrap();
+    let acl = directory.path().join("acl");
+    std::fs::write(&acl, "topic readwrite load/#\n").unwrap();
+    let lines = format!("allow_anonymous true\nacl_file {}", acl.display());
+    let Some((_running, address)) = start(directory.path(), &lines).await else { return };
+    // It sends every 2 s: three of its intervals.
+    let source = options(address).with_message_wait(Duration::from_secs(6));
+    let page = scrape(source).await.reason("no_messages").await;
+    assert!((page.events("subscribed"), page.events("acl_refused")) == (1.0, 0.0), "{}", page.body);
+    assert!(page.series.iter().all(|series| !series.labels.contains_key("node")), "{}", page.body);
+    // The same broker, to somebody who may read it.
+    std::fs::write(&acl, "topic readwrite load/#\ntopic read $SYS/#\n").unwrap();
+    let open = directory.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    let Some((_allowing, address)) = start(&open, &lines).await else { return };
+    let source = options(address).with_message_wait(Duration::from_secs(6));
+    scrape(source).await.reason("up").await;
 }
 
 #[tokio::test]
