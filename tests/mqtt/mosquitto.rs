@@ -12,9 +12,9 @@ use vernescale::clock::Clock;
 use vernescale::exporter::{Exporter, Settings};
 use vernescale::observe::mqtt::Options;
 
-use crate::options;
 use crate::programs::{Running, free_address, program};
 use crate::scrape::Scraped;
+use crate::{anywhere, options};
 
 /// Starts it with these lines of configuration, somewhere.
 async fn start(directory: &Path, lines: &str) -> Option<(Running, SocketAddr)> {
@@ -57,7 +57,7 @@ async fn publish(address: SocketAddr, count: u32) {
 }
 
 async fn scrape(source: Options) -> Scraped {
-    let settings = Settings { source, listen: free_address(), timestamps: true };
+    let settings = Settings { source, listen: anywhere(), timestamps: true };
     Scraped::run(Exporter::bind(settings, Clock::system()).await.unwrap())
 }
 
@@ -151,10 +151,12 @@ async fn tls_is_spoken_and_a_stranger_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
     let Some(openssl) = program("openssl") else { return };
+    let address = free_address();
+    let names = format!("subjectAltName=IP:{}", address.ip());
     for name in ["broker", "stranger"] {
         let made = Command::new(&openssl)
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-            .args(["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-days", "2", "-subj", "/CN=test", "-addext", &names])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(file(&format!("{name}.key")))
@@ -169,7 +171,7 @@ async fn tls_is_spoken_and_a_stranger_is_not_trusted() {
         file("broker.pem").display(),
         file("broker.key").display()
     );
-    let Some((_running, address)) = start(directory.path(), &lines).await else { return };
+    let Some(_running) = start_at(address, directory.path(), &lines).await else { return };
     let trusting = |name: &str| {
         let broker = format!("mqtts://{address}").parse().unwrap();
         Options::new(broker, "tls".to_owned(), vec!["$SYS/#".to_owned()], Some(&file(name))).unwrap()
