@@ -309,10 +309,10 @@ mod tests {
         assert!(matches!(refusal(b"\n"), Error::PasswordLength { length: 0, .. }));
         assert!(matches!(refusal(b"one\ntwo\n"), Error::PasswordLines(_)));
         assert!(matches!(refusal(b"\xff\xfe"), Error::File { .. }));
-        assert!(matches!(refusal(&[b'x'; PASSWORD_MAX + 1]), Error::PasswordLength { .. }));
+        assert!(matches!(refusal(&vec![b'x'; PASSWORD_MAX + 1]), Error::PasswordLength { .. }));
         let endless = Password::from_file(Path::new("/dev/zero")).unwrap_err();
         assert!(matches!(endless, Error::File { .. }), "{endless}");
-        std::fs::write(file.path(), [b'x'; PASSWORD_MAX]).unwrap();
+        std::fs::write(file.path(), vec![b'x'; PASSWORD_MAX]).unwrap();
         assert_eq!(Password::from_file(file.path()).unwrap().expose().len(), PASSWORD_MAX);
     }
 
