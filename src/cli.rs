@@ -1,7 +1,10 @@
 //! The command line. A subcommand is two lines here: its variant, and its arm in [`Command::run`].
 
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,14 +71,34 @@ impl Cli {
 }
 
 /// One line for people, whatever the log's format is.
-#[expect(clippy::print_stderr, reason = "the command line's own words")]
 pub fn fail(message: &str) -> ExitCode {
-    eprintln!("error: {message}");
+    // Where nobody can be told, there is still the exit code.
+    let _ = writeln!(std::io::stderr(), "error: {message}");
     ExitCode::FAILURE
+}
+
+/// Writes what was asked for. A reader that has seen enough (`| head -1`) is no failure, a full disk is one.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// Reads an address to serve on.
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address (names are not looked up) and a port, such as 127.0.0.1:8888")
 }
 
 /// Resolves at Ctrl-C or SIGTERM.
 pub async fn stop_signal() {
+    stop_signals(1).await;
+}
+
+/// Resolves at the signal that makes it so many.
+async fn stop_signals(count: u32) {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         tracing::warn!("SIGTERM cannot be listened for: it will end this process at once");
         return std::future::pending().await;
@@ -84,9 +107,11 @@ pub async fn stop_signal() {
         tracing::warn!("Ctrl-C cannot be listened for: it will end this process at once");
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    for _ in 0..count {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

@@ -31,13 +31,17 @@ pub enum Error {
 /// Sets up the log of this process. A second call changes nothing.
 pub fn install(format: Option<LogFormat>, filter: &str) -> Result<(), Error> {
     // The MQTT and Kubernetes clients log packets and bodies below `warn`: they are not ours to show.
-    let quiet = format!("rumqttc=warn,kube=warn,hyper=warn,{filter}");
+    // An empty variable of the environment is no wish for silence.
+    let wanted = if filter.trim().is_empty() { "info" } else { filter };
+    let quiet = format!("rumqttc=warn,kube=warn,hyper=warn,{wanted}");
     let parsed = EnvFilter::builder()
         .parse(quiet)
         .map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
     let terminal = std::io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let base = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    // A log that cannot be written must not end the work; its own complaint would go the same way, and panic.
+    let base = tracing_subscriber::fmt().log_internal_errors(false);
+    let base = base.with_env_filter(parsed).with_writer(std::io::stderr);
     // Somebody who embeds us may have a log of their own: that is no failure.
     let _ = match format {
         LogFormat::Text => base.with_ansi(terminal).with_target(false).try_init(),

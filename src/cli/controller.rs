@@ -8,7 +8,7 @@ use clap::Args;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
-use super::stop_signal;
+use super::{listen_address, stop_signal};
 use crate::clock::Clock;
 use crate::controller::{Controller, Settings};
 use crate::serve;
@@ -35,7 +35,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     context: Option<String>,
     /// Where to serve /metrics and the probes.
-    #[arg(long, value_name = "ADDR:PORT", env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
+    #[arg(env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// Name in the election [default: host name and eight random characters]. Two processes must never share one.
     #[arg(long, value_name = "NAME", env = "VERNESCALE_IDENTITY")]

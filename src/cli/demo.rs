@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::stop_signal;
+use super::{listen_address, stop_signal};
 use crate::demo::{self, Fault, Practice, Profile, Settings, Snapshot, Verdict};
 
 const ABOUT: &str = "\
@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Where the exporter serves; where that is taken, a free port is named.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8888")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
+    #[arg(default_value = "127.0.0.1:8888")]
     listen: SocketAddr,
 }
 
@@ -86,17 +87,13 @@ impl Arguments {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's own output")]
 fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
     if json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(verdict).context("the verdict cannot be written as JSON")?
-        );
+        let text = serde_json::to_string_pretty(verdict).context("the verdict cannot be written as JSON")?;
+        super::print(&format!("{text}\n"))
     } else {
-        println!("\n{verdict}");
+        super::print(&format!("\n{verdict}\n"))
     }
-    Ok(())
 }
 
 /// Draws on a terminal, writes lines elsewhere, is silent with `--json`.

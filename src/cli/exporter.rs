@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 
-use super::stop_signal;
+use super::{listen_address, stop_signal, stop_signals};
 use crate::clock::Clock;
+use crate::crd::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
 use crate::observe::mqtt::{Address, Options};
 
@@ -19,17 +21,20 @@ Examples:
 
 One connection to any member is enough: each member passes on $SYS of all of them. mosquitto is read as well.
 Endpoints: /metrics (text format 0.0.4), /healthz, /readyz. If the broker is away, the exporter goes on serving:
-its state is the metric vernescale_source_up{reason}, and the broker's series disappear instead of freezing.";
+its state is the metric vernescale_source_up{reason}, and the broker's series disappear instead of freezing.
+Exit code: 0 after SIGTERM or Ctrl-C (a second one does not wait for scrapes under way), 2 if the command line is
+wrong, 1 for all else.";
 
 /// Options of the exporter.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The broker: mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS.
+    /// The broker: mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS; without a port 1883 or 8883.
     #[arg(long, value_name = "URL", env = "VERNESCALE_BROKER")]
     broker: Address,
     /// Where to serve /metrics.
-    #[arg(long, value_name = "ADDR:PORT", env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8888")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
+    #[arg(env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8888")]
     listen: SocketAddr,
     /// MQTT user name.
     #[arg(long, value_name = "NAME", env = "VERNESCALE_USERNAME")]
@@ -53,20 +58,41 @@ pub(super) struct Arguments {
     /// scrapes. Without, scrape no more often than the broker sends (every 20 s by default).
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     timestamps: bool,
+    /// Silence after which the source's state is `no_messages`. Three intervals of the broker; the default fits
+    /// VerneMQ's usual 20 s.
+    #[arg(long, value_name = "TIME", value_parser = message_wait)]
+    #[arg(env = "VERNESCALE_MESSAGE_WAIT", default_value = "1m")]
+    message_wait: Duration,
+}
+
+fn message_wait(text: &str) -> Result<Duration, String> {
+    let Period(wait) = text.parse().map_err(|error: PeriodError| error.to_string())?;
+    if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&wait) {
+        Ok(wait)
+    } else {
+        Err("it must be 1s to 1h".to_owned())
+    }
 }
 
 impl Arguments {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings()?;
         let exporter = Exporter::bind(settings, Clock::system()).await?;
-        exporter.run(stop_signal()).await.context("the exporter has stopped")
+        tokio::select! {
+            ended = exporter.run(stop_signal()) => ended.context("the exporter has stopped"),
+            () = stop_signals(2) => {
+                tracing::warn!("a second signal: what was under way is cut");
+                Ok(())
+            }
+        }
     }
 
     fn settings(self) -> anyhow::Result<Settings> {
         let client_id =
             self.client_id.unwrap_or_else(|| format!("vernescale-exporter-{:08x}", rand::random::<u32>()));
         let source = Options::new(self.broker, client_id, self.topics, self.ca_file.as_deref())?
-            .with_credentials(self.username, self.password_file.as_deref())?;
+            .with_credentials(self.username, self.password_file.as_deref())?
+            .with_message_wait(self.message_wait);
         Ok(Settings { source, listen: self.listen, timestamps: self.timestamps })
     }
 }

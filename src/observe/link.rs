@@ -9,7 +9,8 @@ pub enum Link {
     Subscribed,
     /// Subscribed, and messages come.
     Up,
-    /// Subscribed, but no message has come for a minute.
+    /// Subscribed, but no message comes. A broker that grants every subscription and then delivers nothing that the
+    /// ACL forbids, as mosquitto does, looks like that too.
     NoMessages,
     /// The TCP connection was refused: nobody listens there.
     TcpRefused,
@@ -81,7 +82,8 @@ impl Link {
         match self {
             Self::Connecting | Self::Subscribed | Self::Up => "nothing to do",
             Self::NoMessages => {
-                "look at systree_enabled (VerneMQ) or sys_interval (mosquitto), and at the ACL for $SYS/#"
+                "does the ACL let this user read $SYS/#? mosquitto grants the subscription all the same and then \
+                 delivers nothing; and is $SYS on: systree_enabled (VerneMQ), sys_interval (mosquitto)?"
             }
             Self::TcpRefused => "is the broker running, and is the port that of its MQTT listener?",
             Self::Unreachable => "check the host name, the network and its policies",

@@ -29,8 +29,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const CONNECT_SECONDS_MAX: u64 = 5;
 /// For the SUBACK.
 const SUBACK_WAIT: Duration = Duration::from_secs(10);
-/// Silence after which the subscription is said to bring nothing: three of VerneMQ's usual intervals.
-const MESSAGE_WAIT: Duration = Duration::from_mins(1);
 /// A payload of 1 MB has to be seen to be counted and refused; what is larger ends the connection with a reason.
 const PACKET_BYTES_MAX: usize = 2 << 20;
 /// Pauses before a new attempt: from half a second, because a leave refuses connects for about one, to 30 s.
@@ -116,7 +114,7 @@ async fn connection(
                 biased;
                 () = stop.as_mut() => break None,
                 polled = poll.as_mut() => break Some(polled),
-                _ = watch.tick() => progress.watch(clock.now()),
+                _ = watch.tick() => progress.watch(options, clock.now()),
             };
             match news {
                 Ok(news) => tell(news, clock, sink),
@@ -245,17 +243,17 @@ impl Progress {
     }
 
     /// Looks for what should have come by now.
-    fn watch(&mut self, now: Time) -> Result<Option<Ended>, Ended> {
+    fn watch(&mut self, options: &Options, now: Time) -> Result<Option<Ended>, Ended> {
         match (self.connected, self.heard) {
             (Some(connected), None) if now.since(connected) >= SUBACK_WAIT => Err(Ended {
                 link: Link::Silent,
                 cause: format!("no SUBACK within {} s", SUBACK_WAIT.as_secs()),
             }),
-            (_, Some(heard)) if now.since(heard) >= MESSAGE_WAIT => {
-                // Said once a minute as long as it lasts.
+            (_, Some(heard)) if now.since(heard) >= options.message_wait => {
+                // Counted once more as long as it lasts.
                 self.heard = Some(now);
                 self.up = false;
-                let cause = format!("subscribed, but no message for {} s", MESSAGE_WAIT.as_secs());
+                let cause = format!("subscribed, but no message for {} s", options.message_wait.as_secs());
                 Ok(Some(Ended { link: Link::NoMessages, cause }))
             }
             _ => Ok(None),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::broker::Broker;
+use crate::log::Log;
 use crate::scrape::{Page, Scraped};
 use crate::{anywhere, options};
 
@@ -25,6 +26,7 @@ async fn page_after(exporter: &Scraped, messages: f64) -> Page {
 
 #[tokio::test(start_paused = true)]
 async fn a_malformed_payload_is_counted_and_changes_nothing() {
+    let log = Log::catch();
     let (broker, exporter) = subscribed().await;
     broker.publish(PUBLISHED, "60000");
     let malformed: [&[u8]; 9] = [b"", b"sixty", b"12x", b" 12", b"nan", b"inf", b"-5", b"\xff\xfe", b"1,000"];
@@ -34,6 +36,10 @@ async fn a_malformed_payload_is_counted_and_changes_nothing() {
     }
     let page = page_after(&exporter, 19.0).await;
     assert!((page.bad("payload_malformed") - 18.0).abs() < 0.5);
+    // Cause and place, once a minute.
+    assert_eq!(log.lines("payload_malformed"), 1, "{}", log.text());
+    assert!(log.text().contains("is not a number") && log.text().contains(PUBLISHED), "{}", log.text());
+    assert!(log.text().contains(&broker.address.to_string()), "{}", log.text());
     assert_eq!(page.published(N1), Some(60_000.0));
     assert_eq!(page.published("VerneMQ2@127.0.0.12"), None, "{}", page.body);
     // Nor does bad input keep a value alive.
@@ -49,11 +55,14 @@ async fn a_malformed_payload_is_counted_and_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_of_a_megabyte_is_seen_and_refused_and_the_connection_lives() {
+    let log = Log::catch();
     let (broker, exporter) = subscribed().await;
     broker.publish(PUBLISHED, vec![b'9'; 1 << 20]);
     broker.publish(PUBLISHED, "7");
     let page = page_after(&exporter, 2.0).await;
     assert!((page.bad("payload_too_large") - 1.0).abs() < 0.5);
+    assert_eq!(log.lines("the payload has 1048576 bytes"), 1, "{}", log.text());
+    assert!(log.text().len() < 10_000, "a payload is not logged");
     assert_eq!(page.published(N1), Some(7.0));
     assert_eq!((broker.connects(), page.reason().as_str()), (1, "up"));
 }
@@ -70,6 +79,7 @@ async fn a_packet_beyond_the_limit_ends_the_connection_with_a_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn an_odd_node_name_becomes_a_label_and_is_counted() {
+    let log = Log::catch();
     let (broker, exporter) = subscribed().await;
     let odd = ["Verne\"MQ@h", "Verne\nMQ@h", "Verne/MQ@h", "Verne\\MQ@h", "Verne\"}1 2\n# @h"];
     for (value, node) in (1u32..).zip(odd) {
@@ -83,6 +93,9 @@ async fn an_odd_node_name_becomes_a_label_and_is_counted() {
     }
     assert_eq!(page.published("VerneMQ ü@h"), Some(6.0));
     assert!((page.bad("node_name_odd") - 5.0).abs() < 0.5);
+    // Escaped: a line break in a name is none in the log.
+    assert_eq!(log.lines("node_name_odd"), 1, "{}", log.text());
+    assert!(log.text().contains(r#"$SYS/Verne\"MQ@h/mqtt"#), "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]

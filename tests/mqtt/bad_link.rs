@@ -1,6 +1,5 @@
 //! Everything that can be wrong with the connection: told apart, said once, never a frozen value.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::v4::ConnectReturnCode;
@@ -10,54 +9,12 @@ use tokio::time::sleep;
 use vernescale::observe::mqtt::Options;
 
 use crate::broker::{Broker, Manners};
+use crate::log::Log;
 use crate::scrape::{Scraped, get};
 use crate::{anywhere, options};
 
 const N1: &str = "VerneMQ1@127.0.0.11";
 const PUBLISHED: &str = "$SYS/VerneMQ1@127.0.0.11/mqtt/publish/received";
-
-thread_local! {
-    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The log of this thread. One subscriber for all tests: with one for each, `tracing` may remember a place
-/// in the code as switched off by the test of another thread.
-struct Log;
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn catch() -> Self {
-        // The client logs its packets at this level; below it there is only the event loop.
-        let level = tracing::Level::DEBUG;
-        let log = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(|| Self);
-        let _ = log.try_init();
-        LOG.with_borrow_mut(Vec::clear);
-        Self
-    }
-
-    fn lines(&self, with: &str) -> usize {
-        self.text()
-            .lines()
-            .filter(|line| line.contains(" WARN ") || line.contains(" INFO "))
-            .filter(|line| line.contains(with))
-            .count()
-    }
-
-    #[expect(clippy::unused_self, reason = "there is a log only after `catch`")]
-    fn text(&self) -> String {
-        LOG.with_borrow(|log| String::from_utf8_lossy(log).into_owned())
-    }
-}
 
 fn refusing(code: ConnectReturnCode) -> Manners {
     Manners { connack: Some(code), ..Manners::default() }
@@ -114,10 +71,13 @@ async fn each_refusal_of_a_connect_has_its_own_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_subscription_is_not_silence() {
+    let log = Log::catch();
     let broker = Broker::start(anywhere()).await;
     broker.behave(Manners { refused: usize::MAX, ..Manners::default() });
     let exporter = Scraped::start(options(broker.address)).await;
     exporter.reason("acl_refused").await;
+    assert_eq!(log.lines("SUBACK 0x80: the broker refuses $SYS/#"), 1, "{}", log.text());
+    assert!(log.text().contains(&broker.address.to_string()) && log.text().contains("cluster show"));
     broker.behave(Manners::default());
     exporter.until("another attempt", |_| broker.subscribes() >= 2).await;
     broker.publish(PUBLISHED, "7");
@@ -173,14 +133,82 @@ async fn a_broker_that_goes_silent_is_noticed_and_its_values_disappear() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_accepts_and_says_nothing_is_silent() {
+    let log = Log::catch();
+    let listener = TcpListener::bind(anywhere()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let exporter = Scraped::start(options(address)).await;
+    let page = exporter.until("two attempts", |page| page.events("silent") >= 2.0).await;
+    assert_eq!(page.reason(), "silent");
+    assert!(page.series.iter().all(|series| !series.labels.contains_key("node")), "{}", page.body);
+    assert_eq!(log.lines("no answer to the connect within 5 s"), 1, "{}", log.text());
+    assert!(log.text().contains(&address.to_string()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_that_brings_nothing_is_not_up() {
+    let log = Log::catch();
     let broker = Broker::start(anywhere()).await;
     let exporter = Scraped::start(options(broker.address)).await;
     exporter.until("a subscription", |_| broker.subscribes() == 1).await;
     sleep(Duration::from_secs(70)).await;
     assert_eq!((exporter.page().await.reason().as_str(), broker.connects()), ("no_messages", 1));
+    assert_eq!(log.lines("subscribed, but no message for 60 s"), 1, "{}", log.text());
+    assert!(log.text().contains("does the ACL let this user read $SYS/#?"), "{}", log.text());
     broker.publish(PUBLISHED, "7");
     exporter.reason("up").await;
+}
+
+/// It still answers pings: only the messages have stopped.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_stops_sending_is_not_up_and_its_values_disappear() {
+    let broker = Broker::start(anywhere()).await;
+    let exporter = Scraped::start(options(broker.address)).await;
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    for value in 1..=5u32 {
+        broker.publish(PUBLISHED, value.to_string());
+        sleep(Duration::from_secs(2)).await;
+    }
+    let page = exporter
+        .until("no value", |page| {
+            let value = page.published(N1);
+            assert!(value.is_none() || value == Some(5.0), "{}", page.body);
+            value.is_none()
+        })
+        .await;
+    assert_eq!(page.value("mqtt_publish_received_rate", &[("node", N1)]), None);
+    assert_eq!(page.value("vernescale_node_up", &[("node", N1)]), Some(0.0));
+    let age = page.value("vernescale_sample_age_seconds", &[("node", N1)]).unwrap();
+    // Three learned intervals, long before the subscription as a whole is called silent.
+    assert!((6.0..8.0).contains(&age), "{age}");
+    assert_eq!(page.reason(), "up");
+    exporter.reason("no_messages").await;
+    assert_eq!(broker.connects(), 1, "it is no reason to connect anew");
+    broker.publish(PUBLISHED, "6");
+    assert_eq!(exporter.reason("up").await.published(N1), Some(6.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_sends_seldom_is_given_its_time() {
+    let broker = Broker::start(anywhere()).await;
+    let source = options(broker.address).with_message_wait(Duration::from_mins(3));
+    let exporter = Scraped::start(source).await;
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    for value in 1..=4u32 {
+        broker.publish(PUBLISHED, value.to_string());
+        sleep(Duration::from_mins(1)).await;
+        let page = exporter.page().await;
+        assert_eq!(page.reason(), "up");
+        // Once the interval is learned, a value is known until the next one.
+        assert!(value == 1 || page.published(N1) == Some(f64::from(value)), "{}", page.body);
+    }
+    assert!(exporter.page().await.events("no_messages") < 0.5);
 }
 
 #[tokio::test(start_paused = true)]

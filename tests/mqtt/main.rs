@@ -13,6 +13,7 @@ mod scrape;
 
 mod bad_input;
 mod bad_link;
+mod log;
 mod mosquitto;
 mod prometheus;
 mod recordings;

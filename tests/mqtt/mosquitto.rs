@@ -1,5 +1,6 @@
 //! Against a real mosquitto under a known number of publishes.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,14 +12,19 @@ use vernescale::clock::Clock;
 use vernescale::exporter::{Exporter, Settings};
 use vernescale::observe::mqtt::Options;
 
-use crate::options;
 use crate::programs::{Running, free_address, program};
 use crate::scrape::Scraped;
+use crate::{anywhere, options};
 
-/// Starts it with these lines of configuration and waits until it listens.
-async fn start(directory: &Path, lines: &str) -> Option<(Running, std::net::SocketAddr)> {
-    let mosquitto = program("mosquitto")?;
+/// Starts it with these lines of configuration, somewhere.
+async fn start(directory: &Path, lines: &str) -> Option<(Running, SocketAddr)> {
     let address = free_address();
+    start_at(address, directory, lines).await.map(|running| (running, address))
+}
+
+/// Starts it and waits until it listens.
+async fn start_at(address: SocketAddr, directory: &Path, lines: &str) -> Option<Running> {
+    let mosquitto = program("mosquitto")?;
     let configuration = directory.join("mosquitto.conf");
     // Started as root it would give up its rights and could not read what the test has written.
     let user = "user root";
@@ -32,11 +38,11 @@ async fn start(directory: &Path, lines: &str) -> Option<(Running, std::net::Sock
         }
     };
     timeout(Duration::from_secs(20), listening).await.expect("mosquitto listens");
-    Some((running, address))
+    Some(running)
 }
 
 /// Publishes at `QoS` 1 and returns when all are acknowledged.
-async fn publish(address: std::net::SocketAddr, count: u32) {
+async fn publish(address: SocketAddr, count: u32) {
     let options = MqttOptions::new("publisher", address.ip().to_string(), address.port());
     let (client, mut events) = AsyncClient::new(options, count as usize);
     for number in 0..count {
@@ -51,7 +57,7 @@ async fn publish(address: std::net::SocketAddr, count: u32) {
 }
 
 async fn scrape(source: Options) -> Scraped {
-    let settings = Settings { source, listen: free_address(), timestamps: true };
+    let settings = Settings { source, listen: anywhere(), timestamps: true };
     Scraped::run(Exporter::bind(settings, Clock::system()).await.unwrap())
 }
 
@@ -93,6 +99,10 @@ async fn values_disappear_when_it_is_killed_and_come_back_with_it() {
     let page = exporter.until("no values", |page| page.published(&node).is_none()).await;
     assert_eq!(page.value("vernescale_node_up", &[]), Some(0.0));
     assert!(["tcp_refused", "closed"].contains(&page.reason().as_str()), "{}", page.reason());
+    let again = start_at(address, directory.path(), "allow_anonymous true").await;
+    let page = exporter.until("the new one", |page| page.published(&node) == Some(0.0)).await;
+    assert_eq!(page.reason(), "up");
+    drop(again);
 }
 
 #[tokio::test]
@@ -114,15 +124,39 @@ async fn wrong_credentials_are_said_to_be_so() {
     scrape(with("right\n")).await.reason("up").await;
 }
 
+/// mosquitto grants any subscription and then delivers nothing of what its ACL forbids.
+#[tokio::test]
+async fn an_acl_that_hides_sys_is_not_taken_for_an_idle_broker() {
+    let directory = tempfile::tempdir().unwrap();
+    let acl = directory.path().join("acl");
+    std::fs::write(&acl, "topic readwrite load/#\n").unwrap();
+    let lines = format!("allow_anonymous true\nacl_file {}", acl.display());
+    let Some((_running, address)) = start(directory.path(), &lines).await else { return };
+    // It sends every 2 s: three of its intervals.
+    let source = options(address).with_message_wait(Duration::from_secs(6));
+    let page = scrape(source).await.reason("no_messages").await;
+    assert!((page.events("subscribed"), page.events("acl_refused")) == (1.0, 0.0), "{}", page.body);
+    assert!(page.series.iter().all(|series| !series.labels.contains_key("node")), "{}", page.body);
+    // The same broker, to somebody who may read it.
+    std::fs::write(&acl, "topic readwrite load/#\ntopic read $SYS/#\n").unwrap();
+    let open = directory.path().join("open");
+    std::fs::create_dir(&open).unwrap();
+    let Some((_allowing, address)) = start(&open, &lines).await else { return };
+    let source = options(address).with_message_wait(Duration::from_secs(6));
+    scrape(source).await.reason("up").await;
+}
+
 #[tokio::test]
 async fn tls_is_spoken_and_a_stranger_is_not_trusted() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
     let Some(openssl) = program("openssl") else { return };
+    let address = free_address();
+    let names = format!("subjectAltName=IP:{}", address.ip());
     for name in ["broker", "stranger"] {
         let made = Command::new(&openssl)
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
-            .args(["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-days", "2", "-subj", "/CN=test", "-addext", &names])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(file(&format!("{name}.key")))
@@ -137,7 +171,7 @@ async fn tls_is_spoken_and_a_stranger_is_not_trusted() {
         file("broker.pem").display(),
         file("broker.key").display()
     );
-    let Some((_running, address)) = start(directory.path(), &lines).await else { return };
+    let Some(_running) = start_at(address, directory.path(), &lines).await else { return };
     let trusting = |name: &str| {
         let broker = format!("mqtts://{address}").parse().unwrap();
         Options::new(broker, "tls".to_owned(), vec!["$SYS/#".to_owned()], Some(&file(name))).unwrap()

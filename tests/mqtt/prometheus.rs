@@ -94,7 +94,7 @@ async fn start(exporter: SocketAddr, directory: &std::path::Path) -> Option<(Run
 #[tokio::test]
 async fn sum_and_irate_are_right() {
     let broker = Broker::start(anywhere()).await;
-    let settings = Settings { source: options(broker.address), listen: free_address(), timestamps: true };
+    let settings = Settings { source: options(broker.address), listen: anywhere(), timestamps: true };
     let exporter = Scraped::run(Exporter::bind(settings, Clock::system()).await.unwrap());
     let directory = tempfile::tempdir().unwrap();
     let Some((_running, prometheus)) = start(exporter.address, directory.path()).await else { return };
@@ -103,7 +103,8 @@ async fn sum_and_irate_are_right() {
     tokio::spawn(play(broker.clone(), frozen.clone()));
 
     let irate = "irate(mqtt_publish_received[1m])";
-    let near = |value: f64, wanted: f64| (value - wanted).abs() <= 0.1 * wanted + 0.5;
+    // What is wrong is zero or twice as much; what is right is off by what a busy machine is late, half a second.
+    let near = |value: f64, wanted: f64| (value - wanted).abs() <= 0.25 * wanted + 0.5;
     let by_node = |answer: &[(String, f64)]| {
         answer.len() == LOAD.len()
             && LOAD.iter().all(|(node, rate)| {

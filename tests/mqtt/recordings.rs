@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::sleep;
+use lifecycle::Time;
+use tokio::time::{sleep, timeout};
+use vernescale::clock::Clock;
 use vernescale::fleet::sys_name;
 
 use crate::broker::Broker;
@@ -69,18 +71,19 @@ async fn play_whole(recording: &str, nodes: usize) {
     exporter.until("a subscription", |_| broker.subscribes() == 1).await;
     let mut wanted = BTreeMap::new();
     let mut played = Duration::ZERO;
+    let mut sent = 0u32;
     for line in lines(recording) {
         if line.at > played {
-            compare(&exporter, &wanted).await;
+            compare(&exporter, sent, &wanted).await;
             sleep(line.at.checked_sub(played).unwrap()).await;
             played = line.at;
         }
         broker.publish(&line.topic, line.value.clone());
+        sent += 1;
         let (name, labels) = series(&line.topic);
         wanted.insert(format!("{name}{labels}"), line.value);
     }
-    sleep(Duration::from_millis(100)).await;
-    compare(&exporter, &wanted).await;
+    compare(&exporter, sent, &wanted).await;
     assert_eq!(wanted.len(), 150 * nodes);
     let page = exporter.page().await;
     for family in ["metadata_get_microseconds", "storage_write_microseconds"] {
@@ -90,13 +93,22 @@ async fn play_whole(recording: &str, nodes: usize) {
     assert!(page.body.contains("\n# TYPE queue_processes gauge\n"));
     assert!(!page.body.contains("untyped"));
     exporter.stop().await;
-    sleep(Duration::from_millis(100)).await;
-    assert_eq!(broker.goodbyes(), 1, "it says goodbye");
+    let goodbye = async {
+        while broker.goodbyes() == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), goodbye).await.expect("it says goodbye");
 }
 
-async fn compare(exporter: &Scraped, wanted: &BTreeMap<String, String>) {
-    sleep(Duration::from_millis(100)).await;
-    let page = exporter.page().await;
+/// The page once everything that was sent has arrived.
+async fn page_after(exporter: &Scraped, sent: u32) -> Page {
+    let arrived = |page: &Page| page.value("vernescale_messages_total", &[]) == Some(f64::from(sent));
+    exporter.until("all messages", arrived).await
+}
+
+async fn compare(exporter: &Scraped, sent: u32, wanted: &BTreeMap<String, String>) {
+    let page = page_after(exporter, sent).await;
     let there = written(&page);
     for (series, value) in wanted {
         assert_eq!(there.get(series), Some(value), "{series}");
@@ -126,22 +138,19 @@ async fn a_killed_node_disappears_and_comes_back() {
     let broker = Broker::start(anywhere()).await;
     let exporter = Scraped::start(options(broker.address)).await;
     exporter.until("a subscription", |_| broker.subscribes() == 1).await;
-    let mut played = Duration::ZERO;
+    let clock = Clock::starting_at(Time(0));
+    let played = || clock.now().since(Time(0));
     let mut heard = Vec::new();
-    for line in lines(include_str!("../recordings/sys_interval2000_through_kill_n3.txt")) {
-        sleep(line.at.saturating_sub(played)).await;
-        played = played.max(line.at);
-        // The broker's connection is another task.
-        sleep(Duration::from_millis(1)).await;
-        played += Duration::from_millis(1);
+    for (line, sent) in
+        lines(include_str!("../recordings/sys_interval2000_through_kill_n3.txt")).into_iter().zip(1..)
+    {
+        sleep(line.at.saturating_sub(played())).await;
         broker.publish(&line.topic, line.value);
-        sleep(Duration::from_millis(1)).await;
-        played += Duration::from_millis(1);
-        let page = exporter.page().await;
+        let page = page_after(&exporter, sent).await;
         let up = page.value("vernescale_node_up", &[("node", N3)]);
         assert_eq!(page.published(N3).is_some(), up == Some(1.0), "{}", page.body);
         assert_eq!(up.is_none(), heard.is_empty() && !line.topic.contains(N3));
-        heard.extend(up.map(|up| (played, up > 0.5)));
+        heard.extend(up.map(|up| (played(), up > 0.5)));
     }
     let seen: Vec<bool> = heard.iter().map(|(_, up)| *up).collect();
     let mut phases = seen.clone();

@@ -78,7 +78,7 @@ async fn the_status_page_has_the_recorded_members_in_order() {
     let trio = Trio::start(82, lab()).await;
     let page = get(trio.http(1), "/status.json").await.unwrap();
     // Keys and strings in their order; numbers are the moment's.
-    let shape = |text: &str| text.replace("127.7.82.", "127.0.0.").replace(|c: char| c.is_ascii_digit(), "");
+    let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
     let recorded = recording("http_api.txt");
     let recorded = recorded.lines().find(|line| line.starts_with("[{\"VerneMQ1@")).unwrap();
     assert_eq!(shape(&page.body), shape(recorded));

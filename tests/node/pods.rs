@@ -1,6 +1,6 @@
 //! Nodes as containers, the way the official image runs them.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use lifecycle::Time;
 use tokio::time::sleep;
@@ -13,7 +13,7 @@ use vernescale::{
     },
 };
 
-use crate::support::{get, lab};
+use crate::support::{get, lab, loopback};
 
 fn container(ordinal: u8, volume: &str) -> Container {
     let discovery = ("DOCKER_VERNEMQ_DISCOVERY_KUBERNETES".to_owned(), "1".to_owned());
@@ -22,7 +22,7 @@ fn container(ordinal: u8, volume: &str) -> Container {
         namespace: "ns".into(),
         uid: format!("uid-{ordinal}"),
         ordinal: ordinal.into(),
-        address: Ipv4Addr::new(127, 7, 140, 10 + ordinal),
+        address: loopback(140, 10 + ordinal),
         volume: volume.into(),
         hostname: format!("vmq-{ordinal}"),
         subdomain: "vmq-headless".into(),
@@ -32,7 +32,7 @@ fn container(ordinal: u8, volume: &str) -> Container {
 }
 
 async fn members(ordinal: u8) -> usize {
-    let address = (Ipv4Addr::new(127, 7, 140, 10 + ordinal), 8888).into();
+    let address = (loopback(140, 10 + ordinal), 8888).into();
     let Ok(page) = get(address, "/api/v1/cluster/show").await else { return 0 };
     page.body.matches("\"Running\":true").count()
 }

@@ -29,7 +29,13 @@ pub(crate) fn name(n: u8) -> NodeName {
     NodeName(format!("VerneMQ{n}@127.0.0.1{n}"))
 }
 
-/// Three members that agree, on `127.7.<block>.11` to `.13`.
+/// A loopback address of this process: two runs of these tests must not meet, for the ports are the broker's own.
+pub(crate) fn loopback(block: u8, last: u8) -> Ipv4Addr {
+    let process = u8::try_from(std::process::id() % 31).unwrap();
+    Ipv4Addr::new(127, 224 + process, block, last)
+}
+
+/// Three members that agree, on the addresses `.11` to `.13` of a block.
 pub(crate) struct Trio {
     pub(crate) fleet: Fleet,
     block: u8,
@@ -54,7 +60,7 @@ impl Trio {
     }
 
     pub(crate) fn address(&self, n: u8) -> Ipv4Addr {
-        Ipv4Addr::new(127, 7, self.block, 10 + n)
+        loopback(self.block, 10 + n)
     }
 
     pub(crate) fn mqtt(&self, n: u8) -> SocketAddr {

@@ -1,8 +1,9 @@
 //! Real programs under test: found, started on loopback, ended with the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Finds a program. Where it is missing, says so and lets the caller skip; with `CI=true` that is a failure,
 /// so that no test is ever skipped unnoticed.
@@ -36,7 +37,11 @@ impl Drop for Running {
     }
 }
 
-/// A loopback address with a port that was free a moment ago.
+/// A loopback address for a program that cannot say which port it was given. The IP address is this test's own,
+/// so that nobody else takes the port before the program does.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static TAKEN: AtomicU8 = AtomicU8::new(1);
+    let process = u8::try_from(std::process::id() % 256).unwrap();
+    let own = Ipv4Addr::new(127, 10, process, TAKEN.fetch_add(1, Ordering::Relaxed));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }

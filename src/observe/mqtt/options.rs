@@ -1,8 +1,10 @@
 //! Where to connect to and as whom: checked once, before anything is tried.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -12,6 +14,10 @@ use rustls::{ClientConfig, RootCertStore};
 const FILTERS_MAX: usize = 32;
 /// Longest password that MQTT 3.1.1 can carry, in bytes.
 const PASSWORD_MAX: usize = 65_535;
+/// Largest file of certificates that is read; all that browsers trust are a quarter of a megabyte.
+const CERTIFICATES_MAX: usize = 4 << 20;
+/// Silence after which a subscription is said to bring nothing: three of VerneMQ's usual intervals.
+const MESSAGE_WAIT: Duration = Duration::from_mins(1);
 
 /// What is wrong with the options, and where.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +39,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// Cause.
-        source: std::io::Error,
+        source: io::Error,
     },
+    /// The file of the password has more in it.
+    #[error("{} has several lines: write the password into it, and nothing else", .0.display())]
+    PasswordLines(PathBuf),
     /// The password is empty or too long.
-    #[error("the password in {} has {length} bytes: 1 to {PASSWORD_MAX} are possible", .path.display())]
+    #[error(
+        "the password in {} has {length} bytes: write one line of 1 to {PASSWORD_MAX} bytes into it",
+        .path.display()
+    )]
     PasswordLength {
         /// The file.
         path: PathBuf,
@@ -44,11 +56,14 @@ pub enum Error {
         length: usize,
     },
     /// No certificate.
-    #[error("there is no usable certificate in {0}")]
+    #[error("there is no usable certificate in {0}: --ca-file wants that of the CA, as PEM")]
     Certificates(String),
     /// No topic, too many, or one that is not a filter.
     #[error("`{0}` is not a topic filter (at most {FILTERS_MAX}, `#` only at the end)")]
     Filter(String),
+    /// `--username` without a name.
+    #[error("the user name is empty: leave --username out to connect without one")]
+    NoUsername,
     /// `--password-file` without `--username`.
     #[error("MQTT knows no password without a user name: add --username")]
     PasswordAlone,
@@ -89,7 +104,9 @@ impl FromStr for Address {
         let rest = !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some();
         let host = url.host_str().filter(|host| !host.is_empty() && !rest).ok_or_else(bad)?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: url.port().unwrap_or(if tls { 8_883 } else { 1_883 }), tls })
+        let port = url.port().unwrap_or(if tls { 8_883 } else { 1_883 });
+        // Nobody can listen on 0.
+        if port == 0 { Err(bad()) } else { Ok(Self { host, port, tls }) }
     }
 }
 
@@ -110,14 +127,14 @@ pub struct Password(String);
 impl Password {
     /// Reads it from a file; one line break at the end is not part of it.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
-        let text = read("the password", path)?;
-        let text = String::from_utf8(text).map_err(|_| Error::File {
-            what: "the password",
-            path: path.to_owned(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidData, "not UTF-8"),
-        })?;
+        // The longest password and a line break.
+        let text = read(PASSWORD, path, PASSWORD_MAX + 2)?;
+        let text = String::from_utf8(text).map_err(|_| unusable(PASSWORD, path, "not UTF-8"))?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.contains('\n') {
+            return Err(Error::PasswordLines(path.to_owned()));
+        }
         if line.is_empty() || line.len() > PASSWORD_MAX {
             return Err(Error::PasswordLength { path: path.to_owned(), length: line.len() });
         }
@@ -150,6 +167,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Set for `mqtts`.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Silence after which the subscription is said to bring nothing.
+    pub message_wait: Duration,
 }
 
 impl Options {
@@ -171,7 +190,8 @@ impl Options {
             (false, Some(_)) => return Err(Error::CaWithoutTls),
             (false, None) => None,
         };
-        Ok(Self { broker, client_id, username: None, password: None, filters, tls })
+        let (username, password) = (None, None);
+        Ok(Self { broker, client_id, username, password, filters, tls, message_wait: MESSAGE_WAIT })
     }
 
     /// With a user name, and a password where there is one.
@@ -180,28 +200,54 @@ impl Options {
         username: Option<String>,
         password_file: Option<&Path>,
     ) -> Result<Self, Error> {
+        if username.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::NoUsername);
+        }
         if username.is_none() && password_file.is_some() {
             return Err(Error::PasswordAlone);
         }
         let password = password_file.map(Password::from_file).transpose()?;
         Ok(Self { username, password, ..self })
     }
+
+    /// With another patience, for a broker that sends less often than VerneMQ does by default.
+    #[must_use]
+    pub fn with_message_wait(self, message_wait: Duration) -> Self {
+        Self { message_wait, ..self }
+    }
 }
 
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|source| Error::File { what, path: path.to_owned(), source })
+/// Names of the files in errors, with the option that names them.
+const PASSWORD: &str = "the password (--password-file)";
+const CERTIFICATES: &str = "certificates (--ca-file)";
+
+/// Reads a file of at most so many bytes: `/dev/zero` has no end.
+fn read(what: &'static str, path: &Path, bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(path);
+    let read = opened.and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|source| Error::File { what, path: path.to_owned(), source })?;
+    if bytes.len() > bytes_max {
+        return Err(unusable(what, path, &format!("it has more than {bytes_max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn unusable(what: &'static str, path: &Path, why: &str) -> Error {
+    let source = io::Error::new(io::ErrorKind::InvalidData, why);
+    Error::File { what, path: path.to_owned(), source }
 }
 
 fn tls_config(ca: Option<&Path>) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     let place = if let Some(path) = ca {
-        let text = read("certificates", path)?;
+        let text = read(CERTIFICATES, path, CERTIFICATES_MAX)?;
         let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text).flatten().collect();
         roots.add_parsable_certificates(certificates);
         path.display().to_string()
     } else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        "the system's store (name one with --ca-file)".to_owned()
+        "the system's store".to_owned()
     };
     if roots.is_empty() {
         return Err(Error::Certificates(place));
@@ -232,6 +278,7 @@ mod tests {
             "mqtt://vmq?x=1",
             "",
             "mqtt://vmq:99999",
+            "mqtt://vmq:0",
         ] {
             assert!(matches!(address(bad), Err(Error::Address(_))), "{bad}");
         }
@@ -252,6 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_holds_no_password_is_refused_and_none_is_read_without_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refusal = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            Password::from_file(file.path()).unwrap_err()
+        };
+        assert!(matches!(refusal(b""), Error::PasswordLength { length: 0, .. }));
+        assert!(matches!(refusal(b"\n"), Error::PasswordLength { length: 0, .. }));
+        assert!(matches!(refusal(b"one\ntwo\n"), Error::PasswordLines(_)));
+        assert!(matches!(refusal(b"\xff\xfe"), Error::File { .. }));
+        assert!(matches!(refusal(&vec![b'x'; PASSWORD_MAX + 1]), Error::PasswordLength { .. }));
+        let endless = Password::from_file(Path::new("/dev/zero")).unwrap_err();
+        assert!(matches!(endless, Error::File { .. }), "{endless}");
+        std::fs::write(file.path(), vec![b'x'; PASSWORD_MAX]).unwrap();
+        assert_eq!(Password::from_file(file.path()).unwrap().expose().len(), PASSWORD_MAX);
+    }
+
+    #[test]
     fn what_cannot_work_is_said_before_it_is_tried() {
         let broker: Address = "mqtt://vmq".parse().unwrap();
         let new = |filters: &[&str], ca: Option<&str>| {
@@ -266,6 +331,10 @@ mod tests {
         assert!(matches!(
             options.clone().with_credentials(None, Some(Path::new("/p"))),
             Err(Error::PasswordAlone)
+        ));
+        assert!(matches!(
+            options.clone().with_credentials(Some(String::new()), None),
+            Err(Error::NoUsername)
         ));
         let error = options.with_credentials(Some("u".into()), Some(Path::new("/no/such"))).unwrap_err();
         assert!(error.to_string().contains("/no/such"));
