@@ -9,6 +9,14 @@
 mod control_plane;
 #[path = "cluster/kubelet.rs"]
 mod kubelet;
+#[path = "cluster/network.rs"]
+mod network;
+#[path = "cluster/process.rs"]
+mod process;
+#[path = "cluster/refusals.rs"]
+mod refusals;
+#[path = "cluster/the_binary.rs"]
+mod the_binary;
 #[path = "cluster/world.rs"]
 mod world;
 

@@ -28,7 +28,15 @@ pub enum Failure {
         /// The server's words.
         why: String,
     },
-    /// 401 or 403: RBAC or an admission policy.
+    /// 401: the API server does not know who we are.
+    #[error("{call}: our credentials are not accepted: {why}; renew the token, or correct the kubeconfig")]
+    Unauthorized {
+        /// What was called.
+        call: &'static str,
+        /// The server's words.
+        why: String,
+    },
+    /// 403: RBAC or an admission policy.
     #[error("{call}: not allowed: {why}; give the controller's ServiceAccount this right")]
     Forbidden {
         /// What was called.
@@ -62,6 +70,7 @@ impl Failure {
         match self {
             Self::Conflict { .. } => "Conflict",
             Self::NotFound { .. } => "NotFound",
+            Self::Unauthorized { .. } => "Unauthorized",
             Self::Forbidden { .. } => "Forbidden",
             Self::Refused { .. } => "Refused",
             Self::Unknown { .. } => "Unknown",
@@ -97,13 +106,29 @@ fn classify(call: &'static str, error: kube::Error) -> Failure {
             match status.code {
                 409 | 412 | 422 => Failure::Conflict { call, why },
                 404 | 410 => Failure::NotFound { call, why },
-                401 | 403 => Failure::Forbidden { call, why },
+                401 => Failure::Unauthorized { call, why },
+                403 => Failure::Forbidden { call, why },
                 code @ (400..=499) => Failure::Refused { call, code, why },
                 code => Failure::Unknown { call, why: format!("HTTP {code}: {why}") },
             }
         }
-        other => Failure::Unknown { call, why: other.to_string() },
+        other => Failure::Unknown { call, why: with_causes(&other) },
     }
+}
+
+/// What a client's error says by itself is often only which of its layers has failed.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Many a layer repeats the one below.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]
@@ -117,6 +142,7 @@ mod tests {
     #[case(409, "Conflict")]
     #[case(422, "Conflict")]
     #[case(404, "NotFound")]
+    #[case(401, "Unauthorized")]
     #[case(403, "Forbidden")]
     #[case(429, "Refused")]
     #[case(500, "Unknown")]
@@ -124,6 +150,22 @@ mod tests {
     fn a_status_says_whether_it_may_have_happened(#[case] code: u16, #[case] kind: &str) {
         let status = Status { code, message: "why".into(), ..Status::default() };
         assert_eq!(classify("patch scale", kube::Error::Api(status.boxed())).kind(), kind);
+    }
+
+    #[test]
+    fn an_error_of_the_client_is_told_to_its_root() {
+        let refused = std::io::Error::other("connection refused");
+        let error = kube::Error::Service(Box::new(http_like(refused)));
+        let text = classify("get lease", error).to_string();
+        assert_eq!(text.matches("connection refused").count(), 1, "{text}");
+    }
+
+    /// As hyper's error: its own words do not hold its cause's.
+    fn http_like(cause: std::io::Error) -> impl std::error::Error + Send + Sync {
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error (Connect)")]
+        struct Outer(#[source] std::io::Error);
+        Outer(cause)
     }
 
     #[tokio::test(start_paused = true)]

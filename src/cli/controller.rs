@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
+use kube::api::{Api, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
 use super::{listen_address, stop_signal};
+use crate::act::deadline::{Failure, api};
 use crate::clock::Clock;
 use crate::controller::{Controller, Settings};
+use crate::crd::VerneMQAutoscaler;
 use crate::serve;
 
 const EXAMPLES: &str = "\
@@ -19,7 +22,10 @@ Examples:
   vernescale controller --kubeconfig ~/.kube/config --context lab --namespace mqtt
 
 It serves every VerneMQAutoscaler of its namespace. Several processes may run: one holds the lease and acts,
-the others wait. Endpoints: /metrics (vernescale_*), /healthz, /readyz.";
+the others wait. At SIGTERM it gives the lease back. Endpoints: /metrics (vernescale_*), /healthz, /readyz.
+
+It ends at once where it cannot work at all: no kubeconfig, no API server there, no rights, no VerneMQAutoscaler
+defined. Whatever fails later is waited out.";
 
 /// Options of the controller.
 #[derive(Debug, Args)]
@@ -36,7 +42,7 @@ pub(super) struct Arguments {
     context: Option<String>,
     /// Where to serve /metrics and the probes.
     #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
-    #[arg(env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8889")]
     listen: SocketAddr,
     /// Name in the election [default: host name and eight random characters]. Two processes must never share one.
     #[arg(long, value_name = "NAME", env = "VERNESCALE_IDENTITY")]
@@ -52,10 +58,14 @@ impl Arguments {
         // A retried write is one that nobody has thought about again; who retries here looks first.
         config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let server = config.cluster_url.clone();
         let client = kube::Client::try_from(config).context("the Kubernetes client cannot be set up")?;
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another --listen", self.listen))?;
+        check(&client, &namespace)
+            .await
+            .with_context(|| format!("cannot serve namespace {namespace} of {server}"))?;
         let identity = self.identity.clone().unwrap_or_else(identity);
         tracing::info!(namespace, identity, listen = %self.listen, "the controller starts");
 
@@ -73,16 +83,43 @@ impl Arguments {
 
     async fn config(&self) -> anyhow::Result<kube::Config> {
         let Some(file) = &self.kubeconfig else {
-            return kube::Config::infer()
-                .await
-                .context("neither a service account nor a kubeconfig was found: give --kubeconfig FILE");
+            return kube::Config::infer().await.map_err(|error| {
+                unusable(
+                    "neither a service account nor a kubeconfig can be used",
+                    &error,
+                    "give --kubeconfig FILE",
+                )
+            });
         };
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
-        let read = Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))?;
-        kube::Config::from_custom_kubeconfig(read, &options)
-            .await
-            .with_context(|| format!("{} cannot be used", file.display()))
+        let what = format!("kubeconfig {} cannot be used", file.display());
+        let cure = "correct --kubeconfig or --context";
+        let read = Kubeconfig::read_from(file).map_err(|error| unusable(&what, &error, cure))?;
+        let config = kube::Config::from_custom_kubeconfig(read, &options).await;
+        config.map_err(|error| unusable(&what, &error, cure))
     }
+}
+
+/// One line: the errors of the configuration hold the text of their causes, some of it in several lines.
+fn unusable(what: &str, error: &dyn std::error::Error, cure: &str) -> anyhow::Error {
+    let why: Vec<_> = error.to_string().split_whitespace().map(str::to_owned).collect();
+    anyhow::anyhow!("{what}: {}; {cure}", why.join(" "))
+}
+
+/// One read, so that what only a person can correct is said at once and to whoever starts us.
+async fn check(client: &kube::Client, namespace: &str) -> anyhow::Result<()> {
+    let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
+    let one = ListParams::default().limit(1);
+    let Err(failure) = api("list vernemqautoscalers", resources.list(&one)).await else { return Ok(()) };
+    let cure = match &failure {
+        Failure::NotFound { .. } => "define the kind: vernescale crd | kubectl apply -f -",
+        Failure::Forbidden { .. } => {
+            "or serve the namespace that the chart was installed into: --namespace NAME"
+        }
+        Failure::Unknown { .. } => "see whether the API server runs there, and correct the kubeconfig if not",
+        _ => "nothing was changed",
+    };
+    Err(anyhow::anyhow!("{failure}; {cure}"))
 }
 
 /// A name that no other process has, and that says where it runs.

@@ -174,7 +174,8 @@ impl Reporter {
             resource = self.name,
             replicas = world.target.replicas,
             wanted,
-            target = decision.explain.target(),
+            // Not `target`, which the log's own format has already.
+            metrics = decision.explain.target(),
             step,
             wait,
             shrink_vetoes = shrink,

@@ -47,6 +47,7 @@ expect ok "namespaced rights only" lacks "$work/full.yaml" "kind: ClusterRole"
 expect ok "the exporter is given no token" has "$work/default.yaml" "automountServiceAccountToken: false"
 expect ok "the password is a file" has "$work/full.yaml" "--password-file=/etc/vernescale/mqtt/password"
 expect ok "the service is on 8888" has "$work/default.yaml" "port: 8888"
+expect ok "the log level is a variable that we read" has "$work/default.yaml" "name: VERNESCALE_LOG"
 expect ok "the custom resource is installed" has "$work/default.yaml" "name: vernemqautoscalers.vernescale.dev"
 expect refused "a misspelt value" render --set exporter.brokers=mqtt://x:1883
 expect refused "a password in the URL" render --set exporter.broker=mqtt://me:secret@x:1883

@@ -10,8 +10,8 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 /// The tokens of this control plane, good for nothing else.
-const ADMIN_TOKEN: &str = "test-admin";
-const CONTROLLER_TOKEN: &str = "test-controller";
+pub(crate) const ADMIN_TOKEN: &str = "test-admin";
+pub(crate) const CONTROLLER_TOKEN: &str = "test-controller";
 /// Who the controller is: the `ServiceAccount` of the chart, installed as `vernescale` in `mqtt`.
 pub(crate) const CONTROLLER: &str = "system:serviceaccount:mqtt:vernescale-controller";
 /// How long a part may take to answer; 3.4 s were measured for the API server alone.
@@ -51,9 +51,7 @@ impl ControlPlane {
             &dir.path().join("etcd.log"),
         );
         let apiserver = spawn_apiserver(bin, dir.path(), etcd_port, port);
-        let kubeconfig = dir.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, serde_json::to_string(&kubeconfig_for(port, ADMIN_TOKEN)).expect("JSON"))
-            .expect("a file in our own folder");
+        let kubeconfig = write_kubeconfig(dir.path(), port, ADMIN_TOKEN);
         let manager = spawn(
             Command::new(bin.join("controlplane"))
                 .arg("kube-controller-manager")
@@ -84,6 +82,23 @@ impl ControlPlane {
             kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("our own kubeconfig");
         config.default_retry = false;
         Client::try_from(config).expect("a client")
+    }
+
+    /// A file for programs that are to be whoever this token says.
+    pub(crate) fn kubeconfig(&self, token: &str) -> PathBuf {
+        write_kubeconfig(self.dir.path(), self.port, token)
+    }
+
+    /// What `kubectl` prints, with all rights.
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(self.bin.join("controlplane"));
+        command.arg("kubectl").args(arguments).env("KUBECONFIG", self.kubeconfig(ADMIN_TOKEN));
+        // It keeps what it has discovered under the home.
+        let output =
+            command.env("HOME", self.dir.path()).output().await.expect("kubectl is one of the parts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {arguments:?}: {said}");
+        String::from_utf8(output.stdout).expect("text")
     }
 
     /// Ends the API server and starts it again on the same store and port.
@@ -143,6 +158,13 @@ fn spawn_apiserver(bin: &Path, dir: &Path, etcd_port: u16, port: u16) -> Child {
             .arg("--disable-admission-plugins=ServiceAccount"),
         &dir.join("apiserver.log"),
     )
+}
+
+fn write_kubeconfig(dir: &Path, port: u16, token: &str) -> PathBuf {
+    let file = dir.join(format!("{token}.kubeconfig"));
+    let text = serde_json::to_string(&kubeconfig_for(port, token)).expect("JSON");
+    std::fs::write(&file, text).expect("a file in our own folder");
+    file
 }
 
 fn kubeconfig_for(port: u16, token: &str) -> Kubeconfig {

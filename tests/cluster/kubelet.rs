@@ -24,16 +24,17 @@ pub(crate) struct Kubelet {
     containers: Arc<dyn Containers>,
     /// Address in the API → address on loopback: the API server refuses loopback addresses in endpoints.
     addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
-    block: (u8, u8),
+    block: Option<(u8, u8)>,
 }
 
 impl Kubelet {
-    /// Starts it; it works until the task is aborted. `block` is the loopback block of its pods.
+    /// Starts it; it works until the task is aborted. `block` is the loopback block of its pods; without one
+    /// they are at the very addresses that the API shows, which takes a network of one's own.
     pub(crate) fn start(
         client: &Client,
         namespace: &str,
         containers: Arc<dyn Containers>,
-        block: (u8, u8),
+        block: Option<(u8, u8)>,
     ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let kubelet = Arc::new(Self {
             pods: Api::namespaced(client.clone(), namespace),
@@ -72,8 +73,8 @@ impl Kubelet {
     async fn live(self: Arc<Self>, pod: Pod, host: u8) {
         let name = pod.name_any();
         let uid = pod.uid().unwrap_or_default();
-        let address = Ipv4Addr::new(127, self.block.0, self.block.1, host);
         let shown = Ipv4Addr::new(10, 88, 64, host);
+        let address = self.block.map_or(shown, |(a, b)| Ipv4Addr::new(127, a, b, host));
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.to_string(), address);
         let binding = json!({
             "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },

@@ -25,17 +25,17 @@ use vernescale::telemetry::LogFormat;
 use crate::control_plane::ControlPlane;
 use crate::kubelet::{self, Kubelet};
 
-const NAMESPACE: &str = "mqtt";
-const NAME: &str = "vmq";
+pub(crate) const NAMESPACE: &str = "mqtt";
+pub(crate) const NAME: &str = "vmq";
 /// Longest wait for anything: a shrink takes some ten seconds of real time here.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// One control plane at a time is what two cores can carry.
-static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 static BLOCKS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) struct World {
-    plane: ControlPlane,
-    admin: Client,
+    pub(crate) plane: ControlPlane,
+    pub(crate) admin: Client,
     clock: Clock,
     pods: Pods,
     kubelet: Arc<Kubelet>,
@@ -66,7 +66,7 @@ impl Seen {
 
 /// Where the control plane's programs are; none where they cannot be had.
 #[expect(clippy::print_stdout, reason = "a skip says why")]
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let output = std::process::Command::new("tests/cluster/build.sh").output();
     match output {
         Ok(output) if output.status.success() => {
@@ -86,6 +86,18 @@ fn programs() -> Option<PathBuf> {
 
 impl World {
     pub(crate) async fn start() -> Option<Self> {
+        // Both of the process and of the test in it: two runs on one machine must not meet.
+        let process = u8::try_from(std::process::id() % 120).expect("below 120");
+        let test = u8::try_from(BLOCKS.fetch_add(1, Ordering::Relaxed)).expect("a handful of tests");
+        Self::start_at(Some((100 + process, test))).await
+    }
+
+    /// With pods at the very addresses that the API shows; see `network.rs`.
+    pub(crate) async fn start_in_own_network() -> Option<Self> {
+        Self::start_at(None).await
+    }
+
+    async fn start_at(block: Option<(u8, u8)>) -> Option<Self> {
         let alone = ONE_AT_A_TIME.lock().await;
         let bin = programs()?;
         // Another test of this process may have installed it already.
@@ -99,10 +111,6 @@ impl World {
             cluster_model::Settings { management_auth: ManagementAuth::Noauth, ..Default::default() };
         model.timing = model.timing.with_joins_faster(5);
         let pods = Pods::new(Fleet::start(clock, model));
-        // Both of the process and of the test in it: two runs on one machine must not meet.
-        let process = u8::try_from(std::process::id() % 120).expect("below 120");
-        let test = u8::try_from(BLOCKS.fetch_add(1, Ordering::Relaxed)).expect("a handful of tests");
-        let block = (100 + process, test);
         apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }))
             .await;
         // The EndpointSlice controller leaves out pods on a node that it does not know.
@@ -211,6 +219,20 @@ impl World {
             .expect("kubectl scale on our resource");
     }
 
+    /// Merges into the spec of our resource.
+    pub(crate) async fn edit_spec(&self, spec: &Value) {
+        let resources: Api<VerneMQAutoscaler> = Api::namespaced(self.admin.clone(), NAMESPACE);
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        resources.patch(NAME, &PatchParams::default(), &patch).await.expect("the spec is taken");
+    }
+
+    /// Who holds the lease.
+    pub(crate) async fn leader(&self) -> Option<String> {
+        let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+            Api::namespaced(self.admin.clone(), NAMESPACE);
+        leases.get_opt("vernescale").await.ok().flatten()?.spec?.holder_identity
+    }
+
     pub(crate) async fn restart_apiserver(&mut self) {
         self.plane.restart_apiserver().await;
     }
@@ -285,6 +307,30 @@ impl World {
             let resources: Api<VerneMQAutoscaler> = Api::namespaced(self.admin.clone(), NAMESPACE);
             let status = resources.get(NAME).await.map(|resource| resource.status);
             panic!("not within {DEADLINE:?}: {what}\nseen: {:#?}\nstatus: {status:#?}", self.look().await);
+        }
+    }
+
+    /// Asks again and again until the answer will do; what it was.
+    pub(crate) async fn until_told<T: std::fmt::Debug, F: Future<Output = T>>(
+        &self,
+        what: &str,
+        ask: impl Fn() -> F,
+        will_do: impl Fn(&T) -> bool,
+    ) -> T {
+        let mut last = None;
+        let waiting = async {
+            loop {
+                let told = ask().await;
+                if will_do(&told) {
+                    return told;
+                }
+                last = Some(told);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match tokio::time::timeout(DEADLINE, waiting).await {
+            Ok(told) => told,
+            Err(_) => panic!("not within {DEADLINE:?}: {what}; last {last:#?}"),
         }
     }
 

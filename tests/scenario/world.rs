@@ -15,6 +15,7 @@ mod probe;
 mod taps;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -22,7 +23,7 @@ use lifecycle::{NodeName, Time};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
-use vernescale::controller::{Controller, Settings};
+use vernescale::controller::{Controller, Metrics, Settings};
 use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::leader::Timing;
 use vernescale::standin::cluster_model::Process;
@@ -68,6 +69,7 @@ pub(crate) struct World {
     pub(crate) prober: Prober,
     bars: Bars,
     controllers: BTreeMap<String, JoinHandle<()>>,
+    metrics: BTreeMap<String, Arc<Metrics>>,
     timing: Timing,
     began: Time,
 }
@@ -78,8 +80,14 @@ impl World {
         let tap = Some(self.taps.tap());
         let settings = Settings { tap, timing: self.timing, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
+        self.metrics.insert(identity.to_owned(), controller.metrics());
         let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
         assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
+    }
+
+    /// `/metrics` of the controller that was last started with this identity.
+    pub(crate) fn metrics(&self, identity: &str) -> String {
+        self.metrics.get(identity).map(|metrics| metrics.page()).unwrap_or_default()
     }
 
     /// As SIGKILL: nothing is said, every connection of its is closed.

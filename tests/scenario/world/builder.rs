@@ -1,5 +1,6 @@
 //! How a story begins.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -138,7 +139,8 @@ impl Builder {
             prober,
             timing: self.timing,
             bars: Bars::default(),
-            controllers: std::collections::BTreeMap::new(),
+            controllers: BTreeMap::new(),
+            metrics: BTreeMap::new(),
         };
         let size = u64::from(self.install.replicas);
         let began = world.clock.now();
