@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A kube-proxy learns of a change of the endpoints this much later: 1.5 s are what the controller
 /// gives them all (baseline.md, s9drain).
-const PROXY: Duration = Duration::from_secs(1);
+const PROXY: Duration = Duration::from_millis(1_400);
 
 /// A leave's refusals by code 3 last from the loss of the link to the update of the members, 1.2 s
 /// at most (baseline.md §2.4); another survivor may be a second later than the first one.
