@@ -8,12 +8,19 @@ use std::cmp::Ordering;
 use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
+use crate::stray::stray;
 use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, step, verify};
 
 /// What is done without an active intent. `previous` is the finished one, if any.
 pub(crate) fn start(previous: Option<&Intent>, look: &Look<'_>) -> Output {
     let size = look.facts.target.replicas;
     let wish = look.facts.wish;
+    if look.facts.grow_vetoes.is_empty()
+        && !look.facts.target.deleting
+        && let Some(ordinal) = stray(look)
+    {
+        return step::run(rejoin(previous, ordinal, look.now), look);
+    }
     match wish.cmp(&size) {
         Ordering::Greater => match gate::grow(look) {
             Verdict::Clear => step::run(growth(previous, size, look.now), look),
@@ -54,6 +61,11 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
 
 fn growth(previous: Option<&Intent>, size: u32, now: Time) -> Intent {
     blank(previous, Kind::Grow, Ordinal(size), now)
+}
+
+/// A pod that is served and is no member is a newcomer like any other: fenced until it is in step.
+fn rejoin(previous: Option<&Intent>, ordinal: Ordinal, now: Time) -> Intent {
+    Intent { step: Step::FenceNewcomer, ..blank(previous, Kind::Grow, ordinal, now) }
 }
 
 /// The gate has seen all that is recorded here.

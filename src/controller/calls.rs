@@ -77,7 +77,8 @@ impl InFlight {
         *slot.call(&mut outcomes) == Call::InFlight
     }
 
-    /// Starts a call beside the looks; `wake` is told when it has ended.
+    /// Starts a call beside the looks; `wake` is told when it was answered. One that has failed waits
+    /// for the next look: asked again at once, it would be asked as fast as it fails.
     pub(super) fn start(
         &mut self,
         epoch: u64,
@@ -97,8 +98,11 @@ impl InFlight {
         let outcomes = Arc::clone(&self.outcomes);
         let task = Task::spawn(async move {
             let outcome = call.await;
+            let answered = matches!(outcome, Call::Answered(_));
             *slot.call(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)) = outcome;
-            wake.notify_one();
+            if answered {
+                wake.notify_one();
+            }
         });
         self.tasks.retain(|(kind, _)| *kind != slot);
         self.tasks.push((slot, task));
@@ -127,6 +131,16 @@ mod tests {
         wake.notified().await;
         assert_eq!(calls.outcomes(Some(3)).leave, Call::Answered("Done".into()));
         assert_eq!(calls.outcomes(Some(4)), Calls::default(), "another intent begins with nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_fails_waits_for_the_next_look() {
+        let mut calls = InFlight::default();
+        let wake = Arc::new(Notify::new());
+        calls.start(1, Slot::Canary, Time(0), Arc::clone(&wake), async { Call::Refused("no".into()) });
+        let woken = tokio::time::timeout(std::time::Duration::from_secs(5), wake.notified()).await;
+        assert!(woken.is_err(), "it would be asked again as fast as it is refused");
+        assert_eq!(calls.outcomes(Some(1)).canary, Call::Refused("no".into()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use crate::steering::{asked_to_leave, claim, sizes_written, steered};
 use crate::world::{World, minutes, seconds};
 
 /// The process of this ordinal ends whenever it begins, as one whose data is spoilt.
-fn break_for_good(world: &World, ordinal: u32) -> tokio::task::JoinHandle<()> {
+pub(crate) fn break_for_good(world: &World, ordinal: u32) -> tokio::task::JoinHandle<()> {
     let (fleet, node) = (world.fleet.clone(), world.node(ordinal).expect("the pod has run"));
     tokio::spawn(async move {
         loop {

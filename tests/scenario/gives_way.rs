@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 use vernescale::crd::Via;
 
-use crate::steering::{claim, draining, intent, serves, sizes_written, until_step, until_undone};
+use crate::steering::{claim, draining, serves, sizes_written, until_step, until_undone};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// As `kubectl rollout restart`.
@@ -36,7 +36,7 @@ async fn a_rollout_during_the_drain_takes_the_shrink_back(#[case] via: Via) {
     // Nothing of ours begins before the rollout is through.
     while !rolled_out(&world) {
         assert_eq!((world.replicas(), sizes_written(&world)), (3, Vec::new()), "{}", world.dump());
-        let active = intent(&world).is_some_and(|intent| intent.active());
+        let active = world.intent().is_some_and(|intent| intent.active());
         assert!(!active || world.condition("RolloutUnderWay").is_none(), "{}", world.dump());
         world.pass(seconds(1)).await;
     }

@@ -6,6 +6,7 @@ use rstest::rstest;
 use serde_json::json;
 use vernescale::crd::Via;
 
+use crate::one_leave::{begin, node, restarted, three};
 use crate::world::{World, minutes, seconds};
 
 /// More than the things that one change consists of: then it has not ended.
@@ -25,6 +26,30 @@ async fn a_shrink_goes_on_from_every_point(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn a_growth_goes_on_from_every_point(#[case] via: Via) {
     enumerate(via, 2, 3).await;
+}
+
+/// The call has reached the broker, and nothing that the controller does after it is done. Whoever
+/// comes next finds a container that has run again: that its node has left is known from the record.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_leave_that_was_sent_is_known_to_whoever_comes_next(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    let leaver = node(&world, 2);
+    world.taps.after("Leave", std::future::pending);
+    begin(&mut world).await;
+    let members = |world: &World| {
+        let survivor = node(world, 1);
+        world.fleet.with_model(|model, _| model.members_seen_by(&survivor))
+    };
+    world.until("it has left", minutes(6), |world| !members(world).contains_key(&leaver)).await;
+    world.kill_controller("a").await;
+    world.until("its container runs again", seconds(20), |world| restarted(world, 2) == (1, true)).await;
+    world.start_controller("a");
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    world.assert_bars().await;
 }
 
 /// From `from` to `to` again and again, killed one thing later each time.

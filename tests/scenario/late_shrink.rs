@@ -10,8 +10,9 @@ use tokio::time::sleep;
 use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb};
 
+use crate::broken_top::break_for_good;
 use crate::one_leave::{begin, outcome, restarted, three};
-use crate::world::{NAME, NAMESPACE, minutes, seconds};
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 fn scale(fault: Fault) -> Rule {
     Rule::new(fault).resource("statefulsets/scale").verb(Verb::Patch)
@@ -42,7 +43,7 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
     let refused = world.kubernetes.faults().add(scale(Fault::ServerError));
     begin(&mut world).await;
     world.until("a twin is ready", minutes(6), |world| restarted(world, 2) == (1, true)).await;
-    let told = |world: &crate::world::World| world.condition("ShrinkRefused").is_some();
+    let told = |world: &World| world.condition("ShrinkRefused").is_some();
     world.until("a person is told", seconds(30), told).await;
     world.pass(seconds(30)).await;
     assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
@@ -81,6 +82,29 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
     world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
     assert_eq!(outcome(&world), Some(Outcome::Completed));
     world.assert_bars().await;
+}
+
+/// A survivor is down while the pod goes: what it thinks of the leaver is not known, and the volume
+/// cannot be brought back.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn no_volume_goes_while_a_survivor_cannot_be_asked(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    begin(&mut world).await;
+    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
+    let broken = break_for_good(&world, 1);
+    world.until("the pod is gone", minutes(2), |world| world.pod_count() == 2).await;
+    let told = |world: &World| world.condition("VerifyFailed").is_some();
+    world.until("a person is told", minutes(1), told).await;
+    assert!(!no_claim_of(&world.kubernetes, 2), "its volume is kept\n{}", world.dump());
+    broken.abort();
+    world.until("two nodes are left", minutes(5), |world| world.settled(2)).await;
+    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    assert!(no_claim_of(&world.kubernetes, 2) && !told(&world), "{}", world.dump());
+    // The other bars do not apply: a broker that is killed refuses and loses by itself.
+    assert_eq!(world.dead_members(), Vec::<String>::new(), "{}", world.dump());
 }
 
 /// As a probe's verdict.

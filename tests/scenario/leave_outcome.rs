@@ -61,6 +61,7 @@ async fn one_that_is_cut_at_60_s_and_takes_three_minutes_is_waited_for(#[case] v
         .until("the size is lowered", minutes(3), |world| {
             assert!(world.condition("LeaveStuck").is_none(), "its queues do move\n{}", world.dump());
             assert!(world.taps.times("record Cancel") == 0, "undone\n{}", world.dump());
+            assert!(world.condition("VerifyFailed").is_none(), "it has not left yet\n{}", world.dump());
             world.replicas() == 2
         })
         .await;

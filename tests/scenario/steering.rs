@@ -1,7 +1,6 @@
 //! Worlds whose size is said from outside (`wishFrom: Scale`): a story need not
 //! wait for rates to fall, and the wish moves when the test says so.
 
-use lifecycle::Intent;
 use serde_json::{Value, json};
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::Settings as Broker;
@@ -48,12 +47,7 @@ pub(crate) async fn draining(via: Via) -> World {
     world
 }
 
-/// What is recorded on the StatefulSet.
-pub(crate) fn intent(world: &World) -> Option<Intent> {
-    serde_json::from_str(&annotation(world)?).ok()
-}
-
-/// The same, with who wrote it.
+/// The record on the StatefulSet, with who wrote it.
 pub(crate) fn annotation(world: &World) -> Option<String> {
     let set = world.kubernetes.object("statefulsets", NAMESPACE, NAME)?;
     set.pointer("/metadata/annotations/vernescale.dev~1intent").and_then(Value::as_str).map(str::to_owned)
@@ -99,10 +93,10 @@ pub(crate) fn serves(world: &World, ordinal: u32) -> bool {
 /// The change that was under way was taken back, for a reason that begins so.
 pub(crate) async fn until_undone(world: &mut World, reason: &str) {
     let undone = |world: &World| {
-        intent(world).is_some_and(|intent| intent.outcome == Some(lifecycle::Outcome::Cancelled))
+        world.intent().is_some_and(|intent| intent.outcome == Some(lifecycle::Outcome::Cancelled))
     };
     world.until("the shrink is undone", minutes(3), undone).await;
-    let said = intent(world).and_then(|intent| intent.reason).unwrap_or_default();
+    let said = world.intent().and_then(|intent| intent.reason).unwrap_or_default();
     assert!(said.starts_with(reason), "undone because of {reason}, not: {said}");
     assert!(!asked_to_leave(world), "no leave was asked for: {:?}", world.taps.names());
     assert_eq!(sizes_written(world), Vec::<u64>::new(), "the size was let be");

@@ -3,10 +3,10 @@
 use rstest::rstest;
 use serde_json::Value;
 use vernescale::crd::Via;
-use vernescale::standin::kubernetes::{Fault, Rule, Write};
+use vernescale::standin::kubernetes::{Fault, Rule, Verb, Write};
 
 use crate::steering::{annotation, steered};
-use crate::world::{NAMESPACE, World, minutes, seconds};
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// Three nodes, `a` leads, `b` waits.
 async fn two(via: Via) -> World {
@@ -88,5 +88,58 @@ async fn a_leader_that_cannot_renew_stops_before_the_other_begins(#[case] via: V
     world.wish(1);
     world.until("one node", minutes(3), |world| world.settled(1)).await;
     assert_eq!((holder(&world).as_str(), acts(&world, "a").len()), ("b", before));
+    world.assert_bars().await;
+}
+
+/// Both see at the same time that the lease has run out.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn of_two_that_wait_one_takes_over(#[case] via: Via) {
+    let mut world = two(via).await;
+    world.kill_controller("b").await;
+    for waits in ["b", "c"] {
+        world.start_controller(waits);
+    }
+    world.pass(seconds(6)).await;
+    world.kill_controller("a").await;
+    world.until("another leads", seconds(20), |world| holder(world) != "a").await;
+    world.wish(2);
+    world.until("two nodes", minutes(3), |world| world.settled(2)).await;
+    let leader = holder(&world);
+    let other = if leader == "b" { "c" } else { "b" };
+    assert_eq!(acts(&world, other), [], "{leader} leads");
+    world.assert_bars().await;
+}
+
+/// The record was read, another has written it, and only then the write of the first arrives.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_record_that_comes_late_is_refused(#[case] via: Via) {
+    let mut world = two(via).await;
+    world.wish(2);
+    world.until("a drains", minutes(1), |world| world.step().as_deref() == Some("Drain")).await;
+    let slow = Rule::new(Fault::Slow(seconds(2))).resource("statefulsets").verb(Verb::Patch).client("a");
+    let slow = world.kubernetes.faults().add(slow.times(1));
+    let on_its_way = |world: &World| world.kubernetes.faults().hits(slow) == 1;
+    world.until("a write is on its way", seconds(20), on_its_way).await;
+    let mut record: Value = serde_json::from_str(&annotation(&world).expect("a drains")).expect("JSON");
+    record["writer"] = "somebody".into();
+    record["write"] = (record["write"].as_u64().expect("counted") + 1).into();
+    let text = record.to_string();
+    world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| {
+        set["metadata"]["annotations"]["vernescale.dev/intent"] = text.clone().into();
+    });
+    let calls = world.taps.names().len();
+    world.pass(seconds(2)).await;
+    let late =
+        acts(&world, "a").into_iter().rfind(|write| write.resource == "statefulsets").expect("it came");
+    assert!([409, 422].contains(&late.code), "{late:?}");
+    let done = world.taps.names().split_off(calls);
+    assert_eq!(done, Vec::<String>::new(), "nothing was asked of a broker with it");
+    world.until("two nodes", minutes(3), |world| world.settled(2)).await;
     world.assert_bars().await;
 }

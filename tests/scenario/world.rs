@@ -10,7 +10,9 @@
 
 mod bars;
 mod builder;
+mod guards;
 mod load;
+mod pace;
 mod probe;
 mod taps;
 
@@ -19,11 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lifecycle::{NodeName, Time};
+use lifecycle::{Intent, NodeName, Time};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
-use vernescale::controller::{Controller, Metrics, Settings};
+use vernescale::controller::{Controller, Metrics, Settings, Tap};
 use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::leader::Timing;
 use vernescale::standin::cluster_model::Process;
@@ -38,6 +40,8 @@ pub(crate) use taps::Taps;
 pub(crate) use builder::Builder;
 
 use bars::Bars;
+use guards::{Records, unguarded};
+use pace::Pace;
 
 /// Namespace of everything.
 pub(crate) const NAMESPACE: &str = "mqtt";
@@ -68,8 +72,12 @@ pub(crate) struct World {
     /// Ten connects a second to the client Service.
     pub(crate) prober: Prober,
     bars: Bars,
+    pace: Pace,
+    records: Records,
     controllers: BTreeMap<String, JoinHandle<()>>,
     metrics: BTreeMap<String, Arc<Metrics>>,
+    /// Every identity that a controller has had.
+    identities: Vec<String>,
     timing: Timing,
     began: Time,
 }
@@ -77,7 +85,14 @@ pub(crate) struct World {
 impl World {
     /// Starts a controller process with this identity.
     pub(crate) fn start_controller(&mut self, identity: &str) {
-        let tap = Some(self.taps.tap());
+        let (tap, records) = (self.taps.tap(), self.records.clone());
+        let (kubernetes, name) = (self.kubernetes.clone(), identity.to_owned());
+        let tap: Tap = Arc::new(move |done: String| {
+            records.done(&kubernetes, &name, &done);
+            tap(done)
+        });
+        let tap = Some(tap);
+        self.identities.push(identity.to_owned());
         let settings = Settings { tap, timing: self.timing, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         self.metrics.insert(identity.to_owned(), controller.metrics());
@@ -145,10 +160,17 @@ impl World {
         let until = self.clock.now() + span;
         while self.clock.now() < until {
             tokio::time::sleep(STEP.min(until.since(self.clock.now()))).await;
-            if let Err(broken) = self.bars.look(&self.kubernetes, &self.fleet, &self.pods, self.clock.now()) {
+            if let Err(broken) = self.look() {
                 panic!("{broken}\n{}", self.dump());
             }
         }
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        let now = self.clock.now();
+        self.bars.look(&self.kubernetes, &self.fleet, &self.pods, now)?;
+        self.pace.look(&self.kubernetes, &self.fleet, &self.pods, now)?;
+        self.records.broken().map_or(Ok(()), Err)
     }
 
     /// Begins to publish `rate` messages a second in all; returns when every subscriber is on.
@@ -174,6 +196,8 @@ impl World {
         assert!(worst <= 12, "{worst} probes refused by one leave\n{report}");
         assert_eq!(self.load.lost(), Vec::<String>::new(), "acknowledged QoS 1 messages lost\n{report}");
         assert_eq!(self.dead_members(), Vec::<String>::new(), "dead members\n{report}");
+        let unguarded = unguarded(&self.kubernetes.log(), &self.identities);
+        assert_eq!(unguarded, Vec::<String>::new(), "writes without a guard");
     }
 
     /// `kubectl scale` on our resource, where `wishFrom` is `Scale`.
@@ -194,8 +218,7 @@ impl World {
 
     /// `spec.replicas` of the StatefulSet.
     pub(crate) fn replicas(&self) -> u64 {
-        let set = self.kubernetes.object("statefulsets", NAMESPACE, NAME);
-        set.and_then(|set| set.pointer("/spec/replicas").and_then(Value::as_u64)).unwrap_or(0)
+        replicas(&self.kubernetes)
     }
 
     /// Pods that exist.
@@ -222,16 +245,18 @@ impl World {
 
     /// The step that is recorded on the StatefulSet, such as `Leave`.
     pub(crate) fn step(&self) -> Option<String> {
-        let set = self.kubernetes.object("statefulsets", NAMESPACE, NAME)?;
-        let text = set.pointer("/metadata/annotations/vernescale.dev~1intent")?.as_str()?.to_owned();
-        let intent: Value = serde_json::from_str(&text).ok()?;
-        intent["step"].as_str().map(str::to_owned)
+        intent(&self.kubernetes).map(|intent| format!("{:?}", intent.step))
     }
 
     /// Nothing is under way, and the size is what is wanted.
     pub(crate) fn settled(&self, size: u64) -> bool {
         let done = self.step().is_none_or(|step| step == "Done");
         done && self.replicas() == size && self.pod_count() as u64 == size && self.serving() as u64 == size
+    }
+
+    /// What is recorded on the StatefulSet.
+    pub(crate) fn intent(&self) -> Option<Intent> {
+        intent(&self.kubernetes)
     }
 
     /// The broker's node in a pod, by ordinal.
@@ -281,4 +306,15 @@ impl World {
             self.load.summary(),
         )
     }
+}
+
+fn replicas(kubernetes: &Kubernetes) -> u64 {
+    let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
+    set.and_then(|set| set.pointer("/spec/replicas").and_then(Value::as_u64)).unwrap_or(0)
+}
+
+/// What is recorded on the StatefulSet.
+fn intent(kubernetes: &Kubernetes) -> Option<Intent> {
+    let set = kubernetes.object("statefulsets", NAMESPACE, NAME)?;
+    serde_json::from_str(set.pointer("/metadata/annotations/vernescale.dev~1intent")?.as_str()?).ok()
 }

@@ -34,7 +34,7 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
             why
         }
     };
-    if overdue {
+    if overdue || stays_alone(draft, look) {
         failed(draft, look, &why);
     }
     Flow::Look
@@ -62,10 +62,22 @@ fn counts_equal(look: &Look<'_>) -> bool {
     first.is_some() && counts.all(|next| next == first)
 }
 
+/// A cluster of one beside the others'.
+fn alone(draft: &Draft, look: &Look<'_>) -> bool {
+    let ordinal = draft.intent.ordinal;
+    ordinal.0 > 0 && view(look, ordinal).is_some_and(|members| members.len() == 1)
+}
+
+/// Ready for longer than any join takes: waiting does not make it a member.
+fn stays_alone(draft: &Draft, look: &Look<'_>) -> bool {
+    let pod = look.same_pod(&draft.intent).filter(|pod| pod.ready);
+    let since = pod.and_then(|pod| pod.ready_changed);
+    alone(draft, look) && since.is_some_and(|since| look.now.since(since) >= look.limits.agree)
+}
+
 fn failed(draft: &mut Draft, look: &Look<'_>, why: &str) {
     let ordinal = draft.intent.ordinal;
-    let alone = ordinal.0 > 0 && view(look, ordinal).is_some_and(|members| members.len() == 1);
-    let cure = if alone {
+    let cure = if alone(draft, look) {
         "It is a cluster of one: its volume holds old data or a client reached it before it joined. Delete \
          its claim and its pod, and it starts afresh"
     } else {

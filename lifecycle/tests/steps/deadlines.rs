@@ -40,7 +40,7 @@ fn a_late_shrink_says_so(
 #[case(Step::FenceNewcomer, 60, "NewcomerFenced", "NewcomerNotFenced", |s: &mut Scene| {
     s.facts.pods.remove(&Ordinal(2));
 })]
-#[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", |s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", |s: &mut Scene| s.view(2, &[(1, true), (2, true)]))]
 #[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", |_: &mut Scene| ())]
 #[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", |s: &mut Scene| s.pod(2).serving = Some(true))]
 fn a_late_growth_says_so(

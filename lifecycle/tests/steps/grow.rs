@@ -3,7 +3,7 @@
 use lifecycle::{Call, Effect, Kind, Observed, Ordinal, Outcome, Step, Veto};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, kind, reasons, unknown};
+use crate::scene::{Scene, THEN, at, kind, reasons, unknown};
 
 #[test]
 fn a_raise_that_is_not_wanted_any_more_waits_for_a_patch_that_may_still_arrive() {
@@ -82,6 +82,18 @@ fn a_newcomer_out_of_step_is_not_served(#[case] disturb: fn(&mut Scene)) {
     assert_eq!((at(&out), out.effects), (Step::Join, vec![]));
     let late = scene.turn(300_001);
     assert!(reasons(&late).contains(&"JoinFailed"), "{:?}", late.conditions);
+}
+
+/// No join takes so long: it will not become one by being waited for.
+#[test]
+fn one_that_is_ready_and_alone_for_half_a_minute_is_told() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.view(2, &[(2, true)]);
+    scene.pod(2).ready_changed = Some(THEN);
+    assert!(!reasons(&scene.turn(29_900)).contains(&"JoinFailed"));
+    let out = scene.turn(30_000);
+    let told = out.conditions.iter().find(|one| one.reason == "JoinFailed");
+    assert!(told.is_some_and(|one| one.message.contains("Delete its claim and its pod")), "{out:?}");
 }
 
 #[test]

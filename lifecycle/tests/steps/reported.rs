@@ -1,6 +1,6 @@
 //! Dead members, foreign falls, split clusters: told by name, never acted on.
 
-use lifecycle::{Time, step};
+use lifecycle::{Effect, Kind, Ordinal, Step, Time, Veto, step};
 use rstest::rstest;
 
 use crate::scene::{Scene, name, reasons};
@@ -74,4 +74,40 @@ fn a_ready_pod_that_does_not_see_the_others_is_told(#[case] view: &[(u32, bool)]
     let mut scene = Scene::new(3, 3);
     scene.view(2, view);
     assert_eq!(reasons(&scene.after(0)).contains(&"MembersDisagree"), told);
+}
+
+/// What another hand's leave makes of a node that we serve: its container runs again, alone.
+#[test]
+fn a_served_pod_that_is_no_member_is_fenced_as_a_newcomer() {
+    let mut scene = Scene::new(3, 3);
+    scene.view(2, &[(2, true)]);
+    (0..2).for_each(|viewer| scene.view(viewer, &[(0, true), (1, true)]));
+    let out = scene.after(0);
+    let fence = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "pod-2".into(), serving: false };
+    assert_eq!(out.effects, [fence]);
+    assert_eq!(out.intent.map(|intent| (intent.kind, intent.step)), Some((Kind::Grow, Step::FenceNewcomer)));
+}
+
+#[rstest]
+#[case::one_view_lists_it(&[(0, true), (1, true), (2, false)], &[(2, true)], 3, false)]
+#[case::it_sees_another(&[(0, true), (1, true)], &[(1, false), (2, true)], 3, false)]
+#[case::the_others_do_not_agree(&[(1, true)], &[(2, true)], 3, false)]
+#[case::one_of_two(&[(0, true)], &[(1, true)], 2, false)]
+#[case::in_shadow(&[(0, true), (1, true)], &[(2, true)], 3, true)]
+fn it_is_let_be_where_that_is_not_certain(
+    #[case] first: &[(u32, bool)],
+    #[case] last: &[(u32, bool)],
+    #[case] size: u32,
+    #[case] vetoed: bool,
+) {
+    let mut scene = Scene::new(size, size);
+    scene.view(0, first);
+    if size > 2 {
+        scene.view(1, &[(0, true), (1, true)]);
+    }
+    scene.view(size - 1, last);
+    if vetoed {
+        scene.facts.grow_vetoes.insert(Veto { name: "Shadow", message: String::new() });
+    }
+    assert_eq!(scene.after(0).effects, []);
 }

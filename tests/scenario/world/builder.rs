@@ -15,7 +15,7 @@ use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, 
 use vernescale::standin::pods::Pods;
 use vernescale::telemetry::{self, LogFormat};
 
-use super::{Bars, Load, NAME, NAMESPACE, Prober, STEP, Taps, World, minutes, seconds};
+use super::{Bars, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, Taps, World, minutes, seconds};
 
 /// Each test has a block of loopback addresses of its own.
 static NEXT_BLOCK: AtomicU8 = AtomicU8::new(1);
@@ -139,8 +139,11 @@ impl Builder {
             prober,
             timing: self.timing,
             bars: Bars::default(),
+            pace: Pace::default(),
+            records: Records::default(),
             controllers: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            identities: Vec::new(),
         };
         let size = u64::from(self.install.replicas);
         let began = world.clock.now();

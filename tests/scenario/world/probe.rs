@@ -1,5 +1,6 @@
 //! Ten CONNECTs a second through the client Service.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,10 @@ const EVERY: Duration = Duration::from_millis(100);
 
 /// As long as a patient client waits.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A kube-proxy learns of a change of the endpoints this much later: 1.5 s are what the controller
+/// gives them all (baseline.md, s9drain).
+const PROXY: Duration = Duration::from_millis(1_400);
 
 /// A leave's refusals by code 3 last from the loss of the link to the update of the members, 1.2 s
 /// at most (baseline.md §2.4); another survivor may be a second later than the first one.
@@ -116,10 +121,15 @@ fn within_floor(at: Time, leave: Time) -> bool {
 async fn probe(kubernetes: Kubernetes, clock: Clock, seen: Arc<Mutex<Seen>>) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut slices = VecDeque::new();
     for round in 0usize.. {
         ticks.tick().await;
-        let endpoints: Vec<_> =
-            kubernetes.endpoints(NAMESPACE, NAME).into_iter().filter(|endpoint| endpoint.ready).collect();
+        slices.push_back((clock.now(), kubernetes.endpoints(NAMESPACE, NAME)));
+        while slices.get(1).is_some_and(|(at, _)| clock.now().since(*at) >= PROXY) {
+            slices.pop_front();
+        }
+        let heard = slices.front().map(|(_, endpoints)| endpoints.clone()).unwrap_or_default();
+        let endpoints: Vec<_> = heard.into_iter().filter(|endpoint| endpoint.ready).collect();
         let Some(endpoint) = endpoints.get(round % endpoints.len().max(1)) else { continue };
         let at = clock.now();
         let id = format!("probe-{round}");

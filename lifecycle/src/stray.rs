@@ -1,0 +1,38 @@
+//! A ready pod that is a cluster of its own beside the others', and is served: its node has left by
+//! another hand, or came by one and has not joined. It takes clients and loses their messages.
+
+use crate::draft::Look;
+use crate::members::{below, view};
+use crate::{NodeName, Ordinal};
+
+/// The first such pod. It is certain only where at least two others agree with one another without
+/// it: of two nodes that see only themselves, either may be the one that has left; and one that has
+/// restarted sees only itself for up to 19 s, but the others still list it (leave.md §3).
+pub(crate) fn stray(look: &Look<'_>) -> Option<Ordinal> {
+    below(look.facts.target.replicas).find(|ordinal| {
+        let alone = serves_alone(look, *ordinal);
+        alone.is_some_and(|name| others_agree(look, *ordinal, name))
+    })
+}
+
+fn serves_alone<'a>(look: &Look<'a>, ordinal: Ordinal) -> Option<&'a NodeName> {
+    let pod = look.facts.pods.get(&ordinal)?;
+    let name = look.name(ordinal)?;
+    let members = view(look, ordinal)?;
+    let alone = members.len() == 1 && members.contains_key(name);
+    (alone && pod.ready && !pod.deleting && pod.serving != Some(false)).then_some(name)
+}
+
+/// Every other pod's node runs in the view of every other one, and none lists this one.
+fn others_agree(look: &Look<'_>, ordinal: Ordinal, name: &NodeName) -> bool {
+    let others = below(look.facts.target.replicas)
+        .filter(|other| *other != ordinal && look.facts.pods.contains_key(other));
+    let names: Vec<_> = others.clone().map(|other| look.name(other)).collect();
+    let agrees = |other: Ordinal| {
+        view(look, other).is_some_and(|members| {
+            let runs = |name: &Option<&NodeName>| name.is_some_and(|name| members.get(name) == Some(&true));
+            !members.contains_key(name) && names.iter().all(runs)
+        })
+    };
+    names.len() >= 2 && others.clone().all(agrees)
+}

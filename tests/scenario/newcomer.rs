@@ -1,0 +1,107 @@
+//! A newcomer that would begin with old data, or is not in step with the others: it is not made, or
+//! not served.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{Api, DeleteParams};
+use rstest::rstest;
+use serde_json::json;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::Spread;
+
+use crate::steering::{claim, sizes_written, steered};
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
+
+/// Two nodes, and controller `a`.
+async fn two(world: &mut World) {
+    world.load(2.0).await;
+    world.start_controller("a");
+    world.pass(seconds(8)).await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_left_over_is_told_and_waited_for(#[case] via: Via) {
+    let mut world = steered(via, 2).start().await;
+    two(&mut world).await;
+    let old = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": format!("data-{NAME}-2"), "namespace": NAMESPACE },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    world.kubernetes.apply(&old).expect("it is made");
+    let finalizers = |world: &World, finalizers: &[&str]| {
+        let name = format!("data-{NAME}-2");
+        world.kubernetes.edit("persistentvolumeclaims", NAMESPACE, &name, |claim| {
+            claim["metadata"]["finalizers"] = json!(finalizers);
+        });
+    };
+    finalizers(&world, &["example.org/backup"]);
+    let old = claim(&world, 2).expect("it is there");
+    world.wish(3);
+    let told = |world: &World| world.condition("ClaimInTheWay").is_some();
+    world.until("it is told", seconds(20), told).await;
+    world.pass(seconds(20)).await;
+    // One that is being deleted is still there, and a pod would wait for it or take it.
+    let claims =
+        Api::<PersistentVolumeClaim>::namespaced(world.kubernetes.client_named("somebody"), NAMESPACE);
+    claims.delete(&format!("data-{NAME}-2"), &DeleteParams::default()).await.expect("the server takes it");
+    world.pass(seconds(20)).await;
+    assert_eq!(
+        (sizes_written(&world), claim(&world, 2)),
+        (Vec::new(), Some(old.clone())),
+        "{}",
+        world.dump()
+    );
+    assert!(told(&world), "{}", world.dump());
+    finalizers(&world, &[]);
+    world.until("three nodes", minutes(4), |world| world.settled(3)).await;
+    assert_ne!(claim(&world, 2), Some(old));
+    world.assert_bars().await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_slow_to_learn_the_subscriptions_is_served_after_that(#[case] via: Via) {
+    let slow = steered(via, 2).broker(|broker| broker.timing.join_sync_end = Spread::exactly(60_000));
+    let mut world = slow.start().await;
+    two(&mut world).await;
+    world.wish(3);
+    let joined = |world: &World| {
+        let first = world.node(0).expect("it runs");
+        world.fleet.with_model(|model, _| model.members_seen_by(&first)).len() == 3
+    };
+    world.until("it has joined", minutes(1), joined).await;
+    let took = world.until("three serve", minutes(4), |world| world.serving() == 3).await;
+    assert!(took >= seconds(45), "served {took:?} after its join\n{}", world.dump());
+    world.until("three nodes", minutes(1), |world| world.settled(3)).await;
+    world.assert_bars().await;
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_whose_messages_do_not_cross_is_told_and_not_served(#[case] via: Via) {
+    // As an ACL that knows nothing of us: any other way to lose a message shows the same.
+    let denied = |broker: &mut vernescale::standin::cluster_model::Settings| {
+        broker.denied_prefixes = vec!["vernescale/".into()];
+    };
+    let mut world = steered(via, 2).broker(denied).start().await;
+    two(&mut world).await;
+    world.wish(3);
+    let told = |world: &World| world.condition("CanaryLost").is_some();
+    world.until("it is told", minutes(4), told).await;
+    assert_eq!((world.pod_count(), world.serving()), (3, 2), "{}", world.dump());
+    let asked = world.taps.times("Canary");
+    world.pass(seconds(30)).await;
+    assert!(world.taps.times("Canary") - asked <= 30, "as fast as it is refused\n{}", world.dump());
+    assert!(told(&world) && world.serving() == 2, "{}", world.dump());
+    world.fleet.with_model(|model, _| model.settings_mut().denied_prefixes.clear());
+    world.until("three nodes", minutes(2), |world| world.settled(3)).await;
+    assert!(!told(&world), "{}", world.dump());
+    world.assert_bars().await;
+}
