@@ -77,6 +77,22 @@ async fn rules_choose_by_verb_resource_name_and_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rules_leave_a_resource_alone_and_begin_again() {
+    let (cluster, api) = maps().await;
+    let pods: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    let faults = cluster.kubernetes.faults();
+    let rule = Rule::new(Fault::ServerError).except("pods").verb(Verb::List).after(1).times(2).then_pass(1);
+    let rule = faults.add(rule);
+    let mut refused = Vec::new();
+    for _ in 0..8 {
+        pods.list(&ListParams::default()).await.unwrap();
+        refused.push(api.list(&ListParams::default()).await.is_err());
+    }
+    assert_eq!(refused, [false, true, true, false, true, true, false, true]);
+    assert_eq!(faults.hits(rule), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_applied_or_not() {
     let (cluster, api) = maps().await;
     let faults = cluster.kubernetes.faults();
