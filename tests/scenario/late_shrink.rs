@@ -84,7 +84,7 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
 }
 
 /// As a probe's verdict.
-fn set_ready(kubernetes: &Kubernetes, ordinal: u32, ready: bool) {
+pub(crate) fn set_ready(kubernetes: &Kubernetes, ordinal: u32, ready: bool) {
     let edit = |pod: &mut Value| {
         pod["status"]["containerStatuses"][0]["ready"] = json!(ready);
         let conditions = pod["status"]["conditions"].as_array_mut().expect("it has been ready");

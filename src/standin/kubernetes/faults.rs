@@ -44,7 +44,8 @@ pub enum Fault {
 /// Which requests go wrong, and how often.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    fault: Fault,
+    /// In turn; never empty.
+    faults: Vec<Fault>,
     resource: Option<String>,
     except: Vec<String>,
     verbs: Vec<Verb>,
@@ -59,7 +60,7 @@ impl Rule {
     /// Every request, from now on.
     pub fn new(fault: Fault) -> Self {
         Self {
-            fault,
+            faults: vec![fault],
             resource: None,
             except: Vec::new(),
             verbs: Vec::new(),
@@ -69,6 +70,13 @@ impl Rule {
             times: None,
             pass: None,
         }
+    }
+
+    /// The next that goes wrong does it like this, and so on in turn.
+    #[must_use]
+    pub fn or(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
     }
 
     /// Only requests for this plural, or plural and subresource: `pods`, `statefulsets/scale`.
@@ -164,18 +172,19 @@ struct Active {
 }
 
 impl Active {
-    /// Whether a request that matches goes wrong; counts it.
-    fn strikes(&mut self) -> bool {
+    /// How a request that matches goes wrong, if it does; counts it.
+    fn strike(&mut self) -> Option<Fault> {
         let since = self.met.checked_sub(self.rule.skip);
         self.met += 1;
-        let strikes = match (since, self.rule.times, self.rule.pass) {
-            (None, ..) => false,
-            (Some(_), None, _) => true,
-            (Some(since), Some(times), None) => since < times,
-            (Some(since), Some(times), Some(pass)) => since % (times + pass) < times,
+        let since = since?;
+        let strikes = match (self.rule.times, self.rule.pass) {
+            (None, _) => true,
+            (Some(times), None) => since < times,
+            (Some(times), Some(pass)) => since % (times + pass) < times,
         };
+        let fault = strikes.then(|| self.rule.faults[self.hits as usize % self.rule.faults.len()]);
         self.hits += u32::from(strikes);
-        strikes
+        fault
     }
 }
 
@@ -248,10 +257,7 @@ impl Faults {
     /// The fault that this request meets; counts it.
     pub(super) fn meet(&self, route: &Route, client: &str) -> Option<Fault> {
         let mut rules = self.rules();
-        let met = rules
-            .active
-            .iter_mut()
-            .find_map(|active| (active.rule.matches(route, client) && active.strikes()).then_some(active));
-        met.map(|active| active.rule.fault)
+        let mut matching = rules.active.iter_mut().filter(|active| active.rule.matches(route, client));
+        matching.find_map(Active::strike)
     }
 }
