@@ -86,25 +86,33 @@ impl Held {
     }
 }
 
-/// A JSON patch that puts `new` into an annotation where `old` stands, or where
-/// nothing stands: then the object must be the very version that was read.
+/// A JSON patch that puts `new` into an annotation where `old` stands, or where nothing stands: of two
+/// that have read the same, one succeeds.
+///
+/// JSON patch has no test for absence (RFC 6902 §4.6; the API server's library takes a test for `null` as
+/// one, others do not), so that what must stand is all annotations as they were read. A resourceVersion
+/// would say as much and starve: it moves with every status of every pod (design.md §5.8). It guards only
+/// the first annotation that an object ever gets, where there is nothing to test.
 pub(crate) fn swap_patch(object: &StatefulSet, key: &str, old: Option<&str>, new: &str) -> serde_json::Value {
     let path = format!("/metadata/annotations/{}", pointer(key));
     let uid = json!({ "op": "test", "path": "/metadata/uid", "value": object.metadata.uid });
-    if let Some(old) = old {
-        return json!([
+    match (old, &object.metadata.annotations) {
+        (Some(old), _) => json!([
             uid,
             { "op": "test", "path": path, "value": old },
             { "op": "replace", "path": path, "value": new },
-        ]);
+        ]),
+        (None, Some(all)) => json!([
+            uid,
+            { "op": "test", "path": "/metadata/annotations", "value": all },
+            { "op": "add", "path": path, "value": new },
+        ]),
+        (None, None) => json!([
+            uid,
+            { "op": "test", "path": "/metadata/resourceVersion", "value": object.metadata.resource_version },
+            { "op": "add", "path": "/metadata/annotations", "value": { key: new } },
+        ]),
     }
-    let version = json!({
-        "op": "test", "path": "/metadata/resourceVersion", "value": object.metadata.resource_version
-    });
-    if object.metadata.annotations.is_none() {
-        return json!([uid, version, { "op": "add", "path": "/metadata/annotations", "value": { key: new } }]);
-    }
-    json!([uid, version, { "op": "add", "path": path, "value": new }])
 }
 
 #[cfg(test)]

@@ -77,6 +77,25 @@ async fn rules_choose_by_verb_resource_name_and_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rules_leave_a_resource_alone_and_begin_again() {
+    let (cluster, api) = maps().await;
+    let pods: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    let faults = cluster.kubernetes.faults();
+    let rule = Rule::new(Fault::ServerError).or(Fault::Conflict).or(Fault::Forbidden);
+    let rule = faults.add(rule.except("pods").verb(Verb::List).after(1).times(2).then_pass(1));
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        pods.list(&ListParams::default()).await.unwrap();
+        answers.push(match api.list(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) => status.code,
+            answer => answer.map(|_| 200).unwrap(),
+        });
+    }
+    assert_eq!(answers, [200, 500, 409, 200, 403, 500, 200, 409]);
+    assert_eq!(faults.hits(rule), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_reply_is_applied_or_not() {
     let (cluster, api) = maps().await;
     let faults = cluster.kubernetes.faults();

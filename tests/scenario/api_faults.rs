@@ -1,25 +1,30 @@
 //! The API server refuses, hangs, cuts and lies on the way 2 → 1 → 2: it ends all
 //! the same while that goes on, and nothing wrong is ever written.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use lifecycle::Time;
 use rstest::rstest;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use vernescale::act::hold;
 use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 
 use crate::bad_input::two_and_one_too_many;
-use crate::world::{World, minutes, seconds};
+use crate::one_leave::intent;
+use crate::world::{Builder, World, minutes, seconds};
 
 /// One request goes wrong this often; a look makes about six, five times a second at most.
 const EVERY: Duration = Duration::from_millis(900);
 
-#[allow(
-    dead_code,
-    reason = "the refusals meet every renewal of the lease: they are to let some writes pass first"
-)]
+/// A request that hangs costs 5 s, and the look with it: some looks must be whole. Where none is, the
+/// numbers are unknown, and nothing begins.
+const BETWEEN_HANGS: Duration = Duration::from_secs(13);
+
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     /// 409.
@@ -38,12 +43,18 @@ enum Trouble {
     Watches,
     /// Reads answer what was true some seconds ago.
     Stale,
+    /// The lease cannot be renewed for longer than it lasts.
+    Lease,
 }
 
-/// Makes trouble until it is aborted.
-async fn make(trouble: Trouble, kubernetes: Kubernetes) {
+/// Of what the lease cannot be renewed, in turn.
+const KEEPS_FROM_LEADING: [Fault; 3] = [Fault::Conflict, Fault::ServerError, Fault::Hang { applied: false }];
+
+/// Makes trouble until it is aborted; counts it.
+async fn make(trouble: Trouble, kubernetes: Kubernetes, made: Arc<AtomicU32>) {
     let faults = kubernetes.faults();
     for round in 0u32.. {
+        made.store(round, Ordering::Relaxed);
         let fault = match trouble {
             Trouble::Conflict => Fault::Conflict,
             Trouble::TooMany => Fault::TooManyRequests(1),
@@ -67,21 +78,34 @@ async fn make(trouble: Trouble, kubernetes: Kubernetes) {
                 faults.remove(rule);
                 continue;
             }
+            Trouble::Lease => {
+                let fault = KEEPS_FROM_LEADING[round as usize % KEEPS_FROM_LEADING.len()];
+                let rule = faults.add(Rule::new(fault).resource("leases"));
+                sleep(seconds(13)).await;
+                faults.remove(rule);
+                sleep(seconds(9)).await;
+                continue;
+            }
         };
-        // In turn: the next write, any next request.
+        // In turn: a next write, any next request; never a renewal of the lease, which every other one
+        // would be: that is a trouble of its own.
         let rule = if round % 2 == 0 { Rule::new(fault).writes() } else { Rule::new(fault) };
-        let rule = faults.add(rule.times(1));
+        // Of each kind of request some: one that always met the first would see nothing but reads.
+        let rule = faults.add(rule.except("leases").after(round / 2 % 7).times(1));
         // One that nobody has met stays for the next round.
         sleep(EVERY).await;
         while faults.hits(rule) == 0 {
             sleep(EVERY).await;
         }
         faults.remove(rule);
+        if matches!(fault, Fault::Hang { .. }) {
+            sleep(BETWEEN_HANGS).await;
+        }
     }
 }
 
 /// Ends the trouble with the test.
-struct Making(JoinHandle<()>);
+pub(crate) struct Making(pub(crate) JoinHandle<()>);
 
 impl Drop for Making {
     fn drop(&mut self) {
@@ -90,10 +114,17 @@ impl Drop for Making {
 }
 
 /// Whatever was asked for while `wished` was wished: the size only towards it and by one, guarded by
-/// uid and by the size that it comes from; nothing deleted but what belonged to ordinal 1, by uid.
-fn assert_right(writes: &[Write], wished: u64) {
+/// uid and by the size that it comes from; nothing deleted but what belonged to ordinal 1, by uid; and
+/// nothing at all that was not recorded before.
+pub(crate) fn assert_right(writes: &[Write], wished: u64) {
+    let mut recorded = None;
     for write in writes {
         let body = &write.body;
+        let acts = ["statefulsets/scale", "pods", "pods/exec", "persistentvolumeclaims"];
+        if acts.contains(&write.resource.as_str()) {
+            // None is asked for after a record that was refused. No answer may be none or a lost one.
+            assert!(matches!(recorded, Some(200 | 0)), "after {recorded:?}: {write:?}");
+        }
         match (write.resource.as_str(), write.verb) {
             ("statefulsets/scale", _) => {
                 let value = |op: &str, path: &str| {
@@ -111,34 +142,161 @@ fn assert_right(writes: &[Write], wished: u64) {
                 assert!(body.pointer("/preconditions/uid").is_some_and(Value::is_string), "{write:?}");
                 assert_eq!(wished, 1, "{write:?}");
             }
-            ("statefulsets", verb) => assert_eq!(verb, Verb::Patch, "{write:?}"),
+            ("statefulsets", verb) => {
+                assert_eq!(verb, Verb::Patch, "{write:?}");
+                recorded = Some(write.code);
+            }
             _ => {}
         }
     }
 }
 
-async fn there_and_back(world: &mut World) {
-    for size in [1, 2] {
-        world.kubernetes.clear_log();
-        world.wish(size);
-        let what = format!("{size} serve");
-        world.until(&what, minutes(15), |world| world.settled(size)).await;
-        assert_right(&world.kubernetes.log(), size);
+/// Nothing but the election is asked for later than 10 s after the last renewal of the lease that was
+/// asked for and answered. The times between renewals that were longer.
+fn assert_led(writes: &[Write]) -> usize {
+    let mut renewed: Option<Time> = None;
+    let mut lost = 0;
+    for write in writes {
+        let since = renewed.map(|renewed| write.at.since(renewed));
+        if write.resource != "leases" {
+            assert!(since.is_some_and(|since| since <= seconds(10)), "{since:?} after a renewal: {write:?}");
+        } else if matches!(write.code, 200 | 201) {
+            lost += usize::from(since.is_some_and(|since| since > seconds(10)));
+            renewed = Some(write.at);
+        }
     }
+    lost
+}
+
+/// Two nodes, and a newcomer that is ready as late as people's are. It is fenced by a look after it was
+/// made: looks that hang for longer than it takes to be ready leave it in the client Service meanwhile.
+pub(crate) fn patient(via: Via) -> Builder {
+    two_and_one_too_many(via).install(|install| install.probe_delay = seconds(30))
+}
+
+/// From where it is to this size, and nothing wrong is written on the way.
+pub(crate) async fn to(world: &mut World, size: u64) {
+    let before = world.kubernetes.log().len();
+    world.wish(size);
+    let what = format!("{size} serve");
+    let settled = |world: &World| {
+        assert!(held(world) || !active(world), "our resource can be deleted\n{}", world.dump());
+        world.settled(size)
+    };
+    world.until(&what, minutes(15), settled).await;
+    assert_right(&world.kubernetes.log()[before..], size);
+}
+
+/// Our resource stays, whoever deletes it.
+fn held(world: &World) -> bool {
+    world.resource().is_some_and(|resource| hold::held(&resource))
+}
+
+/// A change is under way.
+fn active(world: &World) -> bool {
+    intent(world).is_some_and(|intent| intent.active())
 }
 
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn the_api_server_makes_trouble(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
-    #[values(Trouble::Watches, Trouble::Stale)] trouble: Trouble,
+    #[values(
+        Trouble::Conflict,
+        Trouble::TooMany,
+        Trouble::ServerError,
+        Trouble::Hangs,
+        Trouble::HangsDone,
+        Trouble::CutDone,
+        Trouble::Watches,
+        Trouble::Stale,
+        Trouble::Lease
+    )]
+    trouble: Trouble,
 ) {
-    let mut world = two_and_one_too_many(via).start().await;
+    // Where looks hang, there are too few of them for a rate over 10 s.
+    let hangs = matches!(trouble, Trouble::Hangs | Trouble::HangsDone);
+    let spec = json!({ "window": if hangs { "1m" } else { "10s" } });
+    let mut world = patient(via).spec(&spec).start().await;
     world.load(1.0).await;
-    let making = Making(tokio::spawn(make(trouble, world.kubernetes.clone())));
+    let made = Arc::<AtomicU32>::default();
+    let making = Making(tokio::spawn(make(trouble, world.kubernetes.clone(), Arc::clone(&made))));
     world.start_controller("a");
-    there_and_back(&mut world).await;
+    to(&mut world, 1).await;
+    to(&mut world, 2).await;
     drop(making);
     world.kubernetes.faults().clear();
+    let made = made.load(Ordering::Relaxed);
+    assert!(made >= 3, "only {made} times");
+    let lost = assert_led(&world.kubernetes.log());
+    let expected = if matches!(trouble, Trouble::Lease) { made as usize - 1 } else { 0 };
+    assert!(lost >= expected, "the lease was lost {lost} times in {made} troubles");
     world.assert_bars().await;
+}
+
+/// The things that a change consists of, on the way down.
+const SHRINK: [&str; 14] = [
+    "hold",
+    "record Fence",
+    "LabelServing",
+    "record Suspend",
+    "Suspend",
+    "record Drain",
+    "record Leave",
+    "Leave",
+    "record Shrink",
+    "SetReplicas",
+    "record Volume",
+    "DeleteClaim",
+    "record Quiet",
+    "record Done",
+];
+
+/// On the way up.
+const GROWTH: [&str; 11] = [
+    "hold",
+    "record Raise",
+    "SetReplicas",
+    "record FenceNewcomer",
+    "LabelServing",
+    "record Join",
+    "record Canary",
+    "Canary",
+    "record Serve",
+    "record Settle",
+    "record Done",
+];
+
+/// Right after each of the things that a change consists of the lease cannot be renewed any more: whoever
+/// did it stops there, and goes on from there when it leads again.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
+    let mut world = patient(via).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    for (size, things) in [(1, &SHRINK[..]), (2, &GROWTH[..])] {
+        things.iter().for_each(|thing| lose_the_lease_after(&world, thing));
+        to(&mut world, size).await;
+    }
+    // The last one ends after the story.
+    world.pass(seconds(20)).await;
+    let lost = assert_led(&world.kubernetes.log());
+    assert_eq!(lost, SHRINK.len() + GROWTH.len(), "{:?}", world.taps.names());
+    world.assert_bars().await;
+}
+
+fn lose_the_lease_after(world: &World, thing: &str) {
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after(thing, move || async move {
+        let rule = kubernetes.faults().add(Rule::new(Fault::ServerError).resource("leases"));
+        // Whoever has done it ends with its lease.
+        tokio::spawn(async move {
+            sleep(seconds(11)).await;
+            kubernetes.faults().remove(rule);
+        });
+        std::future::pending().await
+    });
 }

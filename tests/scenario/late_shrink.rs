@@ -108,7 +108,7 @@ async fn no_volume_goes_while_a_survivor_cannot_be_asked(#[case] via: Via) {
 }
 
 /// As a probe's verdict.
-fn set_ready(kubernetes: &Kubernetes, ordinal: u32, ready: bool) {
+pub(crate) fn set_ready(kubernetes: &Kubernetes, ordinal: u32, ready: bool) {
     let edit = |pod: &mut Value| {
         pod["status"]["containerStatuses"][0]["ready"] = json!(ready);
         let conditions = pod["status"]["conditions"].as_array_mut().expect("it has been ready");

@@ -4,6 +4,7 @@
 //! asking for a leave.
 
 mod api_faults;
+mod api_writes;
 mod bad_answers;
 mod bad_input;
 mod bounds;

@@ -21,27 +21,38 @@ fn apply(object: &StatefulSet, patch: &Value) -> Result<Value, String> {
     Ok(value["metadata"]["annotations"][INTENT].clone())
 }
 
+fn moved(object: &StatefulSet) -> StatefulSet {
+    let mut moved = object.clone();
+    moved.metadata.resource_version = Some("42".into());
+    moved
+}
+
 #[test]
-fn the_first_write_needs_the_very_version_that_was_read() {
+fn the_first_annotation_needs_the_very_version_that_was_read() {
     let read = statefulset(None);
     let patch = swap_patch(&read, INTENT, None, "new");
     assert_eq!(apply(&read, &patch), Ok(json!("new")));
+    assert!(apply(&moved(&read), &patch).is_err(), "another one may have written its first intent");
+}
 
-    let mut moved = read.clone();
-    moved.metadata.resource_version = Some("42".into());
-    assert!(apply(&moved, &patch).is_err(), "another one may have written its first intent");
+#[test]
+fn the_first_intent_needs_the_annotations_that_were_read_and_no_version() {
+    let read = statefulset(Some(&[("a", "b")]));
+    let patch = swap_patch(&read, INTENT, None, "new");
+    assert_eq!(apply(&moved(&read), &patch), Ok(json!("new")), "status changes of pods do not disturb");
 
-    let others = statefulset(Some(&[("a", "b")]));
-    assert_eq!(apply(&others, &swap_patch(&others, INTENT, None, "new")), Ok(json!("new")));
+    let other = statefulset(Some(&[("a", "b"), (INTENT, "theirs")]));
+    assert!(apply(&other, &patch).is_err(), "another one has written its first intent");
+    let mut successor = read;
+    successor.metadata.uid = Some("uid-2".into());
+    assert!(apply(&successor, &patch).is_err(), "a recreated StatefulSet is another one");
 }
 
 #[test]
 fn a_swap_needs_the_text_that_was_read_and_no_version() {
     let read = statefulset(Some(&[(INTENT, "old")]));
     let patch = swap_patch(&read, INTENT, Some("old"), "new");
-    let mut moved = read.clone();
-    moved.metadata.resource_version = Some("42".into());
-    assert_eq!(apply(&moved, &patch), Ok(json!("new")), "status changes of dying pods do not disturb");
+    assert_eq!(apply(&moved(&read), &patch), Ok(json!("new")), "status changes of dying pods do not disturb");
 
     assert!(apply(&statefulset(Some(&[(INTENT, "other")])), &patch).is_err());
     assert!(apply(&statefulset(None), &patch).is_err());

@@ -44,25 +44,52 @@ pub enum Fault {
 /// Which requests go wrong, and how often.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    fault: Fault,
+    /// In turn; never empty.
+    faults: Vec<Fault>,
     resource: Option<String>,
+    except: Vec<String>,
     verbs: Vec<Verb>,
     name: Option<String>,
     client: Option<String>,
     skip: u32,
     times: Option<u32>,
+    pass: Option<u32>,
 }
 
 impl Rule {
     /// Every request, from now on.
     pub fn new(fault: Fault) -> Self {
-        Self { fault, resource: None, verbs: Vec::new(), name: None, client: None, skip: 0, times: None }
+        Self {
+            faults: vec![fault],
+            resource: None,
+            except: Vec::new(),
+            verbs: Vec::new(),
+            name: None,
+            client: None,
+            skip: 0,
+            times: None,
+            pass: None,
+        }
+    }
+
+    /// The next that goes wrong does it like this, and so on in turn.
+    #[must_use]
+    pub fn or(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
     }
 
     /// Only requests for this plural, or plural and subresource: `pods`, `statefulsets/scale`.
     #[must_use]
     pub fn resource(mut self, resource: &str) -> Self {
         self.resource = Some(resource.to_owned());
+        self
+    }
+
+    /// No request for this plural, or plural and subresource; may be repeated.
+    #[must_use]
+    pub fn except(mut self, resource: &str) -> Self {
+        self.except.push(resource.to_owned());
         self
     }
 
@@ -109,8 +136,16 @@ impl Rule {
         self
     }
 
+    /// After so many as [`Self::times`] says, lets so many pass and begins again.
+    #[must_use]
+    pub fn then_pass(mut self, requests: u32) -> Self {
+        self.pass = Some(requests);
+        self
+    }
+
     fn matches(&self, route: &Route, client: &str) -> bool {
         self.resource.as_ref().is_none_or(|resource| *resource == route.path())
+            && !self.except.contains(&route.path())
             && (self.verbs.is_empty() || self.verbs.contains(&route.verb))
             && self.name.as_ref().is_none_or(|name| *name == route.name)
             && self.client.as_ref().is_none_or(|own| own == client)
@@ -123,8 +158,34 @@ pub struct RuleId(u64);
 
 #[derive(Default)]
 struct Rules {
-    active: Vec<(RuleId, Rule, u32)>,
+    active: Vec<Active>,
     next: u64,
+}
+
+struct Active {
+    id: RuleId,
+    rule: Rule,
+    /// Requests that it matched.
+    met: u32,
+    /// Those of them that went wrong.
+    hits: u32,
+}
+
+impl Active {
+    /// How a request that matches goes wrong, if it does; counts it.
+    fn strike(&mut self) -> Option<Fault> {
+        let since = self.met.checked_sub(self.rule.skip);
+        self.met += 1;
+        let since = since?;
+        let strikes = match (self.rule.times, self.rule.pass) {
+            (None, _) => true,
+            (Some(times), None) => since < times,
+            (Some(times), Some(pass)) => since % (times + pass) < times,
+        };
+        let fault = strikes.then(|| self.rule.faults[self.hits as usize % self.rule.faults.len()]);
+        self.hits += u32::from(strikes);
+        fault
+    }
 }
 
 /// What every open watch follows.
@@ -158,18 +219,18 @@ impl Faults {
         let mut rules = self.rules();
         rules.next += 1;
         let id = RuleId(rules.next);
-        rules.active.push((id, rule, 0));
+        rules.active.push(Active { id, rule, met: 0, hits: 0 });
         id
     }
 
     /// Switches a rule off.
     pub fn remove(&self, id: RuleId) {
-        self.rules().active.retain(|(active, ..)| *active != id);
+        self.rules().active.retain(|active| active.id != id);
     }
 
     /// How many requests went wrong by this rule.
     pub fn hits(&self, id: RuleId) -> u32 {
-        self.rules().active.iter().find(|(active, ..)| *active == id).map_or(0, |(.., hits)| *hits)
+        self.rules().active.iter().find(|active| active.id == id).map_or(0, |active| active.hits)
     }
 
     /// Switches everything off, silence included.
@@ -195,17 +256,8 @@ impl Faults {
 
     /// The fault that this request meets; counts it.
     pub(super) fn meet(&self, route: &Route, client: &str) -> Option<Fault> {
-        for (_, rule, hits) in &mut self.rules().active {
-            if !rule.matches(route, client) || rule.times.is_some_and(|times| *hits >= times) {
-                continue;
-            }
-            if rule.skip > 0 {
-                rule.skip -= 1;
-                continue;
-            }
-            *hits += 1;
-            return Some(rule.fault);
-        }
-        None
+        let mut rules = self.rules();
+        let mut matching = rules.active.iter_mut().filter(|active| active.rule.matches(route, client));
+        matching.find_map(Active::strike)
     }
 }

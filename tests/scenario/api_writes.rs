@@ -1,0 +1,207 @@
+//! Each kind of write that a change consists of goes wrong in every way, the one after the other: the
+//! change ends all the same, and nothing wrong is written.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::json;
+use tokio::time::sleep;
+use vernescale::crd::Via;
+use vernescale::standin::kubernetes::{Fault, Rule, RuleId, Verb};
+
+use crate::api_faults::{Making, assert_right, patient, to};
+use crate::late_shrink::set_ready;
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
+
+/// What an API server does to a write. The last two have done it.
+const WAYS: [Fault; 6] = [
+    Fault::Conflict,
+    Fault::TooManyRequests(1),
+    Fault::ServerError,
+    Fault::Hang { applied: false },
+    Fault::Hang { applied: true },
+    Fault::Cut { applied: true },
+];
+
+/// In rows: what is done is not asked for again.
+fn rows() -> [&'static [Fault]; 2] {
+    let (row, last) = WAYS.split_at(5);
+    [row, last]
+}
+
+/// One after the other.
+fn in_turn(ways: &[Fault]) -> Rule {
+    ways[1..].iter().fold(Rule::new(ways[0]), |rule, way| rule.or(*way))
+}
+
+/// A kind of write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Of the finalizer on our resource.
+    Hold,
+    /// Of the annotation on the StatefulSet.
+    Intent,
+    Scale,
+    Label,
+    Claim,
+    Status,
+}
+
+impl Kind {
+    /// All ways in a row where a change has one or two such writes; else some pass between.
+    fn goes_wrong(self, ways: &[Fault]) -> Rule {
+        let row = u32::try_from(ways.len()).expect("a handful");
+        let rule = in_turn(ways);
+        match self {
+            Self::Hold => rule.resource("vernemqautoscalers").verb(Verb::Patch).times(row),
+            Self::Intent => rule.resource("statefulsets").verb(Verb::Patch).times(2).then_pass(1),
+            Self::Scale => rule.resource("statefulsets/scale").verb(Verb::Patch).times(row),
+            Self::Label => rule.resource("pods").verb(Verb::Patch).times(row),
+            Self::Claim => rule.resource("persistentvolumeclaims").verb(Verb::Delete).times(row),
+            Self::Status => {
+                rule.resource("vernemqautoscalers/status").verb(Verb::Update).times(2).then_pass(1)
+            }
+        }
+    }
+
+    /// A growth consists of it, too.
+    fn grows(self) -> bool {
+        self != Self::Claim
+    }
+}
+
+/// Every way was met.
+fn assert_met(world: &World, rule: RuleId, ways: usize) {
+    let hits = world.kubernetes.faults().hits(rule) as usize;
+    assert!(hits >= ways, "only {hits} met a fault\n{}", world.dump());
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_write_goes_wrong_in_every_way(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(Kind::Hold, Kind::Intent, Kind::Scale, Kind::Label, Kind::Claim, Kind::Status)] kind: Kind,
+) {
+    // Where most looks hang, there are too few of them for a rate over 10 s.
+    let window = if matches!(kind, Kind::Intent | Kind::Status) { "1m" } else { "10s" };
+    let mut world = patient(via).spec(&json!({ "window": window })).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    for ways in rows() {
+        for size in [1, 2] {
+            let rule = world.kubernetes.faults().add(kind.goes_wrong(ways));
+            to(&mut world, size).await;
+            if size == 1 || kind.grows() {
+                assert_met(&world, rule, ways.len());
+            }
+            world.kubernetes.faults().remove(rule);
+        }
+    }
+    world.assert_bars().await;
+}
+
+/// Nobody repeats an Event, and nothing waits for one.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn every_event_goes_wrong(#[case] via: Via) {
+    let mut world = patient(via).start().await;
+    world.load(1.0).await;
+    let rule = world.kubernetes.faults().add(in_turn(&WAYS).resource("events").verb(Verb::Create));
+    world.start_controller("a");
+    for size in [1, 2, 1, 2] {
+        to(&mut world, size).await;
+    }
+    assert_met(&world, rule, WAYS.len());
+    world.assert_bars().await;
+}
+
+/// The first command of each step that is made of commands.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")] step: &str) {
+    let mut world = patient(Via::Exec).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    for way in WAYS {
+        let kubernetes = world.kubernetes.clone();
+        let before = kubernetes.log().len();
+        world.taps.after(&format!("record {step}"), move || async move {
+            let command = Rule::new(way).resource("pods/exec").verb(Verb::Exec);
+            kubernetes.faults().add(command.times(1));
+        });
+        to(&mut world, 1).await;
+        let log = world.kubernetes.log();
+        let mut commands = log[before..].iter().filter(|write| write.resource == "pods/exec");
+        // A command that is carried out is answered by the upgrade, and loses its output after it.
+        let code = match way {
+            Fault::Conflict => 409,
+            Fault::TooManyRequests(_) => 429,
+            Fault::ServerError => 500,
+            Fault::Hang { applied: false } => 0,
+            _ => 101,
+        };
+        assert!(commands.any(|command| command.code == code), "nobody met {way:?}\n{}", world.dump());
+        world.kubernetes.faults().clear();
+        to(&mut world, 2).await;
+    }
+    world.assert_bars().await;
+}
+
+/// A pod is deleted only where its controller waits for an unhealthy lower ordinal.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn the_deletion_of_a_pod_goes_wrong_in_every_way(#[case] via: Via) {
+    // The first probe comes in time, the next after the story: readiness is ours.
+    let mut world = patient(via).install(|install| install.probe_period = minutes(600)).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    for ways in rows() {
+        let row = u32::try_from(ways.len()).expect("a handful");
+        let delete = in_turn(ways).resource("pods").verb(Verb::Delete).times(row);
+        let rule = world.kubernetes.faults().add(delete);
+        let kubernetes = world.kubernetes.clone();
+        world.taps.after("record Shrink", move || async move {
+            set_ready(&kubernetes, 0, false);
+            sleep(Duration::from_millis(100)).await;
+        });
+        let before = world.kubernetes.log().len();
+        world.wish(1);
+        world.until("the pod is gone", minutes(15), |world| world.pod_count() == 1).await;
+        assert_met(&world, rule, ways.len());
+        set_ready(&world.kubernetes, 0, true);
+        world.until("1 serves", minutes(2), |world| world.settled(1)).await;
+        assert_right(&world.kubernetes.log()[before..], 1);
+        to(&mut world, 2).await;
+    }
+    world.assert_bars().await;
+}
+
+/// The StatefulSet's status changes fifty times a second, and what was read of it is always older.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_statefulset_that_never_rests(#[case] via: Via) {
+    let mut world = patient(via).replicas(1).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    world.until("it is taken", seconds(10), |world| world.taps.times("owner") == 1).await;
+    let late = Rule::new(Fault::Slow(Duration::from_millis(50))).resource("pods").verb(Verb::List);
+    world.kubernetes.faults().add(late);
+    let kubernetes = world.kubernetes.clone();
+    let _busy = Making(tokio::spawn(async move {
+        for change in 0u32.. {
+            kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| {
+                set["status"]["collisionCount"] = change.into();
+            });
+            sleep(Duration::from_millis(20)).await;
+        }
+    }));
+    to(&mut world, 2).await;
+    to(&mut world, 1).await;
+    world.assert_bars().await;
+}
