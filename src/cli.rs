@@ -92,25 +92,28 @@ fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "write an IP address (names are not looked up) and a port, such as 127.0.0.1:8888")
 }
 
-/// Resolves at Ctrl-C or SIGTERM.
-pub async fn stop_signal() {
-    stop_signals(1).await;
+/// Resolves at Ctrl-C or SIGTERM. Listens from the call on, not from the first poll: a supervisor may be quick.
+pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
+    stop_signals(1)
 }
 
 /// Resolves at the signal that makes it so many.
-async fn stop_signals(count: u32) {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        tracing::warn!("SIGTERM cannot be listened for: it will end this process at once");
-        return std::future::pending().await;
-    };
-    let Ok(mut interrupt) = signal(SignalKind::interrupt()) else {
-        tracing::warn!("Ctrl-C cannot be listened for: it will end this process at once");
-        return std::future::pending().await;
-    };
-    for _ in 0..count {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+fn stop_signals(count: u32) -> impl Future<Output = ()> + Send + 'static {
+    let listening = signal(SignalKind::terminate())
+        .and_then(|terminate| signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt)));
+    async move {
+        let (mut terminate, mut interrupt) = match listening {
+            Ok(both) => both,
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be listened for: they will end this process at once");
+                return std::future::pending().await;
+            }
+        };
+        for _ in 0..count {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
     }
 }

@@ -77,10 +77,12 @@ fn message_wait(text: &str) -> Result<Duration, String> {
 impl Arguments {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let settings = self.settings()?;
+        // Before anybody can see that it serves.
+        let (stop, cut) = (stop_signal(), stop_signals(2));
         let exporter = Exporter::bind(settings, Clock::system()).await?;
         tokio::select! {
-            ended = exporter.run(stop_signal()) => ended.context("the exporter has stopped"),
-            () = stop_signals(2) => {
+            ended = exporter.run(stop) => ended.context("the exporter has stopped"),
+            () = cut => {
                 tracing::warn!("a second signal: what was under way is cut");
                 Ok(())
             }

@@ -80,7 +80,7 @@ async fn the_numbers_of_all_nodes_come_through_one_member() {
             let node = name(n).0;
             let (metric, bound) = sys_name(metric);
             let labels = [("node", node.as_str()), ("le", bound.unwrap_or_default())];
-            let shown = page.value(metric, &labels[..1 + usize::from(bound.is_some())]);
+            let shown = page.value(metric, &labels[..=usize::from(bound.is_some())]);
             let shown = shown.unwrap_or_else(|| panic!("{node} has no {metric} {bound:?}"));
             assert!((first..=last).contains(&shown), "{node} {metric}: {first}, {shown}, {last}");
             unmoved += usize::from(first.to_bits() == last.to_bits());
