@@ -17,13 +17,15 @@ use serde_json::Value;
 
 pub use behavior::{Behavior, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy};
 pub use lifecycle_settings::{
-    DeadMember, Drain, GhostSweep, Leave, Management, Scheme, SecretKeyRef, Via, VolumesAfterLeave,
+    CaSecretRef, DeadMember, Drain, GhostSweep, Leave, Management, Scheme, SecretKeyRef, Via,
+    VolumesAfterLeave,
 };
 pub use metrics::{ExternalMetric, MetricName, MetricSpec, MetricTarget, MetricType, PodsMetric, TargetType};
 pub use period::{Period, PeriodError};
 pub use quantity::{Quantity, QuantityError};
 pub use spec::{
-    ChurnBudget, MetricsWindow, Mode, Panic, TargetRef, VerneMQAutoscaler, VerneMQAutoscalerSpec, WishFrom,
+    ChurnBudget, LoginSecretRef, MetricsWindow, Mode, Panic, TargetRef, VerneMQAutoscaler,
+    VerneMQAutoscalerSpec, WishFrom,
 };
 pub use status::{NodeSeen, VerneMQAutoscalerStatus};
 

@@ -100,8 +100,8 @@ pub struct Endpoint {
     pub host: Option<String>,
     /// TCP port.
     pub port: u16,
-    /// Plain HTTP where absent.
-    pub tls: Option<Tls>,
+    /// Plain HTTP where absent. Where TLS is wanted and cannot be set up, why: nothing is sent then.
+    pub tls: Option<Result<Tls, String>>,
     /// Sent as `x-api-key`, which the broker takes like basic auth (`http_api.txt`).
     pub key: Option<Key>,
 }
@@ -129,6 +129,9 @@ pub enum Broken {
     /// The connection could not be made for another reason: the request was never sent.
     #[error("no connection: {0}")]
     Unreachable(String),
+    /// TLS cannot be set up, or the other side does not prove itself: the request was never sent.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The deadline passed before a connection was there: the request was never sent.
     #[error("no connection within {0:?}")]
     NoConnection(Duration),
@@ -143,7 +146,10 @@ pub enum Broken {
 impl Broken {
     /// The request cannot have had any effect.
     pub fn never_sent(&self) -> bool {
-        matches!(self, Self::NoAddress | Self::Refused(_) | Self::Unreachable(_) | Self::NoConnection(_))
+        matches!(
+            self,
+            Self::NoAddress | Self::Refused(_) | Self::Unreachable(_) | Self::Tls(_) | Self::NoConnection(_)
+        )
     }
 }
 
@@ -172,20 +178,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 async fn connect(endpoint: &Endpoint, host: &str) -> Result<Box<dyn Stream>, Broken> {
     use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 
+    let tls =
+        endpoint.tls.as_ref().map(Result::as_ref).transpose().map_err(|why| Broken::Tls(why.clone()))?;
     let stream = TcpStream::connect((host, endpoint.port)).await.map_err(|error| match error.kind() {
         ConnectionRefused | ConnectionReset => Broken::Refused(error.to_string()),
         _ => Broken::Unreachable(error.to_string()),
     })?;
     // One small request and its answer: waiting to fill a segment only costs time.
     let _ = stream.set_nodelay(true);
-    match &endpoint.tls {
+    match tls {
         None => Ok(Box::new(stream)),
         Some(tls) => tls
             .connector
             .connect(tls.server_name.clone(), stream)
             .await
             .map(|stream| Box::new(stream) as Box<dyn Stream>)
-            .map_err(|error| Broken::Unreachable(format!("TLS: {error}"))),
+            .map_err(|error| Broken::Tls(format!("{}: {error}", tls.server_name.to_str()))),
     }
 }
 

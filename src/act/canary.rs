@@ -38,6 +38,26 @@ pub struct Side {
     pub port: u16,
 }
 
+/// Who the canary is to the broker.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    username: String,
+    password: String,
+}
+
+impl Login {
+    /// As a Secret has it.
+    pub fn new(username: String, password: String) -> Self {
+        Self { username, password }
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({}, …)", self.username)
+    }
+}
+
 struct Link {
     client: AsyncClient,
     events: EventLoop,
@@ -46,17 +66,17 @@ struct Link {
 /// Sends messages from `newcomer` to `peer` and back. `tag` makes topics and
 /// client ids of this canary its own. Answered with [`CROSSED`], refused where
 /// the broker does not let the canary in, unknown where anything else fails.
-pub async fn cross(newcomer: &Side, peer: &Side, tag: &str, limit: Duration) -> Call {
-    match timeout(limit, both(newcomer, peer, tag)).await {
+pub async fn cross(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str, limit: Duration) -> Call {
+    match timeout(limit, both(newcomer, peer, login, tag)).await {
         Ok(Ok(())) => Call::Answered(CROSSED.into()),
         Ok(Err(call)) => call,
         Err(_) => Call::Unknown(format!("no message crossed within {limit:?}")),
     }
 }
 
-async fn both(newcomer: &Side, peer: &Side, tag: &str) -> Result<(), Call> {
+async fn both(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str) -> Result<(), Call> {
     let topic = |side: &str| format!("vernescale/canary/{tag}/{side}");
-    let (mut new, mut old) = (link(newcomer, tag, "newcomer"), link(peer, tag, "peer"));
+    let (mut new, mut old) = (link(newcomer, login, tag, "newcomer"), link(peer, login, tag, "peer"));
     // One after the other: a refusal by the first leaves the second untouched.
     subscribe(&mut new, &topic("newcomer")).await?;
     subscribe(&mut old, &topic("peer")).await?;
@@ -78,10 +98,13 @@ async fn both(newcomer: &Side, peer: &Side, tag: &str) -> Result<(), Call> {
     Ok(())
 }
 
-fn link(side: &Side, tag: &str, name: &str) -> Link {
+fn link(side: &Side, login: Option<&Login>, tag: &str, name: &str) -> Link {
     let id = format!("{OUR_CLIENTS}canary-{tag}-{name}");
     let mut options = MqttOptions::new(id, side.host.clone(), side.port);
     options.set_clean_session(true).set_keep_alive(Duration::from_secs(10));
+    if let Some(Login { username, password }) = login {
+        options.set_credentials(username, password);
+    }
     // A handful of requests at a time is all there ever is.
     let (client, events) = AsyncClient::new(options, 8);
     Link { client, events }

@@ -58,14 +58,14 @@ impl Arguments {
         // A retried write is one that nobody has thought about again; who retries here looks first.
         config.default_retry = false;
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let server = config.cluster_url.clone();
+        let url = config.cluster_url.clone();
         let client = kube::Client::try_from(config).context("the Kubernetes client cannot be set up")?;
         let listener = TcpListener::bind(self.listen)
             .await
             .with_context(|| format!("cannot listen on {}: choose another --listen", self.listen))?;
         check(&client, &namespace)
             .await
-            .with_context(|| format!("cannot serve namespace {namespace} of {server}"))?;
+            .with_context(|| format!("cannot serve namespace {namespace} of {url}"))?;
         let identity = self.identity.clone().unwrap_or_else(identity);
         tracing::info!(namespace, identity, listen = %self.listen, "the controller starts");
 

@@ -144,6 +144,10 @@ fn cure(kind: &str) -> (&'static str, &'static str) {
             "ManagementRefused",
             "Nobody listens on spec.management.port or metricsPort of the pod's address: correct the ports, or bind the listener to the pod's address",
         ),
+        "Tls" => (
+            "ManagementTls",
+            "The certificate must bear the pod's name POD.SERVICE.NAMESPACE.svc (*.SERVICE.NAMESPACE.svc will do), and who signed it must be in the Secret of spec.management.caSecretRef. Where the listener is a plain one, set spec.management.scheme to Http",
+        ),
         "Silent" => (
             "ManagementSilent",
             "No answer: see the pod's log, and whether a NetworkPolicy keeps us from its HTTP listener",

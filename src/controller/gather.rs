@@ -116,7 +116,7 @@ impl State {
         let host = host.map(|ip| self.reach.as_ref().map_or(ip.clone(), |reach| reach(&ip)));
         let tls = match resource.spec.management.scheme {
             Scheme::Http => None,
-            Scheme::Https => self.tls(pod),
+            Scheme::Https => Some(self.tls(pod)),
         };
         Endpoint { host, port, tls, key: if with_key { self.key() } else { None } }
     }
@@ -126,20 +126,20 @@ impl State {
     }
 
     /// A certificate bears the pod's name in the cluster, as Kubernetes itself says it.
-    fn tls(&mut self, pod: &PodObject) -> Option<Tls> {
+    fn tls(&mut self, pod: &PodObject) -> Result<Tls, String> {
         let spec = pod.spec.as_ref();
         let host = spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any());
         let subdomain = spec.and_then(|spec| spec.subdomain.clone()).unwrap_or_default();
         let name = format!("{host}.{subdomain}.{}.svc", pod.namespace().unwrap_or_default());
         if let Some(tls) = self.tls.get(&name) {
-            return Some(tls.clone());
+            return Ok(tls.clone());
         }
-        let tls = Tls::new(&name, None)
-            .inspect_err(|error| tracing::warn!(%error, name, "no TLS to this pod"))
-            .ok()?;
+        let authorities = self.slow.authorities.as_ref().map(Result::as_ref).transpose();
+        let authorities = authorities.map_err(Clone::clone)?.map(Vec::as_slice);
+        let tls = Tls::new(&name, authorities).map_err(|error| error.to_string())?;
         // At most the names of one StatefulSet's pods.
         self.tls.insert(name, tls.clone());
-        Some(tls)
+        Ok(tls)
     }
 
     /// Remembers names, samples and counts.

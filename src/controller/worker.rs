@@ -44,7 +44,7 @@ pub(super) struct State {
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
     pub(super) reach: Option<Reach>,
-    slow_at: Option<Time>,
+    slow_at: Option<(Time, Option<i64>)>,
     history: Option<History>,
     members: Option<BTreeSet<NodeName>>,
     last_join: Option<Time>,
@@ -52,6 +52,21 @@ pub(super) struct State {
     failures: u32,
     /// This look's failure is in its report already.
     reported: bool,
+}
+
+impl State {
+    /// A changed spec may speak of other Secrets.
+    fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
+        self.slow_at.is_none_or(|(at, of)| now.since(at) >= SLOW_EVERY || of != resource.metadata.generation)
+    }
+
+    fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
+        if slow.authorities != self.slow.authorities {
+            self.tls.clear();
+        }
+        self.slow = slow;
+        self.slow_at = Some((now, resource.metadata.generation));
+    }
 }
 
 /// Looks at one resource until it is dropped.
@@ -138,10 +153,10 @@ impl Worker {
         let history = resource.status.as_ref().and_then(|status| status.history.clone());
         self.state.history.get_or_insert_with(|| history.unwrap_or_default());
         if let Some(statefulset) = &objects.statefulset
-            && self.state.slow_at.is_none_or(|at| shared.clock.now().since(at) >= SLOW_EVERY)
+            && self.state.slow_is_old(&resource, shared.clock.now())
         {
-            self.state.slow = kubernetes::read_slow(&shared.client, &resource, statefulset).await;
-            self.state.slow_at = Some(shared.clock.now());
+            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset)).await;
+            self.state.take_slow(slow, &resource, shared.clock.now());
         }
         let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();
         let ownership = objects.ownership();

@@ -69,18 +69,23 @@ pub struct Management {
     /// Port of `/metrics`, `/status.json` and `/health`.
     #[schemars(range(min = 1, max = 65_535))]
     pub metrics_port: u16,
-    /// Http or Https.
+    /// Http or Https, for both ports. With Https the certificate must bear the pod's name
+    /// POD.SERVICE.NAMESPACE.svc (`*.SERVICE.NAMESPACE.svc` will do).
     pub scheme: Scheme,
     /// The Secret, in our own namespace, that holds the API key. Without one
     /// the management API is asked without a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
+    /// The Secret, in our own namespace, with the certificates (PEM) that a listener's is proven by.
+    /// Without one it is proven by the roots of the controller's own image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<CaSecretRef>,
 }
 
 impl Default for Management {
     fn default() -> Self {
         // 8888 is the HTTP listener of VerneMQ's own configuration and of its chart.
-        Self { port: 8888, metrics_port: 8888, scheme: Scheme::Http, secret_ref: None }
+        Self { port: 8888, metrics_port: 8888, scheme: Scheme::Http, secret_ref: None, ca_secret_ref: None }
     }
 }
 
@@ -109,6 +114,25 @@ pub struct SecretKeyRef {
 impl SecretKeyRef {
     fn default_key() -> String {
         "api-key".into()
+    }
+}
+
+/// The certificates in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaSecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside it.
+    #[serde(default = "CaSecretRef::default_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+impl CaSecretRef {
+    fn default_key() -> String {
+        // As cert-manager and the Secrets of ServiceAccounts have it.
+        "ca.crt".into()
     }
 }
 

@@ -97,6 +97,10 @@ pub struct VerneMQAutoscalerSpec {
     /// How the brokers' HTTP listeners are reached.
     #[serde(default)]
     pub management: Management,
+    /// The Secret with the login of the MQTT user that sends the canary, three messages on
+    /// `vernescale/canary/#` that prove that a newcomer routes. Without one it is sent anonymously.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_secret_ref: Option<LoginSecretRef>,
     /// The Service that MQTT clients use and that selects on the label
     /// `vernescale.dev/serving`; without one nodes are not fenced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +139,14 @@ fn ten_minutes() -> Period {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TargetRef {
     /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// A Secret of type kubernetes.io/basic-auth: `username` and `password`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoginSecretRef {
+    /// Its name, in our own namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }

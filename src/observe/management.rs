@@ -74,6 +74,7 @@ impl Unusable {
             Self::Malformed(_) => "Malformed",
             Self::Admin(_) => "AdminFailed",
             Self::Wire(wire::Broken::Refused(_)) => "Refused",
+            Self::Wire(wire::Broken::Tls(_)) => "Tls",
             Self::Wire(_) => "Silent",
         }
     }

@@ -91,3 +91,75 @@ async fn a_body_without_end_is_refused() {
 fn a_key_is_never_printed() {
     assert_eq!(format!("{:?}", at(1).key), "Some(Key(…))");
 }
+
+/// A listener that proves itself with a certificate for `right.name`: its port, who signed it, and whether
+/// it has read anything.
+async fn proven() -> (u16, String, tokio::task::JoinHandle<bool>) {
+    use rcgen::{CertificateParams, IsCa, Issuer, KeyPair};
+
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = params.self_signed(&key).unwrap().pem();
+    let own = KeyPair::generate().unwrap();
+    let names = ["right.name".to_owned()];
+    let issuer = Issuer::from_params(&params, &key);
+    let signed = CertificateParams::new(names).unwrap().signed_by(&own, &issuer).unwrap();
+    let own = rustls::pki_types::PrivatePkcs8KeyDer::from(own.serialize_der()).into();
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![signed.der().clone()], own)
+            .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let read = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let Ok(mut stream) = acceptor.accept(stream).await else { return false };
+        let read = stream.read(&mut [0; 4096]).await.unwrap_or(0);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+        let _ = stream.read(&mut [0; 16]).await;
+        read > 0
+    });
+    (port, pem, read)
+}
+
+// In real time: a paused clock with no other timer goes to the deadline while packets are waited for.
+#[tokio::test]
+async fn asks_only_who_proves_the_name() {
+    let ask = async |name: &str, port, ca: &str| {
+        let tls = Some(Tls::new(name, Some(ca.as_bytes())).map_err(|error| error.to_string()));
+        get(&Endpoint { tls, ..at(port) }, "/", Duration::from_mins(1)).await
+    };
+    let (port, ca, read) = proven().await;
+    assert_eq!(ask("right.name", port, &ca).await.unwrap().status, 200);
+    assert!(read.await.unwrap());
+
+    let (port, ca, read) = proven().await;
+    let wrong = ask("wrong.name", port, &ca).await.unwrap_err();
+    assert!(
+        matches!(&wrong, Broken::Tls(why) if why.contains("wrong.name")) && wrong.never_sent(),
+        "{wrong}"
+    );
+    assert!(!read.await.unwrap(), "the key was sent to somebody else");
+
+    let ((port, _, read), (_, other, _)) = (proven().await, proven().await);
+    let unsigned = ask("right.name", port, &other).await.unwrap_err();
+    assert!(matches!(unsigned, Broken::Tls(_)), "{unsigned}");
+    assert!(!read.await.unwrap(), "the key was sent to somebody else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_falls_back_to_plain_http() {
+    let (port, seen) = server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", true).await;
+    for ca in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let tls = Tls::new("right.name", Some(ca.as_bytes())).map_err(|error| error.to_string());
+        let broken = get(&Endpoint { tls: Some(tls), ..at(port) }, "/", Duration::from_secs(2)).await;
+        assert!(matches!(&broken, Err(Broken::Tls(_))), "{broken:?}");
+    }
+    assert!(!seen.is_finished(), "a connection was made");
+    seen.abort();
+}

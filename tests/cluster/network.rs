@@ -34,10 +34,10 @@ pub(crate) fn inside(test: &str) -> bool {
     let mut command = alone("exec \"$0\" \"$@\"");
     command.arg(std::env::current_exe().expect("this test")).args(["--exact", test, "--nocapture"]);
     let output = command.env(INSIDE, "yes").output().expect("unshare has just been run");
-    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "in a network of its own: {}\n{}", text[0], text[1]);
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "in a network of its own: {}\n{}", said[0], said[1]);
     // A name that matches nothing passes as well.
-    assert!(text[0].contains("1 passed"), "{test} was not run: {}", text[0]);
+    assert!(said[0].contains("1 passed"), "{test} was not run: {}", said[0]);
     false
 }
 

@@ -328,10 +328,8 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        match tokio::time::timeout(DEADLINE, waiting).await {
-            Ok(told) => told,
-            Err(_) => panic!("not within {DEADLINE:?}: {what}; last {last:#?}"),
-        }
+        let told = tokio::time::timeout(DEADLINE, waiting).await.ok();
+        told.unwrap_or_else(|| panic!("not within {DEADLINE:?}: {what}; last {last:#?}"))
     }
 
     /// Tries until the API server answers (a kind that was just made is not served at once).

@@ -27,7 +27,8 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if draft.wait("CanaryCrossed", look.limits.canary) {
         let text = format!(
             "no message has crossed between pod {} and pod {ASKER} though both are members. The newcomer \
-             is not served; see the logs of both, and whether our user may publish the canary's topic",
+             is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
+             may connect, publish and subscribe to vernescale/canary/#",
             draft.intent.ordinal
         );
         draft.tell("CanaryLost", Severity::Critical, text);

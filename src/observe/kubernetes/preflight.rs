@@ -52,13 +52,29 @@ pub fn preflight(objects: &Objects, slow: &Slow) -> Vec<Finding> {
     found.extend(shape(statefulset));
     found.extend(template(statefulset));
     found.extend(surroundings(statefulset, slow));
-    if let Some(Err(why)) = &slow.key {
-        found.push(telling(
-            "ManagementKeyMissing",
-            format!("{why}: create it, or correct spec.management.secretRef"),
-        ));
-    }
+    found.extend(secrets(slow));
     found
+}
+
+/// Secrets that our resource speaks of.
+fn secrets(slow: &Slow) -> Vec<Finding> {
+    let each = [
+        (
+            "ManagementKeyMissing",
+            "management.secretRef",
+            slow.key.as_ref().and_then(|read| read.as_ref().err()),
+        ),
+        (
+            "ManagementCaMissing",
+            "management.caSecretRef",
+            slow.authorities.as_ref().and_then(|read| read.as_ref().err()),
+        ),
+        ("CanaryLoginMissing", "canarySecretRef", slow.login.as_ref().and_then(|read| read.as_ref().err())),
+    ];
+    let missing = each.into_iter().filter_map(|(name, field, why)| Some((name, field, why?)));
+    missing
+        .map(|(name, field, why)| telling(name, format!("{why}: create it, or correct spec.{field}")))
+        .collect()
 }
 
 /// The parts of the StatefulSet's own spec that the order of our steps rests on.

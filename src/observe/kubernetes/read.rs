@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
 use super::fold::selector;
+use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
 use crate::crd::VerneMQAutoscaler;
@@ -91,6 +92,11 @@ pub struct Slow {
     pub governing_service: Option<bool>,
     /// The management key, or what is wrong with it.
     pub key: Option<Result<Key, String>>,
+    /// Certificates (PEM) that the brokers' are proven by instead of the machine's own roots, or what is wrong
+    /// with them.
+    pub authorities: Option<Result<Vec<u8>, String>>,
+    /// Who the canary is to the brokers, or what is wrong with its Secret.
+    pub login: Option<Result<Login, String>>,
 }
 
 /// Reads it. Nothing here fails the look: what could not be read is absent.
@@ -104,28 +110,54 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
         let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
         api("get service", services.get_opt(name)).await.ok().map(|service| service.is_some())
     };
-    let (autoscalers, governing_service, key) =
-        tokio::join!(autoscalers, governing, read_key(client, &namespace, resource));
-    Slow { autoscalers: autoscalers.ok().map(|list| list.items), governing_service, key }
+    let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace };
+    let management = &resource.spec.management;
+    let key = async {
+        let reference = management.secret_ref.as_ref()?;
+        Some(secrets.text(&reference.name, &reference.key).await.map(|text| Key::new(&text)))
+    };
+    let authorities = async {
+        let reference = management.ca_secret_ref.as_ref()?;
+        Some(secrets.bytes(&reference.name, &reference.key).await)
+    };
+    let login = async {
+        let name = &resource.spec.canary_secret_ref.as_ref()?.name;
+        let (username, password) =
+            tokio::join!(secrets.text(name, "username"), secrets.text(name, "password"));
+        Some(username.and_then(|username| Ok(Login::new(username, password?))))
+    };
+    let (autoscalers, governing_service, key, authorities, login) =
+        tokio::join!(autoscalers, governing, key, authorities, login);
+    let autoscalers = autoscalers.ok().map(|list| list.items);
+    Slow { autoscalers, governing_service, key, authorities, login }
 }
 
-async fn read_key(
-    client: &Client,
-    namespace: &str,
-    resource: &VerneMQAutoscaler,
-) -> Option<Result<Key, String>> {
-    let reference = resource.spec.management.secret_ref.as_ref()?;
-    let place = format!("key `{}` of Secret {namespace}/{}", reference.key, reference.name);
-    let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let secret = match api("get secret", secrets.get_opt(&reference.name)).await {
-        Ok(Some(secret)) => secret,
-        Ok(None) => return Some(Err(format!("{place}: the Secret does not exist"))),
-        Err(failure) => return Some(Err(format!("{place}: {failure}"))),
-    };
-    let bytes = secret.data.as_ref().and_then(|data| data.get(&reference.key));
-    Some(match bytes.map(|bytes| std::str::from_utf8(&bytes.0)) {
-        Some(Ok(text)) if !text.trim().is_empty() => Ok(Key::new(text)),
-        Some(_) => Err(format!("{place} is empty or not text")),
-        None => Err(format!("{place}: the Secret has no such key")),
-    })
+/// The Secrets of a namespace.
+struct Secrets<'a> {
+    api: Api<Secret>,
+    namespace: &'a str,
+}
+
+impl Secrets<'_> {
+    /// One key of a Secret, or what is wrong with it.
+    async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, String> {
+        let place = self.place(name, key);
+        let secret = api("get secret", self.api.get_opt(name)).await;
+        let secret = secret.map_err(|failure| format!("{place}: {failure}"))?;
+        let secret = secret.ok_or_else(|| format!("{place}: the Secret does not exist"))?;
+        let bytes = secret.data.and_then(|mut data| data.remove(key));
+        bytes.map(|bytes| bytes.0).ok_or_else(|| format!("{place}: the Secret has no such key"))
+    }
+
+    /// As text.
+    async fn text(&self, name: &str, key: &str) -> Result<String, String> {
+        match String::from_utf8(self.bytes(name, key).await?) {
+            Ok(text) if !text.trim().is_empty() => Ok(text),
+            _ => Err(format!("{} is empty or not text", self.place(name, key))),
+        }
+    }
+
+    fn place(&self, name: &str, key: &str) -> String {
+        format!("key `{key}` of Secret {}/{name}", self.namespace)
+    }
 }

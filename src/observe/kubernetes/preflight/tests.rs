@@ -124,3 +124,19 @@ fn a_missing_service_and_key_are_told() {
     assert_eq!(reasons(&found), ["HeadlessServiceMissing", "ManagementKeyMissing"]);
     assert!(found.iter().all(|finding| !finding.blocks));
 }
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_with_its_field() {
+    let slow = Slow {
+        key: Some(Err("key `a` of Secret ns/b: the Secret does not exist".into())),
+        authorities: Some(Err("c".into())),
+        login: Some(Err("d".into())),
+        ..Slow::default()
+    };
+    let found = preflight(&objects(&json!({})), &slow);
+    assert_eq!(reasons(&found), ["ManagementKeyMissing", "ManagementCaMissing", "CanaryLoginMissing"]);
+    let fields = ["spec.management.secretRef", "spec.management.caSecretRef", "spec.canarySecretRef"];
+    for (finding, field) in found.iter().zip(fields) {
+        assert!(finding.message.ends_with(&format!("correct {field}")) && !finding.blocks, "{finding:?}");
+    }
+}

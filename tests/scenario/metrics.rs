@@ -1,0 +1,66 @@
+//! The controller's own metrics, against what has happened.
+
+use rstest::rstest;
+use vernescale::crd::Via;
+use vernescale::standin::kubernetes::{Fault, Rule, Verb};
+
+use crate::bad_input::two_and_one_too_many;
+use crate::world::{NAME, World, minutes, seconds};
+
+/// The series of `:8889/metrics`, as people are told.
+fn documented() -> Vec<&'static str> {
+    let readme = include_str!("../../README.md");
+    let (_, table) = readme.split_once(":8889/metrics").expect("README speaks of the controller's metrics");
+    let (table, _) = table.split_once("\n## ").expect("another chapter follows");
+    let names: Vec<_> = table
+        .split('`')
+        .filter(|quoted| quoted.starts_with("vernescale_"))
+        .map(|quoted| quoted.split('{').next().unwrap_or(quoted))
+        .collect();
+    assert!(names.len() >= 10, "{names:?}");
+    names
+}
+
+/// Whether a line of the page begins so; labels are in alphabetical order.
+fn shows(world: &World, series: &str) -> bool {
+    world.metrics("a").lines().any(|line| line.starts_with(series))
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
+    let mut world = two_and_one_too_many(via).start().await;
+    world.kubernetes.faults().add(Rule::new(Fault::ServerError).resource("pods").verb(Verb::List).times(1));
+    world.load(1.0).await;
+    world.start_controller("a");
+    let leaving = format!(r#"vernescale_step{{name="{NAME}",step="Leave"}} 1"#);
+    world.until("the leave is shown", minutes(4), |world| shows(world, &leaving)).await;
+    assert!(shows(&world, &format!(r#"vernescale_wanted{{name="{NAME}"}} 1"#)), "{}", world.metrics("a"));
+    let both = format!(r#"vernescale_replicas{{name="{NAME}"}} 2"#);
+    assert!(shows(&world, &both), "{}", world.metrics("a"));
+
+    let counted = format!(r#"vernescale_changes_total{{kind="Shrink",name="{NAME}",outcome="Completed"}} 1"#);
+    world.until("the shrink is counted", minutes(4), |world| shows(world, &counted)).await;
+    world.pass(seconds(5)).await;
+    for gauge in ["wanted", "replicas", "members"] {
+        let one = format!(r#"vernescale_{gauge}{{name="{NAME}"}} 1"#);
+        assert!(shows(&world, &one), "{one} is not in {}", world.metrics("a"));
+    }
+    for series in ["vernescale_leading 1", r#"vernescale_errors_total{kind="Unknown"} 1"#] {
+        assert!(shows(&world, series), "{series} is not in {}", world.metrics("a"));
+    }
+    assert!(!shows(&world, "vernescale_step{"), "no step is under way: {}", world.metrics("a"));
+
+    world.wish(2);
+    world.until("a veto or a step is shown", minutes(1), |world| shows(world, "vernescale_step{")).await;
+    let page = world.metrics("a");
+    for name in documented() {
+        // A veto stands only now and then; it is declared by its unit test.
+        assert!(page.contains(name) || name == "vernescale_veto", "{name} is in README and not in {page}");
+    }
+    for name in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        assert!(documented().contains(&name), "{name} is not in README");
+    }
+}
