@@ -16,7 +16,7 @@ use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 
 use crate::bad_input::two_and_one_too_many;
 use crate::one_leave::intent;
-use crate::world::{Builder, World, minutes, seconds};
+use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
 /// One request goes wrong this often; a look makes about six, five times a second at most.
 const EVERY: Duration = Duration::from_millis(900);
@@ -181,6 +181,7 @@ pub(crate) async fn to(world: &mut World, size: u64) {
     let what = format!("{size} serve");
     let settled = |world: &World| {
         assert!(held(world) || !active(world), "our resource can be deleted\n{}", world.dump());
+        assert!(fenced(world), "clients are sent to a node that leaves\n{}", world.dump());
         world.settled(size)
     };
     world.until(&what, minutes(15), settled).await;
@@ -190,6 +191,15 @@ pub(crate) async fn to(world: &mut World, size: u64) {
 /// Our resource stays, whoever deletes it.
 fn held(world: &World) -> bool {
     world.resource().is_some_and(|resource| hold::held(&resource))
+}
+
+/// The pod that is to go is out of the client Service before anything is done to its broker.
+fn fenced(world: &World) -> bool {
+    let steps = ["Suspend", "Drain", "Leave", "Verify", "Shrink"];
+    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-1"));
+    let label = pod.as_ref().and_then(|pod| pod.pointer("/metadata/labels/vernescale.dev~1serving"));
+    !world.step().is_some_and(|step| steps.contains(&step.as_str()))
+        || label.is_none_or(|label| label == "false")
 }
 
 /// A change is under way.
@@ -278,7 +288,9 @@ async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
     world.load(1.0).await;
     world.start_controller("a");
     for (size, things) in [(1, &SHRINK[..]), (2, &GROWTH[..])] {
-        things.iter().for_each(|thing| lose_the_lease_after(&world, thing));
+        for thing in things {
+            lose_the_lease_after(&world, thing);
+        }
         to(&mut world, size).await;
     }
     // The last one ends after the story.
@@ -297,6 +309,6 @@ fn lose_the_lease_after(world: &World, thing: &str) {
             sleep(seconds(11)).await;
             kubernetes.faults().remove(rule);
         });
-        std::future::pending().await
+        std::future::pending::<()>().await;
     });
 }

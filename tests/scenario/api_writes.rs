@@ -7,10 +7,12 @@ use rstest::rstest;
 use serde_json::json;
 use tokio::time::sleep;
 use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Connect, Protocol};
 use vernescale::standin::kubernetes::{Fault, Rule, RuleId, Verb};
 
 use crate::api_faults::{Making, assert_right, patient, to};
 use crate::late_shrink::set_ready;
+use crate::one_leave::node;
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// What an API server does to a write. The last two have done it.
@@ -125,6 +127,9 @@ async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")
     world.load(1.0).await;
     world.start_controller("a");
     for way in WAYS {
+        // The others have moved away with the first leave.
+        let (node, visitor) = (node(&world, 1), Connect::new("visitor", Protocol::V4, true));
+        world.fleet.with_model(|model, now| model.connect(&node, visitor, now));
         let kubernetes = world.kubernetes.clone();
         let before = kubernetes.log().len();
         world.taps.after(&format!("record {step}"), move || async move {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -11,7 +10,7 @@ use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb};
 
 use crate::broken_top::break_for_good;
-use crate::one_leave::{begin, outcome, restarted, three};
+use crate::one_leave::{begin, ends_well, outcome, restarted, three};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 fn scale(fault: Fault) -> Rule {
@@ -28,10 +27,8 @@ async fn a_container_that_restarts_before_a_slow_patch_is_never_served(#[case] v
     begin(&mut world).await;
     world.until("the container runs again", minutes(6), |world| restarted(world, 2).0 == 1).await;
     assert_eq!(world.replicas(), 3, "the patch is on its way still\n{}", world.dump());
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    ends_well(&mut world).await;
     assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
-    world.assert_bars().await;
 }
 
 #[rstest]
@@ -48,11 +45,9 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
     world.pass(seconds(30)).await;
     assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
     world.kubernetes.faults().remove(refused);
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
+    ends_well(&mut world).await;
     assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
     assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
-    world.assert_bars().await;
 }
 
 #[rstest]
@@ -79,9 +74,7 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
     assert_eq!(deleted.body["preconditions"]["uid"], pod["metadata"]["uid"], "{deleted:?}");
     world.until("the pod is gone", minutes(1), |world| world.pod_count() == 2).await;
     set_ready(&world.kubernetes, 1, true);
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
-    world.assert_bars().await;
+    ends_well(&mut world).await;
 }
 
 /// A survivor is down while the pod goes: what it thinks of the leaver is not known, and the volume

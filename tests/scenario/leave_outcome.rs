@@ -1,13 +1,13 @@
 //! Leaves whose answer says nothing: lost, cut at 60 s, never to come. What has
 //! become of them is read from the cluster.
 
-use lifecycle::Outcome;
+use lifecycle::{NodeName, Outcome};
 use rstest::rstest;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Fault as BrokerFault, Signal};
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
-use crate::one_leave::{begin, node, outcome, park, queues, three};
+use crate::one_leave::{begin, ends_well, node, outcome, park, queues, three};
 use crate::world::{World, minutes, seconds};
 
 #[rstest]
@@ -35,10 +35,8 @@ async fn a_lost_reply_is_no_failure_and_no_success(#[case] via: Via) {
     let took = world.until("the size is lowered", seconds(4), |world| world.replicas() == 2).await;
     // Then its container exits, at 2 s it would run again.
     assert!(took <= seconds(2), "lowered {took:?} after it had left");
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    ends_well(&mut world).await;
     assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
-    world.assert_bars().await;
 }
 
 #[rstest]
@@ -68,12 +66,17 @@ async fn one_that_is_cut_at_60_s_and_takes_three_minutes_is_waited_for(#[case] v
     assert!(cut + rest >= minutes(3), "lowered after {:?}", cut + rest);
     assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
     assert!(queues(&world, 0) + queues(&world, 1) >= 180, "every queue has moved");
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    world.assert_bars().await;
+    ends_well(&mut world).await;
 }
 
-/// A leave that does not get on: said after a minute, and nothing is shrunk.
-async fn stays_stuck(world: &mut World) {
+/// A leave that does not get on, since one of three sessions has this fault at the leaver: said after a
+/// minute, and nothing is shrunk.
+async fn stuck(via: Via, fault: impl FnOnce(NodeName) -> BrokerFault) -> World {
+    let mut world = three(via).start().await;
+    park(&mut world, 2, 3).await;
+    let fault = fault(node(&world, 2));
+    world.fleet.with_model(|model, now| model.fault(&fault, now));
+    begin(&mut world).await;
     world.until("it is said to be stuck", minutes(8), |world| world.condition("LeaveStuck").is_some()).await;
     let until = world.clock.now() + seconds(15);
     while world.clock.now() < until {
@@ -82,6 +85,7 @@ async fn stays_stuck(world: &mut World) {
         assert_eq!(world.step().as_deref(), Some("Leave"), "{}", world.dump());
         assert!(world.condition("LeaveStuck").is_some(), "said no more\n{}", world.dump());
     }
+    world
 }
 
 #[rstest]
@@ -89,16 +93,11 @@ async fn stays_stuck(world: &mut World) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_does_not_move_is_told_and_a_restart_ends_it(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    park(&mut world, 2, 3).await;
-    let leaver = node(&world, 2);
-    let stick = BrokerFault::StickQueue { node: leaver.clone(), client_id: "parked-1".into(), on: true };
-    world.fleet.with_model(|model, now| model.fault(&stick, now));
-    begin(&mut world).await;
-    stays_stuck(&mut world).await;
+    let stick = |node| BrokerFault::StickQueue { node, client_id: "parked-1".into(), on: true };
+    let mut world = stuck(via, stick).await;
 
     // As the condition says: the container is restarted, and comes back as a member.
-    world.fleet.signal(&leaver, Signal::Kill);
+    world.fleet.signal(&node(&world, 2), Signal::Kill);
     let back = |world: &World| outcome(world) == Some(Outcome::Cancelled);
     world.until("the shrink is undone", minutes(2), back).await;
     assert_eq!((world.replicas(), world.dead_members()), (3, Vec::new()), "{}", world.dump());
@@ -113,17 +112,11 @@ async fn a_queue_that_does_not_move_is_told_and_a_restart_ends_it(#[case] via: V
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    park(&mut world, 2, 3).await;
-    let leaver = node(&world, 2);
-    let pin = |on| BrokerFault::PinSession { node: leaver.clone(), client_id: "parked-1".into(), on };
-    world.fleet.with_model(|model, now| model.fault(&pin(true), now));
-    begin(&mut world).await;
-    stays_stuck(&mut world).await;
+    let pin = |node, on| BrokerFault::PinSession { node, client_id: "parked-1".into(), on };
+    let mut world = stuck(via, |node| pin(node, true)).await;
     assert!(world.taps.times("Leave") > 1, "`still online queues` is an answer to ask again after");
 
-    world.fleet.with_model(|model, now| model.fault(&pin(false), now));
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
-    world.assert_bars().await;
+    let loose = pin(node(&world, 2), false);
+    world.fleet.with_model(|model, now| model.fault(&loose, now));
+    ends_well(&mut world).await;
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Connect, Filter, Goodbye, Protocol};
 
-use crate::world::{Builder, NAME, NAMESPACE, World, seconds};
+use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
 /// Three nodes, and a wish from outside that needs no numbers. As the official chart sets it, a member that is down keeps no client out.
 pub(crate) fn three(via: Via) -> Builder {
@@ -22,6 +22,13 @@ pub(crate) fn three(via: Via) -> Builder {
 pub(crate) async fn begin(world: &mut World) {
     world.load(0.4).await;
     world.start_controller("a");
+}
+
+/// Two nodes are left, by a leave that has ended well, and no bar is broken.
+pub(crate) async fn ends_well(world: &mut World) {
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(outcome(world), Some(Outcome::Completed), "{}", world.dump());
+    world.assert_bars().await;
 }
 
 /// Persistent sessions at one node whose clients have gone: a leave has to move them.
