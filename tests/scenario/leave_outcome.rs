@@ -74,7 +74,7 @@ async fn one_that_is_cut_at_60_s_and_takes_three_minutes_is_waited_for(#[case] v
 
 /// A leave that does not get on: said after a minute, and nothing is shrunk.
 async fn stays_stuck(world: &mut World) {
-    world.until("it is said to be stuck", minutes(8), |world| world.condition("LeaveStuck").is_some()).await;
+    world.until("it is said to be stuck", minutes(3), |world| world.condition("LeaveStuck").is_some()).await;
     let until = world.clock.now() + seconds(15);
     while world.clock.now() < until {
         world.pass(seconds(1)).await;
