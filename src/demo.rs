@@ -107,7 +107,9 @@ pub async fn play(
     let slow_leave = settings.fault == Some(Fault::SlowLeave);
     let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
     let exposition = Exposition::start(&world, settings.listen).await?;
-    SHORTENED.iter().for_each(|line| say(line));
+    for line in SHORTENED {
+        say(line);
+    }
     say(&format!("/metrics on http://{}/metrics", exposition.address));
     let load = start_load(&world, &settings.profile)?;
     let mut run = Run::new(settings, world, exposition, load);

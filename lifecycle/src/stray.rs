@@ -27,11 +27,11 @@ fn serves_alone<'a>(look: &Look<'a>, ordinal: Ordinal) -> Option<&'a NodeName> {
 fn others_agree(look: &Look<'_>, ordinal: Ordinal, name: &NodeName) -> bool {
     let others = below(look.facts.target.replicas)
         .filter(|other| *other != ordinal && look.facts.pods.contains_key(other));
-    let names: Vec<_> = others.clone().map(|other| look.name(other)).collect();
+    let names: Option<Vec<_>> = others.clone().map(|other| look.name(other)).collect();
+    let Some(names) = names else { return false };
     let agrees = |other: Ordinal| {
         view(look, other).is_some_and(|members| {
-            let runs = |name: &Option<&NodeName>| name.is_some_and(|name| members.get(name) == Some(&true));
-            !members.contains_key(name) && names.iter().all(runs)
+            !members.contains_key(name) && names.iter().all(|name| members.get(*name) == Some(&true))
         })
     };
     names.len() >= 2 && others.clone().all(agrees)

@@ -1,12 +1,16 @@
 //! The calls of one intent that run beside the looks, and their outcomes.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lifecycle::{Call, Calls, Effect, Time};
 use tokio::sync::Notify;
 
 use super::task::Task;
 use crate::act::sessions::Kicked;
+
+/// Between two calls that are the same.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Which outcome a call is noted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub(super) struct InFlight {
     /// One task a slot at most; a finished one stays until the next of its kind.
     tasks: Vec<(Slot, Task)>,
     kicked: Arc<Mutex<Kicked>>,
+    /// The last of each kind.
+    asked: Vec<(Slot, Effect, Time)>,
 }
 
 impl InFlight {
@@ -71,14 +77,24 @@ impl InFlight {
         Arc::clone(&self.kicked)
     }
 
-    /// A call of this kind is under way.
-    pub(super) fn busy(&self, slot: Slot) -> bool {
+    /// No call of this kind is under way, nor was the very same made a moment ago: one that is refused,
+    /// or answered without effect, would be made again as fast as it ends. A drain has its own pace.
+    pub(super) fn may_ask(&self, slot: Slot, effect: &Effect, now: Time) -> bool {
+        let just_asked = |(kind, last, at): &(Slot, Effect, Time)| {
+            *kind == slot && last == effect && now.since(*at) < ASK_EVERY
+        };
+        let too_soon = slot != Slot::Drain && self.asked.iter().any(just_asked);
         let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot.call(&mut outcomes) == Call::InFlight
+        *slot.call(&mut outcomes) != Call::InFlight && !too_soon
     }
 
-    /// Starts a call beside the looks; `wake` is told when it was answered. One that has failed waits
-    /// for the next look: asked again at once, it would be asked as fast as it fails.
+    /// Notes what was asked last.
+    pub(super) fn asked(&mut self, slot: Slot, effect: &Effect, now: Time) {
+        self.asked.retain(|(kind, ..)| *kind != slot);
+        self.asked.push((slot, effect.clone(), now));
+    }
+
+    /// Starts a call beside the looks; `wake` is told when it has ended.
     pub(super) fn start(
         &mut self,
         epoch: u64,
@@ -98,11 +114,8 @@ impl InFlight {
         let outcomes = Arc::clone(&self.outcomes);
         let task = Task::spawn(async move {
             let outcome = call.await;
-            let answered = matches!(outcome, Call::Answered(_));
             *slot.call(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)) = outcome;
-            if answered {
-                wake.notify_one();
-            }
+            wake.notify_one();
         });
         self.tasks.retain(|(kind, _)| *kind != slot);
         self.tasks.push((slot, task));
@@ -120,6 +133,8 @@ impl InFlight {
 
 #[cfg(test)]
 mod tests {
+    use lifecycle::{NodeName, Ordinal};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -127,20 +142,24 @@ mod tests {
         let mut calls = InFlight::default();
         let wake = Arc::new(Notify::new());
         calls.start(3, Slot::Leave, Time(5), Arc::clone(&wake), async { Call::Answered("Done".into()) });
-        assert!(calls.busy(Slot::Leave));
+        let leave = Effect::Leave { asker: Ordinal(0), target: NodeName("n".into()), deadline: ASK_EVERY };
+        assert!(!calls.may_ask(Slot::Leave, &leave, Time(9_000)), "one is under way");
         wake.notified().await;
         assert_eq!(calls.outcomes(Some(3)).leave, Call::Answered("Done".into()));
         assert_eq!(calls.outcomes(Some(4)), Calls::default(), "another intent begins with nothing");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_fails_waits_for_the_next_look() {
+    async fn the_same_is_not_asked_again_at_once() {
         let mut calls = InFlight::default();
-        let wake = Arc::new(Notify::new());
-        calls.start(1, Slot::Canary, Time(0), Arc::clone(&wake), async { Call::Refused("no".into()) });
-        let woken = tokio::time::timeout(std::time::Duration::from_secs(5), wake.notified()).await;
-        assert!(woken.is_err(), "it would be asked again as fast as it is refused");
-        assert_eq!(calls.outcomes(Some(1)).canary, Call::Refused("no".into()));
+        let canary = |peer| Effect::Canary { newcomer: Ordinal(2), peer: Ordinal(peer) };
+        assert!(calls.may_ask(Slot::Canary, &canary(0), Time(5)));
+        calls.asked(Slot::Canary, &canary(0), Time(5));
+        assert!(!calls.may_ask(Slot::Canary, &canary(0), Time(1_004)));
+        assert!(
+            calls.may_ask(Slot::Canary, &canary(1), Time(5))
+                && calls.may_ask(Slot::Canary, &canary(0), Time(1_005))
+        );
     }
 
     #[tokio::test(start_paused = true)]

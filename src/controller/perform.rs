@@ -55,7 +55,9 @@ impl Worker {
                 return Ok(());
             }
             match (Slot::of(effect), &out.intent) {
-                (Some(slot), Some(intent)) if !self.state.calls.busy(slot) => {
+                (Some(slot), Some(intent))
+                    if self.state.calls.may_ask(slot, effect, self.shared.clock.now()) =>
+                {
                     // Nobody else has taken over: proven before each call to a broker (I9).
                     if !fresh {
                         self.swap(world, intent).await?;
@@ -174,6 +176,7 @@ impl Worker {
             outcome
         };
         self.state.calls.start(intent.epoch, slot, now, Arc::clone(&self.wake), guarded);
+        self.state.calls.asked(slot, effect, now);
     }
 }
 

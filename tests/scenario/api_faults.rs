@@ -15,7 +15,6 @@ use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 
 use crate::bad_input::two_and_one_too_many;
-use crate::one_leave::intent;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
 /// One request goes wrong this often; a look makes about six, five times a second at most.
@@ -204,7 +203,7 @@ fn fenced(world: &World) -> bool {
 
 /// A change is under way.
 fn active(world: &World) -> bool {
-    intent(world).is_some_and(|intent| intent.active())
+    world.intent().is_some_and(|intent| intent.active())
 }
 
 #[rstest]

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DeleteParams};
+use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -55,8 +58,12 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[case] via: Via) {
-    // The first probe comes in time, the next after the story: readiness is ours.
-    let mut world = three(via).install(|install| install.probe_period = minutes(120)).start().await;
+    // The first probe comes when the broker is surely up, the next after the story: readiness is ours.
+    let probe = three(via).install(|install| {
+        install.probe_delay = seconds(30);
+        install.probe_period = minutes(120);
+    });
+    let mut world = probe.start().await;
     let kubernetes = world.kubernetes.clone();
     world.taps.after("record Shrink", move || async move {
         set_ready(&kubernetes, 1, false);
@@ -75,6 +82,28 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
     world.until("the pod is gone", minutes(1), |world| world.pod_count() == 2).await;
     set_ready(&world.kubernetes, 1, true);
     ends_well(&mut world).await;
+}
+
+/// Somebody deletes the twin's pod: the next one comes with the template's label, on the data of the
+/// node that has left.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_twin_in_a_new_pod_is_never_served_either(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    let refused = world.kubernetes.faults().add(scale(Fault::ServerError));
+    begin(&mut world).await;
+    world.until("a twin is ready", minutes(6), |world| restarted(world, 2) == (1, true)).await;
+    let pods = Api::<Pod>::namespaced(world.kubernetes.client_named("somebody"), NAMESPACE);
+    pods.delete(&format!("{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
+    world.until("it is another pod", minutes(2), |world| restarted(world, 2) == (0, true)).await;
+    world.pass(seconds(10)).await;
+    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
+    world.kubernetes.faults().remove(refused);
+    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
+    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
+    world.assert_bars().await;
 }
 
 /// A survivor is down while the pod goes: what it thinks of the leaver is not known, and the volume

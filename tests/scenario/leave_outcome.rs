@@ -77,7 +77,7 @@ async fn stuck(via: Via, fault: impl FnOnce(NodeName) -> BrokerFault) -> World {
     let fault = fault(node(&world, 2));
     world.fleet.with_model(|model, now| model.fault(&fault, now));
     begin(&mut world).await;
-    world.until("it is said to be stuck", minutes(8), |world| world.condition("LeaveStuck").is_some()).await;
+    world.until("it is said to be stuck", minutes(3), |world| world.condition("LeaveStuck").is_some()).await;
     let until = world.clock.now() + seconds(15);
     while world.clock.now() < until {
         world.pass(seconds(1)).await;

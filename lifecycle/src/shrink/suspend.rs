@@ -17,6 +17,8 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
         // Somebody else's leave has begun: it cannot be taken back, only watched.
         Doors::Deleted => return draft.enter(Step::Leave),
         Doors::Present if closed(draft, look) => return to_drain(draft, look),
+        // Nothing is asked in the look that turns back.
+        Doors::Present if overdue => {}
         Doors::Present => {
             if look.facts.calls.suspend != Call::InFlight
                 && let Some(target) = draft.intent.node.clone()

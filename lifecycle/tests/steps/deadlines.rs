@@ -67,6 +67,18 @@ fn check(scene: &mut Scene, seconds: u64, wait: &str, reason: &'static str) {
 }
 
 #[test]
+fn a_suspend_that_is_late_is_not_asked_again_in_the_look_that_turns_back() {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    scene.doors(Some(ListenerState::Running));
+    let asks = |scene: &Scene, millis| {
+        let effects = scene.after(millis).effects;
+        effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Suspend { .. }))
+    };
+    assert!(asks(&scene, 30_000));
+    assert!(!asks(&scene, 30_001));
+}
+
+#[test]
 fn the_quiet_time_ends_a_shrink() {
     let mut scene = Scene::shrinking(3, Step::Quiet);
     lowered(&mut scene);

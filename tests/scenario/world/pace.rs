@@ -57,7 +57,7 @@ impl Pace {
         if last.outcome != Some(Outcome::Completed) {
             return Ok(());
         }
-        let (since, least) = match last.kind {
+        let (since, span) = match last.kind {
             Kind::Shrink => (self.trace, QUIET),
             Kind::Grow => {
                 let uid = last.pod_uid.as_ref();
@@ -68,7 +68,7 @@ impl Pace {
         let Some(since) = since else { return Ok(()) };
         let pause = next.started.since(since);
         // Both ends are seen up to a look late.
-        if pause + STEP * 2 >= least {
+        if pause + STEP * 2 >= span {
             return Ok(());
         }
         Err(format!(
