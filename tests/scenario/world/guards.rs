@@ -71,7 +71,8 @@ fn guarded(write: &Write) -> bool {
             let text = |one: &&Value| one["op"] == "replace" || one["op"] == "remove";
             let changed = write.body.as_array().into_iter().flatten().find(text);
             let found = changed.and_then(|one| one["path"].as_str()).is_some_and(tests);
-            tests("/metadata/uid") && (found || tests("/metadata/resourceVersion"))
+            tests("/metadata/uid")
+                && (found || tests("/metadata/annotations") || tests("/metadata/resourceVersion"))
         }
         ("pods", Verb::Patch) => tests("/metadata/uid"),
         ("pods" | "persistentvolumeclaims", Verb::Delete) => states("/preconditions/uid"),
