@@ -81,8 +81,8 @@ async fn a_private_authority(#[case] via: Via) {
     world.start_controller("a");
     stands(&mut world, "ManagementTls", "the Secret of spec.management.caSecretRef").await;
 
-    world.edit_spec(&json!({ "management": { "caSecretRef": { "name": "vernemq-ca" } } }));
-    let missing = "key `ca.crt` of Secret mqtt/vernemq-ca: the Secret does not exist";
+    world.edit_spec(&json!({ "management": { "caSecretRef": { "name": "misspelt" } } }));
+    let missing = "key `ca.crt` of Secret mqtt/misspelt: the Secret does not exist";
     stands(&mut world, "ManagementCaMissing", missing).await;
     assert!(world.condition("ManagementTls").is_some(), "unproven meanwhile\n{}", world.dump());
     assert_eq!(world.status().members, Some(0), "nothing was asked of them\n{}", world.dump());
@@ -92,8 +92,10 @@ async fn a_private_authority(#[case] via: Via) {
         "data": { "ca.crt": ByteString(pem.into_bytes()) },
     });
     world.kubernetes.apply(&secret).expect("the Secret is made");
-    // It is read twice a minute. A whole leave would ask for more than a paused clock can promise here: one question
-    // in a hundred runs into its deadline when the machine is busy, and each puts the leave off.
+    // A paused clock goes to the next timer while packets are waited for, so that a question of so many of them may
+    // run into its deadline: from here on time is real. The Secret is read at once when the resource has changed.
+    tokio::time::resume();
+    world.edit_spec(&json!({ "management": { "caSecretRef": { "name": "vernemq-ca" } } }));
     let read =
         |world: &World| world.condition("ManagementCaMissing").is_none() && world.status().members == Some(2);
     world.until("both members are seen", minutes(2), read).await;
