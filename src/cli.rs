@@ -22,9 +22,9 @@ pub struct Cli {
     /// Format of the log; by default text on a terminal, one JSON object a line elsewhere.
     #[arg(long, global = true, value_enum, env = "VERNESCALE_LOG_FORMAT")]
     log_format: Option<LogFormat>,
-    /// What to log: error, warn, info, debug, or directives such as `info,vernescale=debug`.
-    #[arg(long, global = true, value_name = "FILTER", env = "VERNESCALE_LOG", default_value = "info")]
-    log: String,
+    /// What to log: error, warn, info, debug, or directives such as `info,vernescale=debug` [default: info; demo: error].
+    #[arg(long, global = true, value_name = "FILTER", env = "VERNESCALE_LOG")]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,6 +42,11 @@ enum Command {
 }
 
 impl Command {
+    /// The demo draws: what its controller logs would be written across it.
+    fn log_by_default(&self) -> &'static str {
+        if matches!(self, Self::Demo(_)) { "error" } else { "info" }
+    }
+
     async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Controller(arguments) => Box::pin(arguments.run()).await,
@@ -55,7 +60,8 @@ impl Command {
 impl Cli {
     /// Runs the subcommand; exit code 1 and one line on standard error if it fails.
     pub fn run(self) -> ExitCode {
-        if let Err(error) = telemetry::install(self.log_format, &self.log) {
+        let filter = self.log.as_deref().unwrap_or(self.command.log_by_default());
+        if let Err(error) = telemetry::install(self.log_format, filter) {
             return fail(&error.to_string());
         }
         // One thread: the work is waiting, and one thread needs neither locks nor a second stack per core.
