@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         let naive =
             (settings.practice != Practice::Vernescale).then(|| Naive::new(&world, &settings.profile));
         let mut run = Self {
-            injector: settings.fault.map(|fault| Injector::new(fault, &world)),
+            injector: settings.fault.map(|fault| Injector::new(fault, naive.is_some(), &world)),
             roam: Roam::new("demo", PUBLISHERS, SUBSCRIBERS),
             started: world.clock.now(),
             sizes: vec![world.size()],
@@ -267,9 +267,7 @@ impl<'a> Run<'a> {
 
     fn strike(&mut self, step: Option<&str>, say: &mut impl FnMut(&str)) {
         let Some(injector) = &mut self.injector else { return };
-        if self.naive.is_some()
-            && let Some(pod) = injector.restart_a_pod(&self.world, &self.phase.0)
-        {
+        if let Some(pod) = injector.restart_a_pod(&self.world, &self.phase.0) {
             say(&format!("{pod} is evicted"));
             let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(
                 self.world.kubernetes.client(),

@@ -44,13 +44,15 @@ impl Fault {
 /// Looks at the world every now and then, and strikes when its moment has come.
 pub(super) struct Injector {
     fault: Fault,
+    /// Today's practice is played: there is no step to strike at.
+    naive: bool,
     struck: u32,
     /// What it was done to already.
     done: Vec<String>,
 }
 
 impl Injector {
-    pub(super) fn new(fault: Fault, world: &World) -> Self {
+    pub(super) fn new(fault: Fault, naive: bool, world: &World) -> Self {
         match fault {
             Fault::LostReply => world.fleet.lose_leave_replies(u32::MAX),
             Fault::ApiErrors => {
@@ -67,7 +69,7 @@ impl Injector {
             }
             Fault::KillController | Fault::KillNode | Fault::SlowLeave | Fault::ContainerRestart => {}
         }
-        Self { fault, struck: 0, done: Vec::new() }
+        Self { fault, naive, struck: 0, done: Vec::new() }
     }
 
     /// One look. True: the controller is to be killed now.
@@ -82,7 +84,7 @@ impl Injector {
                 self.once(ordinal)
             }
             Fault::KillNode => {
-                if let Some(pod) = victim(world, phase, step)
+                if let Some(pod) = self.victim(world, phase, step)
                     && let Some(node) = world.pods.node_of(&pod)
                     && self.once(pod)
                 {
@@ -116,8 +118,17 @@ impl Injector {
 
     /// For today's practice: one pod is deleted, as an eviction or a node drain would.
     pub(super) fn restart_a_pod(&mut self, world: &World, phase: &str) -> Option<String> {
-        let due = self.fault == Fault::ContainerRestart && phase == "flood" && world.serving() >= 3;
-        (due && self.once("restart".to_owned())).then(|| format!("{NAME}-1"))
+        let pod = under_load(world, phase).filter(|_| self.naive && self.fault == Fault::ContainerRestart)?;
+        self.once("restart".to_owned()).then_some(pod)
+    }
+
+    /// The pod whose node is to be killed now.
+    fn victim(&self, world: &World, phase: &str, step: Option<&str>) -> Option<String> {
+        match step {
+            Some("Canary 2") => Some(format!("{NAME}-2")),
+            Some("Leave 3") => Some(format!("{NAME}-3")),
+            _ => under_load(world, phase).filter(|_| self.naive),
+        }
     }
 
     /// What is to be said when it never struck.
@@ -136,13 +147,7 @@ impl Injector {
     }
 }
 
-/// The pod whose node is to be killed now.
-fn victim(world: &World, phase: &str, step: Option<&str>) -> Option<String> {
-    match step {
-        Some("Canary 2") => Some(format!("{NAME}-2")),
-        Some("Leave 3") => Some(format!("{NAME}-3")),
-        // No step is ever told without our controller.
-        None if world.naive() && phase == "flood" && world.serving() >= 3 => Some(format!("{NAME}-1")),
-        _ => None,
-    }
+/// A pod with clients, once there are enough of them.
+fn under_load(world: &World, phase: &str) -> Option<String> {
+    (phase == "flood" && world.serving() >= 3).then(|| format!("{NAME}-1"))
 }

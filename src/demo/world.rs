@@ -110,11 +110,6 @@ impl World {
         Some(SocketAddr::from((address, MQTT_PORT)))
     }
 
-    /// Whether our resource is missing: today's practice is played.
-    pub(super) fn naive(&self) -> bool {
-        self.status().is_null()
-    }
-
     /// `spec.replicas`.
     pub(super) fn size(&self) -> u32 {
         let set = self.kubernetes.object("statefulsets", NAMESPACE, NAME);
