@@ -53,7 +53,7 @@ pub(crate) async fn park(world: &mut World, ordinal: u32, clients: usize) {
 
 /// The broker's node in a pod that has run.
 pub(crate) fn node(world: &World, ordinal: u32) -> NodeName {
-    world.pods.node_of(&format!("{NAME}-{ordinal}")).expect("the pod has run")
+    world.node(ordinal).expect("the pod has run")
 }
 
 /// Queues of a node.
