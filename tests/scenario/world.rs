@@ -59,6 +59,15 @@ pub(crate) const fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
 
+/// What the bars look at.
+#[derive(Clone, Copy)]
+struct Moment<'a> {
+    kubernetes: &'a Kubernetes,
+    fleet: &'a Fleet,
+    pods: &'a Pods,
+    at: Time,
+}
+
 /// Everything there is.
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -167,9 +176,10 @@ impl World {
     }
 
     fn look(&mut self) -> Result<(), String> {
-        let now = self.clock.now();
-        self.bars.look(&self.kubernetes, &self.fleet, &self.pods, now)?;
-        self.pace.look(&self.kubernetes, &self.fleet, &self.pods, now)?;
+        let at = self.clock.now();
+        let moment = Moment { kubernetes: &self.kubernetes, fleet: &self.fleet, pods: &self.pods, at };
+        self.bars.look(&moment)?;
+        self.pace.look(&moment)?;
         self.records.broken().map_or(Ok(()), Err)
     }
 

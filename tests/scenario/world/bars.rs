@@ -3,11 +3,8 @@
 use lifecycle::Time;
 use serde_json::Value;
 use vernescale::standin::cluster_model::Process;
-use vernescale::standin::fleet::Fleet;
-use vernescale::standin::kubernetes::Kubernetes;
-use vernescale::standin::pods::Pods;
 
-use super::{NAME, NAMESPACE};
+use super::{Moment, NAME, NAMESPACE};
 
 /// Remembers the size and the members.
 #[derive(Default)]
@@ -24,13 +21,8 @@ impl Bars {
     }
 
     /// One look; what is broken, if anything.
-    pub(super) fn look(
-        &mut self,
-        kubernetes: &Kubernetes,
-        fleet: &Fleet,
-        pods: &Pods,
-        now: Time,
-    ) -> Result<(), String> {
+    pub(super) fn look(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        let Moment { kubernetes, fleet, pods, at } = *moment;
         let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
         let replicas = set.as_ref().and_then(|set| set.pointer("/spec/replicas")?.as_u64());
         if let (Some(before), Some(replicas)) = (self.replicas, replicas)
@@ -39,22 +31,23 @@ impl Bars {
             if before - replicas > 1 {
                 return Err(format!("the size fell from {before} to {replicas} at once"));
             }
-            still_a_member(kubernetes, fleet, pods, replicas)?;
+            still_a_member(moment, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
         let first = pods.node_of(&format!("{NAME}-0"));
         let view = first.map(|first| fleet.with_model(|model, _| model.members_seen_by(&first)));
         let members = view.map_or(0, |view| view.len());
         if members < self.members && members > 0 {
-            self.leaves.push(now);
+            self.leaves.push(at);
         }
         self.members = members;
-        no_twin_served(kubernetes, fleet, pods)
+        no_twin_served(moment)
     }
 }
 
 /// I1: the ordinal that the size no longer holds has left.
-fn still_a_member(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods, ordinal: u64) -> Result<(), String> {
+fn still_a_member(moment: &Moment<'_>, ordinal: u64) -> Result<(), String> {
+    let Moment { kubernetes, fleet, pods, .. } = *moment;
     let Some(leaver) = pods.node_of(&format!("{NAME}-{ordinal}")) else { return Ok(()) };
     for survivor in 0..ordinal {
         let Some(node) = pods.node_of(&format!("{NAME}-{survivor}")) else { continue };
@@ -74,7 +67,8 @@ fn still_a_member(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods, ordinal: 
 /// I10: clients are never sent to a node that is no member of the others' cluster. One that has just
 /// restarted sees only itself for a while (leave.md §3), and a newcomer that has not joined yet, too: a
 /// twin is one that shares no view, in either direction, with any node that is served or in a cluster.
-fn no_twin_served(kubernetes: &Kubernetes, fleet: &Fleet, pods: &Pods) -> Result<(), String> {
+fn no_twin_served(moment: &Moment<'_>) -> Result<(), String> {
+    let Moment { kubernetes, fleet, pods, .. } = *moment;
     let endpoints = kubernetes.endpoints(NAMESPACE, NAME);
     let served = endpoints.iter().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.pod.as_str());
     let served: Vec<_> = served.filter_map(|pod| pods.node_of(pod)).collect();

@@ -6,11 +6,9 @@ use std::time::Duration;
 use lifecycle::{Intent, Kind, NodeName, Outcome, Time};
 use serde_json::Value;
 use vernescale::crd::VerneMQAutoscaler;
-use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::Kubernetes;
-use vernescale::standin::pods::Pods;
 
-use super::{NAME, NAMESPACE, STEP, seconds};
+use super::{Moment, NAME, NAMESPACE, STEP, seconds};
 
 /// Back-to-back leaves crashed the broker's store in 1 of 8 (baseline.md §2.2).
 const QUIET: Duration = seconds(5);
@@ -32,19 +30,14 @@ pub(super) struct Pace {
 
 impl Pace {
     /// One look; what was too soon, if anything.
-    pub(super) fn look(
-        &mut self,
-        kubernetes: &Kubernetes,
-        fleet: &Fleet,
-        pods: &Pods,
-        now: Time,
-    ) -> Result<(), String> {
+    pub(super) fn look(&mut self, moment: &Moment<'_>) -> Result<(), String> {
+        let Moment { kubernetes, at, .. } = *moment;
         let intent = super::intent(kubernetes);
         let size = super::replicas(kubernetes);
         if ["pods", "persistentvolumeclaims"].iter().any(|plural| beyond(kubernetes, plural, size)) {
-            self.trace = Some(now);
+            self.trace = Some(at);
         }
-        self.newcomer(kubernetes, fleet, pods, intent.as_ref(), now)?;
+        self.newcomer(moment, intent.as_ref())?;
         let told = match (&self.last, &intent) {
             (Some(last), Some(next)) if next.epoch > last.epoch => self.follows(kubernetes, last, next),
             _ => Ok(()),
@@ -78,14 +71,8 @@ impl Pace {
     }
 
     /// Only what the controller lets in: whoever else makes a pod has it served by its template.
-    fn newcomer(
-        &mut self,
-        kubernetes: &Kubernetes,
-        fleet: &Fleet,
-        pods: &Pods,
-        intent: Option<&Intent>,
-        now: Time,
-    ) -> Result<(), String> {
+    fn newcomer(&mut self, moment: &Moment<'_>, intent: Option<&Intent>) -> Result<(), String> {
+        let Moment { kubernetes, fleet, pods, at: now } = *moment;
         let endpoints = kubernetes.endpoints(NAMESPACE, NAME);
         let there: Vec<(String, String, NodeName)> = kubernetes
             .objects("pods", NAMESPACE)
