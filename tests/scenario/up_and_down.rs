@@ -1,4 +1,4 @@
-//! 1 → 10 → 1: the load comes, the load goes.
+//! 1 → 10 → 1 at 60m a node: the load comes, the load goes.
 
 use rstest::rstest;
 use serde_json::json;
@@ -11,17 +11,16 @@ use crate::world::{World, minutes, seconds};
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn one_to_ten_to_one(#[case] via: Via) {
-    // A tenth of the messages at a tenth of the target: the decisions are the same, and it costs a minute less.
     let metrics = json!([{ "type": "Pods", "pods": {
         "metric": { "name": "mqtt_publish_received" },
-        "target": { "type": "AverageValue", "averageValue": "600m" },
+        "target": { "type": "AverageValue", "averageValue": "60m" },
     }}]);
     let mut world = World::builder(via).replicas(1).spec(&json!({ "metrics": metrics })).start().await;
     world.start_controller("a");
-    world.load(6.6).await;
+    world.load(0.66).await;
     world.until("ten nodes serve", minutes(25), |world| world.settled(10)).await;
     world.pass(seconds(30)).await;
-    world.load(0.5).await;
+    world.load(0.05).await;
     world.until("one node is left", minutes(40), |world| world.settled(1)).await;
     world.assert_bars().await;
 }
