@@ -60,7 +60,28 @@ pub enum Change {
     Shrinking {
         /// Its name, once it is known.
         leaver: Option<NodeName>,
+        /// `spec.replicas` when it has left.
+        to: u32,
     },
+}
+
+impl Current {
+    /// The node whose leave is under way.
+    fn leaver(&self) -> Option<&NodeName> {
+        match &self.change {
+            Some(Change::Shrinking { leaver, .. }) => leaver.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The size where nothing is known: that of today, or the one that a shrink under way goes to. It
+    /// was decided on what was known then; a wish for more must be a known one to undo it.
+    fn kept(&self) -> u32 {
+        match &self.change {
+            Some(Change::Shrinking { to, .. }) if to + 1 == self.replicas => *to,
+            _ => self.replicas,
+        }
+    }
 }
 
 /// `max_conns` of the MQTT listeners of a node, the smallest over the nodes.
@@ -89,18 +110,6 @@ pub struct Decision {
     pub predictions: Vec<Prediction>,
     /// The way to the wish.
     pub explain: Explain,
-}
-
-impl Decision {
-    /// The size after one step from `size`: one ordinal towards the wish, or
-    /// none where a veto stands against it. What shadow mode would do.
-    pub fn next_size(&self, size: u32) -> u32 {
-        match self.wish.cmp(&size) {
-            std::cmp::Ordering::Greater if self.grow_vetoes.is_empty() => size + 1,
-            std::cmp::Ordering::Less if self.shrink_vetoes.is_empty() => size - 1,
-            _ => size,
-        }
-    }
 }
 
 /// Decides the size. The same inputs give the same decision (I8); the history
@@ -180,13 +189,15 @@ impl Way {
         now: Time,
     ) -> Self {
         let size = current.replicas;
-        let desired: Vec<Desired> = measured.iter().map(|one| desired::desired(policy, one, size)).collect();
-        let wish = desired.iter().map(|one| one.size).max().unwrap_or(size);
+        let kept = current.kept();
+        let desired: Vec<Desired> =
+            measured.iter().map(|one| desired::desired(policy, one, size, kept)).collect();
+        let wish = desired.iter().map(|one| one.size).max().unwrap_or(kept);
         let mut way = Self { size, wish, reasons: desired.into_iter().map(Reason::Metric).collect() };
         way.clamp(Rule::Panic, panic.map_or(way.wish, |panic| way.wish.max(panic.size).max(size)));
-        // Nobody looked for a while: what was wished then is not known, so the size of today stands for it.
+        // Nobody looked for a while: what was wished then is not known, so the size that is kept stands for it.
         if history.last_look().is_none_or(|last| now.since(last) > history::GAP_MAX) {
-            history.note_wish(size, now);
+            history.note_wish(kept, now);
         }
         // A wish above max is bounded first: it must not hold the size up for a window once max is raised.
         history.note_wish(way.wish.min(policy.max.max(size)), now);

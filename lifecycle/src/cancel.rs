@@ -16,18 +16,22 @@ pub(crate) enum Guard {
     Stop(Flow),
 }
 
-/// Checks that nothing else has begun. What is not known holds the step, and past the step's
-/// deadline ends it.
+/// Checks that nothing else has begun. What is not known holds the step; once that has lasted for as
+/// long as the step may take, and long enough for a controller that has just started, it ends it.
 pub(crate) fn guard(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Guard {
-    match undisturbed(&draft.intent, look) {
-        Verdict::Clear => Guard::Go,
-        Verdict::No(reason, text) => Guard::Stop(cancel(draft, reason, &text)),
-        Verdict::Unknown(why) if overdue => Guard::Stop(cancel(draft, "NotKnown", &why)),
-        Verdict::Unknown(_) => {
-            draft.broken();
-            Guard::Stop(Flow::Look)
-        }
+    let why = match undisturbed(&draft.intent, look) {
+        Verdict::Clear => return Guard::Go,
+        Verdict::No(reason, text) => return Guard::Stop(cancel(draft, reason, &text)),
+        Verdict::Unknown(why) => why,
+    };
+    draft.broken();
+    if overdue && look.now > draft.intent.entered + look.limits.unknown {
+        return Guard::Stop(cancel(draft, "NotKnown", &why));
     }
+    if overdue {
+        draft.tell("NotKnown", Severity::Info, format!("the shrink is held: {why}"));
+    }
+    Guard::Stop(Flow::Look)
 }
 
 /// Turns back.

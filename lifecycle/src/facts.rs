@@ -194,6 +194,21 @@ pub struct Veto {
     pub name: &'static str,
     /// One sentence with the numbers, and what would lift it.
     pub message: String,
+    /// It stands because something is not known, not because something is known to forbid it. Nothing
+    /// begins meanwhile; a shrink that has begun is held rather than undone, as long as its step may take.
+    pub unknown: bool,
+}
+
+impl Veto {
+    /// Something is known to forbid it.
+    pub fn forbids(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into(), unknown: false }
+    }
+
+    /// Something that it depends on is not known.
+    pub fn unknown(name: &'static str, message: impl Into<String>) -> Self {
+        Self { name, message: message.into(), unknown: true }
+    }
 }
 
 /// Outcome of a call that may take long or whose answer may be lost.

@@ -1,5 +1,7 @@
 //! What must be true before a change of size, and what ends one that has not gone too far.
 
+use std::collections::BTreeSet;
+
 use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below};
 use crate::{Intent, Ordinal, Veto};
@@ -11,7 +13,7 @@ pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
         return Verdict::No("LastNode", "the last node never leaves: its queues would be lost".into());
     }
     Verdict::worst([
-        vetoed(look.facts.shrink_vetoes.first()),
+        vetoed(&look.facts.shrink_vetoes),
         target_quiet(look),
         pods_well(look, size, None),
         one_build(look, size),
@@ -24,7 +26,7 @@ pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
 pub(crate) fn grow(look: &Look<'_>) -> Verdict {
     let size = look.facts.target.replicas;
     Verdict::worst([
-        vetoed(look.facts.grow_vetoes.first()),
+        vetoed(&look.facts.grow_vetoes),
         target_quiet(look),
         pods_well(look, size, None),
         agree(look, size, Match::GhostsAllowed),
@@ -52,14 +54,27 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     // A rollout makes numbers unknown as well: people are to read of the cause.
     Verdict::worst([
         target_quiet(look),
-        vetoed(look.facts.shrink_vetoes.first()),
+        overruled(&look.facts.shrink_vetoes),
         pods_well(look, size, Some(leaver)),
         agree(look, size, Match::Exact),
     ])
 }
 
-fn vetoed(veto: Option<&Veto>) -> Verdict {
-    veto.map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
+/// Nothing begins against a veto, of whatever kind.
+fn vetoed(vetoes: &BTreeSet<Veto>) -> Verdict {
+    vetoes.first().map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
+}
+
+/// What has begun ends for what is known. A controller that has just started knows no load yet: the
+/// drain that its predecessor began waits for that.
+fn overruled(vetoes: &BTreeSet<Veto>) -> Verdict {
+    Verdict::worst(vetoes.iter().map(|veto| {
+        if veto.unknown {
+            Verdict::Unknown(format!("{}: {}", veto.name, veto.message))
+        } else {
+            Verdict::No(veto.name, veto.message.clone())
+        }
+    }))
 }
 
 fn target_quiet(look: &Look<'_>) -> Verdict {
@@ -90,7 +105,8 @@ fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
     }))
 }
 
-/// One image and one version: a leave ships a closure, which another build cannot run (leave.md §5).
+/// One image and one version, one that we know: a leave ships a closure, which another build cannot
+/// run (leave.md §5), and what it shows of itself is read from words and counters.
 fn one_build(look: &Look<'_>, size: u32) -> Verdict {
     let mut images = below(size).filter_map(|o| look.facts.pods.get(&o)).map(|pod| &pod.image);
     let first = images.next();
@@ -110,7 +126,17 @@ fn one_build(look: &Look<'_>, size: u32) -> Verdict {
     if versions.windows(2).any(|pair| pair[0] != pair[1]) {
         return Verdict::No("MixedVersions", "the nodes run different versions".into());
     }
-    Verdict::Clear
+    match versions.first().filter(|version| !look.limits.versions.contains(version)) {
+        None => Verdict::Clear,
+        Some(version) => Verdict::No(
+            "VersionUnknown",
+            format!(
+                "the nodes run {version}, and leaves were measured with {}: add it to spec.leave.versions \
+                 once you have tried one",
+                look.limits.versions.join(", ")
+            ),
+        ),
+    }
 }
 
 fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {

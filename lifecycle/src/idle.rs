@@ -52,6 +52,7 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         since: None,
         progress: None,
         asked: false,
+        armed: false,
         asker: None,
         verified: false,
         reason: None,

@@ -47,6 +47,9 @@ pub struct Intent {
     /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
     #[serde(default)]
     pub asked: bool,
+    /// It was asked through a door that cannot be revoked; whatever the spec says by now (leave.md §2).
+    #[serde(default)]
+    pub armed: bool,
     /// The process of the one that is asked, at the gate: where it is the only survivor, its word
     /// counts only as long as it has not restarted.
     #[serde(default)]

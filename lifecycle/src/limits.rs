@@ -9,6 +9,8 @@ pub struct Limits {
     /// The client Service selects on `vernescale.dev/serving` (level 2). Without it the label is
     /// set all the same, but there is no endpoint to wait for.
     pub fence: bool,
+    /// Versions of the broker whose leaves we know; another's are not asked for.
+    pub versions: Vec<String>,
     /// Closing the call of a leave that has not begun revokes it: true for the management API,
     /// false for `pods/exec`, where it stays armed (leave.md §2).
     pub revocable: bool,
@@ -39,9 +41,14 @@ pub struct Limits {
     /// Until the leave has begun, seen by the leaver's deleted listeners.
     pub leave_begin: Duration,
     /// After a call has ended, the leaver's listeners are read again over this time before anything
-    /// is decided: closing and beginning can cross (leave.md §2). With `pods/exec` 10 s: an armed
-    /// leave fires within 3 s of the last member's return (vernemq.md §4.5).
+    /// is decided: closing and beginning can cross (leave.md §2).
     pub reread: Duration,
+    /// The same where the leave was asked through `pods/exec`: an armed one fires within 3 s of the last
+    /// member's return (vernemq.md §4.5).
+    pub reread_armed: Duration,
+    /// A shrink before its drain is held for so long where something is not known: a controller that
+    /// has just started knows a rate over one minute after that minute.
+    pub unknown: Duration,
     /// A begun leave whose queues do not fall for so long is stuck. There is no total: 22,000
     /// queues took 174 s (leave.md §1).
     pub stall: Duration,
@@ -91,6 +98,7 @@ impl Default for Limits {
         let seconds = Duration::from_secs;
         Self {
             fence: true,
+            versions: vec!["2.1.2".into()],
             revocable: true,
             endpoints: seconds(30),
             unrouted: Duration::from_millis(1_500),
@@ -101,10 +109,12 @@ impl Default for Limits {
             drain_rate_max: 500,
             drain_batch: (10, 50),
             drained: seconds(2),
-            max_online_at_kill: 20,
+            max_online_at_kill: 50,
             leave_call: seconds(65),
             leave_begin: seconds(90),
             reread: seconds(2),
+            reread_armed: seconds(10),
+            unknown: seconds(120),
             stall: seconds(60),
             progress: seconds(5),
             agree: seconds(30),
@@ -132,6 +142,6 @@ impl Limits {
     /// For leaves through `pods/exec`, which cannot be revoked.
     #[must_use]
     pub fn for_exec(self) -> Self {
-        Self { revocable: false, reread: Duration::from_secs(10), ..self }
+        Self { revocable: false, ..self }
     }
 }

@@ -24,8 +24,8 @@ pub struct Output {
     pub code: Option<i32>,
 }
 
-/// Runs `argv` in a container. Dropping the future drops the connection, which
-/// does **not** stop the command.
+/// Runs `argv` in a container, within `limit` from the request to the last byte. Dropping the
+/// future drops the connection, which does **not** stop the command.
 pub async fn run(
     pods: &Api<Pod>,
     pod: &str,
@@ -34,10 +34,10 @@ pub async fn run(
     limit: Duration,
 ) -> Result<Output, Failure> {
     let params = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
-    let mut process = within("open exec", limit, pods.exec(pod, argv, &params)).await?;
-    let status = process.take_status();
-    let (stdout, stderr) = (process.stdout(), process.stderr());
-    let finish = async {
+    let whole = async {
+        let mut process = pods.exec(pod, argv, &params).await?;
+        let status = process.take_status();
+        let (stdout, stderr) = (process.stdout(), process.stderr());
         // The pipes hold 1 KiB: unless both are emptied while the status is
         // awaited, the connection stops and the status never comes.
         let status = async {
@@ -47,12 +47,9 @@ pub async fn run(
             }
         };
         let (stdout, stderr, status) = tokio::join!(read(stdout), read(stderr), status);
-        Output { stdout, stderr, code: status.as_ref().and_then(exit_code) }
+        Ok(Output { stdout, stderr, code: status.as_ref().and_then(exit_code) })
     };
-    tokio::time::timeout(limit, finish).await.map_err(|_| Failure::Unknown {
-        call: "exec",
-        why: format!("`{}` has not ended within {limit:?}", argv.join(" ")),
-    })
+    within("exec", limit, whole).await
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {

@@ -30,7 +30,7 @@ pub(super) fn current(world: &World, last_join: Option<Time>) -> Current {
 fn change(intent: &Intent) -> Change {
     match intent.kind {
         Kind::Grow => Change::Growing,
-        Kind::Shrink => Change::Shrinking { leaver: intent.node.clone() },
+        Kind::Shrink => Change::Shrinking { leaver: intent.node.clone(), to: intent.ordinal.0 },
     }
 }
 
@@ -70,12 +70,13 @@ pub(super) fn limits(spec: &VerneMQAutoscalerSpec, base: &Limits) -> Limits {
         drain_percent: spec.drain.percent_per_second,
         drain_rate_max: spec.drain.max_per_second,
         max_online_at_kill: spec.leave.max_online_at_kill,
+        versions: spec.leave.versions.clone(),
         settle: spec.settle.0,
         dead: spec.dead_after.0,
         ..base.clone()
     };
-    let (least, most) = base.drain_batch;
-    let base = Limits { drain_batch: (least.min(spec.drain.batch), most), ..base };
+    let most = base.drain_batch.1.max(spec.drain.batch);
+    let base = Limits { drain_batch: (spec.drain.batch, most), ..base };
     match spec.leave.via {
         Via::ManagementApi => base,
         Via::Exec => base.for_exec(),
@@ -85,7 +86,7 @@ pub(super) fn limits(spec: &VerneMQAutoscalerSpec, base: &Limits) -> Limits {
 /// Blocking conditions, as vetoes.
 pub(super) fn blocks(told: &[Told]) -> Vec<Veto> {
     let blocking = told.iter().filter(|one| one.blocks);
-    blocking.map(|one| Veto { name: one.name, message: one.message.clone() }).collect()
+    blocking.map(|one| Veto::forbids(one.name, one.message.as_str())).collect()
 }
 
 /// Since when each ready pod's broker cannot be read, and why; told once it has lasted.
@@ -156,5 +157,21 @@ fn cure(kind: &str) -> (&'static str, &'static str) {
             "ManagementMalformed",
             "The answer is not understood: see whether spec.management.port is VerneMQ's",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_batch_of_the_spec_is_the_smallest() {
+        let batches = |drain: serde_json::Value| {
+            let spec = json!({ "targetRef": { "name": "vmq" }, "maxReplicas": 3, "drain": drain });
+            limits(&serde_json::from_value(spec).unwrap(), &Limits::default()).drain_batch
+        };
+        assert_eq!([batches(json!({})), batches(json!({ "batch": 40 }))], [(10, 50), (40, 50)]);
     }
 }

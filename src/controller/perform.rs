@@ -25,9 +25,6 @@ use crate::naming::pod_name;
 /// busy machine, took 3 s (baseline.md §2.12). What is left of the lease bounds it as well (I9).
 const SHORT_CALL: Duration = Duration::from_secs(9);
 
-/// Between a canary that was not let in and the next one: a person has to do something meanwhile.
-const CANARY_AGAIN: Duration = Duration::from_secs(2);
-
 /// A long call has been under way for so long that it was certainly sent: one more point at which
 /// tests stop the controller.
 const SURELY_SENT: Duration = Duration::from_millis(300);
@@ -149,17 +146,12 @@ impl Worker {
                 let sides = (side(world, *newcomer), side(world, *peer));
                 let login = self.state.slow.login.clone().transpose();
                 Box::pin(async move {
-                    let outcome = match (sides, login) {
+                    match (sides, login) {
                         ((Ok(newcomer), Ok(peer)), Ok(login)) => {
                             cross(&newcomer, &peer, login.as_ref(), &tag, limit).await
                         }
                         ((Err(why), _) | (_, Err(why)), _) | (_, Err(why)) => Call::Refused(why),
-                    };
-                    // The next look comes with the answer, and asks again.
-                    if !matches!(outcome, Call::Answered(_)) {
-                        tokio::time::sleep(CANARY_AGAIN).await;
                     }
-                    outcome
                 })
             }
             _ => return,

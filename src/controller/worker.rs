@@ -233,7 +233,10 @@ impl Worker {
             let message = format!("{failure}. It is tried again with the next look");
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
-        self.count(&out);
+        // What could not be recorded is found again by the next look.
+        if world.held.intent() == out.intent.as_ref() {
+            self.count(&out, now);
+        }
         let active = out.intent.as_ref().is_some_and(lifecycle::Intent::active);
         if done.is_ok() && !active && hold::held(&world.resource) {
             self.release(&mut world).await?;
@@ -271,8 +274,14 @@ impl Worker {
         decision
     }
 
-    fn count(&self, out: &Output) {
+    fn count(&mut self, out: &Output, now: Time) {
         if let Some(finished) = &out.finished {
+            // Another intent may take its place on the record in this very look.
+            if let (true, Some(history)) = (finished.leave_verified, &mut self.state.history)
+                && !history.leaves.contains(&now)
+            {
+                history.note_leave(now);
+            }
             let (kind, outcome) = (format!("{:?}", finished.kind), format!("{:?}", finished.outcome));
             self.shared.metrics.changed(&self.name, &kind, &outcome);
         }

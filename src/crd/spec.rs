@@ -49,7 +49,10 @@ use super::{
     )
 )]
 pub struct VerneMQAutoscalerSpec {
-    /// The StatefulSet, in our own namespace.
+    /// The StatefulSet, in our own namespace. Cannot be changed: one that is in the middle of a change would be left there.
+    #[x_kube(validation = Rule::new("self == oldSelf").message(
+        "targetRef cannot be changed: delete this resource, which ends a change that is under way, and create another"
+    ))]
     pub target_ref: TargetRef,
     /// Smallest size; zero is refused, for a broker at zero has lost its offline queues.
     #[serde(default = "two")]
@@ -109,7 +112,7 @@ pub struct VerneMQAutoscalerSpec {
     /// What to do about nodes that were removed without a leave.
     #[serde(default)]
     pub ghost_sweep: GhostSweep,
-    /// How long such a node must be gone.
+    /// How long such a node must be gone before it may be swept. It is reported at once.
     #[serde(default = "ten_minutes")]
     pub ghost_after: Period,
     /// What to do about members that are wanted and dead.

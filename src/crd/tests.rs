@@ -31,6 +31,7 @@ fn the_yaml_is_the_definition() {
 
 #[rstest]
 #[case("/spec", "self.minReplicas <= self.maxReplicas", "minReplicas")]
+#[case("/spec/properties/targetRef", "self == oldSelf", "delete this resource")]
 #[case("/spec", "self.wishFrom != 'Metrics' || size(self.metrics) > 0", "mqtt_publish_received")]
 #[case("/spec", "self.wishFrom != 'Scale' || has(self.replicas)", "size of today")]
 #[case(
@@ -66,7 +67,7 @@ fn no_rule_is_without_a_message() {
     }
     let mut seen = 0;
     walk(&definition().unwrap(), &mut seen);
-    assert_eq!(seen, 11, "a rule came or went: is it tested?");
+    assert_eq!(seen, 12, "a rule came or went: is it tested?");
 }
 
 /// Every list and text that a rule runs over is bounded, else the API server
@@ -123,6 +124,14 @@ fn scale_and_columns_are_where_hpa_and_kubectl_look() {
     let columns = version["additionalPrinterColumns"].as_array().unwrap().clone();
     let names: Vec<_> = columns.iter().map(|c| c["name"].as_str().unwrap().to_lowercase()).collect();
     assert_eq!(names, ["target", "min", "max", "replicas", "wanted", "step", "mode", "age"]);
+}
+
+#[test]
+fn the_resource_that_readme_shows_is_one() {
+    let readme = include_str!("../../README.md");
+    let yaml = readme.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let shown: VerneMQAutoscaler = serde_saphyr::from_str(yaml).unwrap();
+    assert!(matches!(crate::decide::Policy::try_from(&shown.spec), Ok(policy) if policy.metrics.len() == 1));
 }
 
 #[test]

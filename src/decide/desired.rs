@@ -19,22 +19,22 @@ pub struct Desired {
     pub ratio: f64,
     /// Nodes.
     pub size: u32,
-    /// Why it may be more; then `size` is never below the size of today.
+    /// Why it may be more; then `size` is never below the size of today, or the one that a shrink goes to.
     pub unknown: Vec<String>,
 }
 
-/// What `measured` asks for when the spec says `size` today.
+/// What `measured` asks for when the spec says `size` today, and `kept` is the least where it is not known.
 ///
 /// The base is the size of the spec, never the number of nodes that happened
 /// to answer: else a node that is silent would be taken away.
-pub(super) fn desired(policy: &Policy, measured: &Measured, size: u32) -> Desired {
+pub(super) fn desired(policy: &Policy, measured: &Measured, size: u32, kept: u32) -> Desired {
     let ratio = measured.ratio(size);
     let wanted = if ratio > 1.0 + policy.up.tolerance || ratio < 1.0 - policy.down.tolerance {
         nodes_for(measured, size)
     } else {
         size
     };
-    let wanted = if measured.complete() { wanted } else { wanted.max(size) };
+    let wanted = if measured.complete() { wanted } else { wanted.max(kept) };
     let mut unknown = measured.unknown.clone();
     if measured.contradicts {
         unknown.push("two sources contradict each other".into());

@@ -141,3 +141,13 @@ impl Looks {
 pub(super) fn names(vetoes: &std::collections::BTreeSet<lifecycle::Veto>) -> Vec<&'static str> {
     vetoes.iter().map(|veto| veto.name).collect()
 }
+
+/// The size after one change from `size`, as the lifecycle's gate reads a decision: one ordinal towards the
+/// wish, none against a veto.
+pub(super) fn next_size(decision: &super::Decision, size: u32) -> u32 {
+    match decision.wish.cmp(&size) {
+        std::cmp::Ordering::Greater if decision.grow_vetoes.is_empty() => size + 1,
+        std::cmp::Ordering::Less if decision.shrink_vetoes.is_empty() => size - 1,
+        _ => size,
+    }
+}

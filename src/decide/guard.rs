@@ -14,25 +14,21 @@ use crate::crd::Mode;
 /// So many reasons are named in one message; the rest is counted.
 const NAMED_MAX: usize = 3;
 
-fn veto(name: &'static str, message: impl Into<String>) -> Veto {
-    Veto { name, message: message.into() }
-}
-
 /// Shadow shows and changes nothing.
 pub(super) fn shadow(mode: Mode) -> Option<Veto> {
     let message = "spec.mode is Shadow: decisions are shown and nothing is changed; set GrowOnly or Active";
-    (mode == Mode::Shadow).then(|| veto("Shadow", message))
+    (mode == Mode::Shadow).then(|| Veto::forbids("Shadow", message))
 }
 
 /// Paused changes nothing for a while.
 pub(super) fn paused(mode: Mode) -> Option<Veto> {
-    (mode == Mode::Paused).then(|| veto("Paused", "spec.mode is Paused: set Active to go on"))
+    (mode == Mode::Paused).then(|| Veto::forbids("Paused", "spec.mode is Paused: set Active to go on"))
 }
 
 /// Only raises.
 pub(super) fn grow_only(mode: Mode) -> Option<Veto> {
     let message = "spec.mode is GrowOnly: nothing is lowered; set Active to allow leaves";
-    (mode == Mode::GrowOnly).then(|| veto("GrowOnly", message))
+    (mode == Mode::GrowOnly).then(|| Veto::forbids("GrowOnly", message))
 }
 
 /// A number that a shrink is decided by is missing or stale.
@@ -59,13 +55,13 @@ pub(super) fn numbers_unknown(
     let more = missing.len().saturating_sub(NAMED_MAX);
     missing.truncate(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(veto("NumbersUnknown", format!("unknown never shrinks: {}{more}", missing.join("; "))))
+    Some(Veto::unknown("NumbersUnknown", format!("unknown never shrinks: {}{more}", missing.join("; "))))
 }
 
 /// Two sources have been apart for three windows.
 pub(super) fn sources_contradict(contradicting: &[String]) -> Option<Veto> {
     let first = contradicting.first()?;
-    Some(veto(
+    Some(Veto::unknown(
         "SourcesContradict",
         format!(
             "two sources of {first} have been more than 20 % apart for three windows: look whether both read the same \
@@ -77,7 +73,7 @@ pub(super) fn sources_contradict(contradicting: &[String]) -> Option<Veto> {
 /// Nothing is lowered in panic.
 pub(super) fn panic(panic: Option<&Panic>, now: Time) -> Option<Veto> {
     let left = panic?.until.since(now).as_secs();
-    Some(veto("Panic", format!("the load jumped: nothing is lowered for {left} s more")))
+    Some(Veto::forbids("Panic", format!("the load jumped: nothing is lowered for {left} s more")))
 }
 
 /// The survivors of a leave could not carry the load.
@@ -86,7 +82,7 @@ pub(super) fn would_overload(predictions: &[Prediction]) -> Option<Veto> {
     if failing.is_empty() {
         return None;
     }
-    Some(veto(
+    Some(Veto::forbids(
         "WouldOverload",
         format!("after a leave, with a margin of 20 %, each node would carry: {}", failing.join("; ")),
     ))
@@ -104,7 +100,7 @@ pub(super) fn churn_budget_spent(policy: &Policy, history: &History, now: Time) 
     // Lifted when so many have grown old that one fewer than the budget is left.
     let surplus = leaves - usize::try_from(budget.leaves).unwrap_or(usize::MAX).min(leaves);
     let lifts = within.copied().nth(surplus).map_or(Time(0), |at| at + budget.per);
-    Some(veto(
+    Some(Veto::forbids(
         "ChurnBudgetSpent",
         format!(
             "{leaves} of {} leaves in {} min are spent: the next is possible in {} s",
@@ -122,7 +118,7 @@ pub(super) fn settling(policy: &Policy, current: &Current, now: Time) -> Option<
     if left.is_zero() {
         return None;
     }
-    Some(veto(
+    Some(Veto::forbids(
         "Settling",
         format!("a node has just joined: the numbers settle for {} s more", left.as_secs() + 1),
     ))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lifecycle::{NodeName, Time};
 
+use super::Current;
 use super::policy::{Aim, Metric};
-use super::{Change, Current};
 use crate::fleet::{self, FleetView, NodeView, Reading, Span};
 
 /// Two sources further apart than this share of the larger contradict each other.
@@ -189,14 +189,4 @@ pub(super) fn heard(view: &FleetView, members: &BTreeSet<NodeName>) -> Option<Ti
     let fresh = members.iter().filter_map(|name| view.nodes.get(name)).filter(|node| node.fresh);
     let oldest: Duration = fresh.filter_map(|node| node.age).max()?;
     Some(Time(view.at.0.saturating_sub(u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX))))
-}
-
-impl Current {
-    /// The node whose leave is under way.
-    pub(super) fn leaver(&self) -> Option<&NodeName> {
-        match &self.change {
-            Some(Change::Shrinking { leaver }) => leaver.as_ref(),
-            _ => None,
-        }
-    }
 }

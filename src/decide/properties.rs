@@ -91,7 +91,7 @@ proptest! {
             let members = look.members;
             let silent = (0..members).any(|n| matches!(look.nodes.get(n), None | Some(Heard::Silent)));
             if silent || members < look.size as usize {
-                prop_assert!(decision.next_size(seen.replicas) >= seen.replicas);
+                prop_assert!(next_size(&decision, seen.replicas) >= seen.replicas);
                 prop_assert!(!decision.shrink_vetoes.is_empty());
                 if policy.outside_wish.is_none() {
                     prop_assert!(decision.wish >= seen.replicas.min(policy.max));
@@ -104,7 +104,7 @@ proptest! {
     fn i7_every_step_is_inside_or_towards_min_and_max(policy in policies(), looks in looks()) {
         for (_, seen, decision, _) in run(&policy, &looks) {
             prop_assert!((policy.min..=policy.max).contains(&decision.wish));
-            let (now, next) = (seen.replicas, decision.next_size(seen.replicas));
+            let (now, next) = (seen.replicas, next_size(&decision, seen.replicas));
             prop_assert!(now.abs_diff(next) <= 1, "never more than one step");
             let away = |size: u32| policy.min.saturating_sub(size).max(size.saturating_sub(policy.max));
             prop_assert!(away(next) == 0 || away(next) < away(now) || next == now);

@@ -85,7 +85,7 @@ fn what_is_known_may_raise_though_some_is_missing() {
 fn t20_an_inactive_source_never_takes_all_nodes_in_one_step() {
     let mut looks = Looks::from(policy(quick()), 10);
     let decision = looks.look_for(60, 5, 0.0);
-    assert_eq!((decision.wish, decision.next_size(5)), (1, 4));
+    assert_eq!((decision.wish, next_size(&decision, 5)), (1, 4));
 }
 
 #[test]
@@ -122,9 +122,27 @@ fn during_our_own_change_one_member_may_be_missing() {
 fn the_leaver_may_fall_silent() {
     let mut looks = Looks::from(policy(quick()), 10);
     let mut seen = current(3);
-    seen.change = Some(Change::Shrinking { leaver: Some(name(2)) });
+    seen.change = Some(Change::Shrinking { leaver: Some(name(2)), to: 2 });
     let decision = looks.look_at(vec![node(0.0), node(0.0), silent()], &seen);
     assert!(decision.shrink_vetoes.is_empty(), "{:?}", decision.shrink_vetoes);
+}
+
+#[test]
+fn a_shrink_under_way_is_kept_while_nothing_is_known() {
+    let mut looks = Looks::from(policy(json!({})), 10);
+    let mut seen = current(3);
+    seen.change = Some(Change::Shrinking { leaver: Some(name(2)), to: 2 });
+    let nothing = || vec![silent(), silent(), silent()];
+    let decision = looks.look_at(nothing(), &seen);
+    assert_eq!((decision.wish, names(&decision.shrink_vetoes)), (2, vec!["NumbersUnknown"]));
+    // Nor does the stabilization of ten minutes hold a size that nobody has wished.
+    looks.now = at(300);
+    assert_eq!(looks.look_at(nothing(), &seen).wish, 2);
+    assert_eq!(looks.look_at(vec![node(0.3), silent(), silent()], &seen).wish, 5, "what is known may raise");
+    // Another hand has raised it: that is the size of today.
+    seen.replicas = 4;
+    looks = Looks::from(policy(json!({})), 10);
+    assert_eq!(looks.look_at(nothing(), &seen).wish, 4);
 }
 
 #[test]
@@ -195,7 +213,7 @@ fn the_wish_from_outside_is_taken_as_it_is_and_vetoed_like_ours() {
     assert_eq!(names(&decision.shrink_vetoes), ["WouldOverload"]);
     looks.policy = policy(json!({"wishFrom": "Scale", "replicas": 99, "metrics": []}));
     let decision = looks.look(5, 0.06);
-    assert_eq!((decision.wish, decision.next_size(5)), (10, 6));
+    assert_eq!((decision.wish, next_size(&decision, 5)), (10, 6));
 }
 
 #[test]

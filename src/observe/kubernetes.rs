@@ -7,4 +7,4 @@ mod read;
 
 pub use fold::{claims, pods, rollout, selector, target};
 pub use preflight::{Finding, preflight};
-pub use read::{Objects, Slow, read, read_slow};
+pub use read::{ClientService, Objects, Slow, read, read_slow};

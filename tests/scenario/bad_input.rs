@@ -8,6 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use vernescale::crd::Via;
 
+use crate::our_resource::delete;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
 /// Two nodes, of which one is to go.
@@ -148,8 +149,27 @@ async fn a_statefulset_of_another_name(#[case] via: Via) {
     let mut world = two_and_one_too_many(via).spec(&spec).start().await;
     world.load(1.0).await;
     world.start_controller("a");
-    stands(&mut world, "TargetMissing", "correct spec.targetRef.name, or create it").await;
-    world.edit_spec(&json!({ "targetRef": { "name": NAME } }));
+    stands(&mut world, "TargetMissing", "create it, or delete this resource").await;
+    let mut anew = delete(&world, 2).await;
+    world.until("it is gone", seconds(10), |world| world.resource().is_none()).await;
+    anew["spec"]["targetRef"]["name"] = NAME.into();
+    world.kubernetes.apply(&anew).expect("it is taken");
+    works_again(&mut world).await;
+}
+
+/// No slice of it lists a pod: that does not mean that no client is sent there.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_client_service_of_another_name(#[case] via: Via) {
+    let mut world = two_and_one_too_many(via).spec(&json!({ "clientService": "mqtt" })).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    stands(&mut world, "ClientServiceMissing", "correct spec.clientService").await;
+    world.edit_spec(&json!({ "clientService": NAME }));
+    world.wish(2);
+    world.until("nothing is told", seconds(10), |w| w.condition("ClientServiceMissing").is_none()).await;
     works_again(&mut world).await;
 }
 

@@ -52,6 +52,37 @@ async fn a_leave_that_was_sent_is_known_to_whoever_comes_next(#[case] via: Via) 
     world.assert_bars().await;
 }
 
+/// A fresh process knows no load yet. What its predecessor has begun is held until it does, and not undone:
+/// an upgrade of the controller must not cost a drain, which the churn budget counts.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_held_until_the_numbers_are_known_again(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(3, 70)] nobody_for: u64,
+) {
+    let spec = json!({ "minReplicas": 2 });
+    let mut world = World::builder(via).replicas(3).spec(&spec).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    world.taps.after("record Drain", std::future::pending);
+    world.until("the drain begins", minutes(6), |world| world.taps.times("record Drain") == 1).await;
+    world.kill_controller("a").await;
+    world.pass(seconds(nobody_for)).await;
+    world.start_controller("a");
+    let veto = |world: &World| world.metrics("a").contains("NumbersUnknown");
+    world.until("the numbers are unknown", seconds(5), veto).await;
+    assert_eq!(
+        (world.step().as_deref(), world.taps.times("DrainBatch")),
+        (Some("Drain"), 0),
+        "{}",
+        world.dump()
+    );
+    world.until("two nodes are left", minutes(4), |world| world.settled(2)).await;
+    assert_eq!(world.intent().map(|intent| intent.epoch), Some(1), "begun again\n{}", world.dump());
+    assert_eq!(world.taps.times("record Cancel"), 0, "undone\n{}", world.dump());
+    world.assert_bars().await;
+}
+
 /// From `from` to `to` again and again, killed one thing later each time.
 async fn enumerate(via: Via, from: u64, to: u64) {
     let spec = json!({ "wishFrom": "Scale", "replicas": from, "window": "10s" });

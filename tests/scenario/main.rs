@@ -10,6 +10,7 @@ mod bad_input;
 mod bounds;
 mod broken_top;
 mod canary;
+mod drain;
 mod foreign_hand;
 mod gives_way;
 mod killed;

@@ -12,7 +12,7 @@ use crate::steering::{
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// As `kubectl delete --wait=false`; what `kubectl apply` would make it anew from, with another wish.
-async fn delete(world: &World, replicas: u32) -> Value {
+pub(crate) async fn delete(world: &World, replicas: u32) -> Value {
     let old = world.kubernetes.object("vernemqautoscalers", NAMESPACE, NAME).expect("it is there");
     let mut spec = old["spec"].clone();
     spec["replicas"] = json!(replicas);

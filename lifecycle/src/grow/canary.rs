@@ -25,8 +25,12 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
         draft.ask(Effect::Canary { newcomer: draft.intent.ordinal, peer: ASKER });
     }
     if draft.wait("CanaryCrossed", look.limits.canary) {
+        let why = match &look.facts.calls.canary {
+            Call::Refused(why) | Call::Unknown(why) => format!(" ({why})"),
+            Call::None | Call::InFlight | Call::Answered(_) => String::new(),
+        };
         let text = format!(
-            "no message has crossed between pod {} and pod {ASKER} though both are members. The newcomer \
+            "no message has crossed between pod {} and pod {ASKER} though both are members{why}. The newcomer \
              is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
              may connect, publish and subscribe to vernescale/canary/#",
             draft.intent.ordinal

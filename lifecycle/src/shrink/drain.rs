@@ -9,6 +9,8 @@ use crate::draft::{Draft, Flow, Look};
 use crate::verify::ASKER;
 use crate::{Call, Effect, Limits, Step};
 
+use super::leave;
+
 pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("SessionsDrained", look.limits.drain);
     // Before every batch: where a member is down, a kicked client cannot come back (drain.md §7.7).
@@ -75,11 +77,10 @@ fn pace(sessions: u32, limits: &Limits) -> (u32, Duration) {
 
 /// The point of no return. All members were seen running in this very look.
 fn ask_to_leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let Some(target) = draft.intent.node.clone() else { return Flow::Look };
     draft.enter(Step::Leave);
     draft.wait("LeaveBegins", look.limits.leave_begin);
     draft.out.again = look.limits.look_soon;
-    draft.ask(Effect::Leave { asker: ASKER, target, deadline: look.limits.leave_call });
+    leave::ask(draft, look);
     Flow::Look
 }
 

@@ -53,11 +53,11 @@ fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("LeaveBegins", look.limits.leave_begin);
     if look.facts.calls.leave == Call::InFlight {
         draft.broken();
-        revoke_if_needed(draft, look, &verdict, overdue);
+        revoke_if_needed(draft, &verdict, overdue);
         return Flow::Look;
     }
     // Through exec it cannot be told from one that will fire when the last member is back.
-    if !look.limits.revocable {
+    if draft.intent.armed {
         match agree(look, look.facts.target.replicas, Match::Exact) {
             Verdict::Clear => {}
             Verdict::No(..) => {
@@ -67,9 +67,10 @@ fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
             Verdict::Unknown(_) => return outcome_unseen(draft, look),
         }
     }
-    if draft.held() < look.limits.reread {
-        let until = look.now + look.limits.reread;
-        draft.wait_until("ListenersReread", until);
+    let reread = if draft.intent.armed { look.limits.reread_armed } else { look.limits.reread };
+    let held = draft.held();
+    if held < reread {
+        draft.wait_until("ListenersReread", look.now + reread.saturating_sub(held));
         return Flow::Look;
     }
     decide(draft, look, verdict, overdue)
@@ -90,28 +91,29 @@ fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -
         (_, Verdict::Unknown(_)) => Flow::Look,
         (_, Verdict::Clear) => {
             draft.broken();
-            ask_again(draft, look);
+            ask(draft, look);
             Flow::Look
         }
     }
 }
 
-/// The same request again: harmless at any time (leave.md §4).
-pub(super) fn ask_again(draft: &mut Draft, look: &Look<'_>) {
+/// The same request again is harmless at any time (leave.md §4).
+pub(super) fn ask(draft: &mut Draft, look: &Look<'_>) {
     if let Some(target) = draft.intent.node.clone() {
+        draft.intent.armed |= !look.limits.revocable;
         draft.ask(Effect::Leave { asker: ASKER, target, deadline: look.limits.leave_call });
     }
 }
 
 /// A leave that waits for a member to come back would fire unasked when it does (leave.md §2).
-fn revoke_if_needed(draft: &mut Draft, look: &Look<'_>, verdict: &Verdict, overdue: bool) {
+fn revoke_if_needed(draft: &mut Draft, verdict: &Verdict, overdue: bool) {
     if !overdue && !matches!(verdict, Verdict::No(..)) {
         return;
     }
-    if look.limits.revocable {
-        draft.ask(Effect::RevokeLeave);
-    } else {
+    if draft.intent.armed {
         armed(draft);
+    } else {
+        draft.ask(Effect::RevokeLeave);
     }
 }
 

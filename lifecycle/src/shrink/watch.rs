@@ -6,7 +6,7 @@ use crate::gate::undisturbed;
 use crate::members::Verdict;
 use crate::{Call, Progress, Severity};
 
-use super::leave::ask_again;
+use super::leave::ask;
 
 pub(super) fn begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.broken();
@@ -14,7 +14,7 @@ pub(super) fn begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if over_before_migration(&look.facts.calls.leave) {
         match undisturbed(&draft.intent, look) {
             Verdict::No(reason, text) => return cancel(draft, reason, &text),
-            Verdict::Clear => ask_again(draft, look),
+            Verdict::Clear => ask(draft, look),
             Verdict::Unknown(_) => {}
         }
     }

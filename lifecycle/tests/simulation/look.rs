@@ -11,7 +11,7 @@ use crate::world::{Disk, Door, World};
 
 impl World {
     pub(crate) fn facts(&self, wish: u32) -> Facts {
-        let stale = Veto { name: "NumbersStale", message: "no numbers".into() };
+        let stale = Veto::unknown("NumbersStale", "no numbers");
         let uid = "set".to_owned();
         let rollout = self.now < self.rollout_until;
         Facts {

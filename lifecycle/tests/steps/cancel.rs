@@ -8,7 +8,7 @@ use crate::scene::{Scene, at, listener, reasons, unknown};
 #[rstest]
 #[case::wish("WishRaised", |s: &mut Scene| s.facts.wish = 3)]
 #[case::paused("Paused", |s: &mut Scene| {
-    s.facts.shrink_vetoes.insert(Veto { name: "Paused", message: String::new() });
+    s.facts.shrink_vetoes.insert(Veto::forbids("Paused", ""));
 })]
 #[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
 #[case::other_not_ready("PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
@@ -35,13 +35,32 @@ fn a_disruption_before_the_leave_turns_back(
 #[rstest]
 fn what_is_not_known_holds_a_step_and_ends_it_only_when_it_is_late(
     #[values((Step::Fence, 30), (Step::Suspend, 30), (Step::Drain, 900))] step: (Step, u64),
+    #[values(
+        |s: &mut Scene| s.node(1).members = unknown(),
+        // A controller that has just started.
+        |s: &mut Scene| { s.facts.shrink_vetoes.insert(Veto::unknown("NumbersUnknown", "")); },
+    )]
+    hide: fn(&mut Scene),
 ) {
     let mut scene = Scene::shrinking(3, step.0);
-    scene.node(1).members = unknown();
+    hide(&mut scene);
     let out = scene.after(step.1 * 1_000);
     assert_eq!((at(&out), out.effects), (step.0, vec![]));
-    let out = scene.after(step.1 * 1_000 + 1);
+    // Nobody waits silently beyond the step's own time.
+    let late = step.1.max(120) * 1_000;
+    let out = scene.after((step.1 + 1).min(late / 1_000) * 1_000);
+    assert_eq!((at(&out), reasons(&out).is_empty()), (step.0, step.1 > 120));
+    let out = scene.after(late + 1);
     assert_eq!((at(&out), reasons(&out)), (Step::Cancel, vec!["NotKnown"]));
+}
+
+/// Of two vetoes the one that is known counts, whichever comes first in the alphabet.
+#[test]
+fn what_is_known_to_forbid_it_ends_it_though_something_is_unknown() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.facts.shrink_vetoes.insert(Veto::unknown("NumbersUnknown", ""));
+    scene.facts.shrink_vetoes.insert(Veto::forbids("Paused", ""));
+    assert!(reasons(&scene.after(1_000)).contains(&"Paused"));
 }
 
 /// `/health` as readiness probe says no as soon as the listeners are suspended.

@@ -66,6 +66,15 @@ fn check(scene: &mut Scene, seconds: u64, wait: &str, reason: &'static str) {
     assert!(words.is_some_and(|message| message.len() > 40), "it must say what, where and what to do");
 }
 
+/// What the canary met is what people have to mend.
+#[test]
+fn a_late_canary_says_what_it_met() {
+    let mut scene = Scene::growing(3, Step::Canary);
+    scene.facts.calls.canary = lifecycle::Call::Refused("pod 2 has no plain MQTT listener".into());
+    let told = &scene.after(60_001).conditions[0].message;
+    assert!(told.contains("(pod 2 has no plain MQTT listener)"), "{told}");
+}
+
 #[test]
 fn a_suspend_that_is_late_is_not_asked_again_in_the_look_that_turns_back() {
     let mut scene = Scene::shrinking(3, Step::Suspend);

@@ -85,10 +85,10 @@ fn the_leave_is_asked_when_the_list_was_empty_for_two_seconds() {
 #[test]
 fn many_sessions_online_are_never_killed() {
     let mut scene = Scene::shrinking(3, Step::Drain);
-    scene.counts(2).online = 21;
+    scene.counts(2).online = 51;
     scene.facts.calls.drain = Call::Answered("0".into());
     assert!(!asked(&mut scene, 1_000) && !asked(&mut scene, 10_000));
-    scene.counts(2).online = 20;
+    scene.counts(2).online = 50;
     assert!(!asked(&mut scene, 11_000) && asked(&mut scene, 13_000));
 }
 

@@ -30,7 +30,7 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 
 #[rstest]
 #[case::veto("NumbersStale", |s: &mut Scene| {
-    s.facts.shrink_vetoes.insert(Veto { name: "NumbersStale", message: String::new() });
+    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", ""));
 })]
 #[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
 #[case::deleting("TargetDeleting", |s: &mut Scene| s.facts.target.deleting = true)]
@@ -49,6 +49,9 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 #[case::split("MembersDisagree", |s: &mut Scene| s.view(2, &[(2, true)]))]
 #[case::image("MixedVersions", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
 #[case::version("MixedVersions", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
+#[case::untried("VersionUnknown", |s: &mut Scene| {
+    (0..3).for_each(|ordinal| s.node(ordinal).version = Observed::Seen("2.2.0".into()));
+})]
 #[case::no_listener("NoListener", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
 #[case::blind("ShrinkWaits", |s: &mut Scene| s.node(1).members = unknown())]
 #[case::nameless("ShrinkWaits", |s: &mut Scene| s.node(1).name = None)]
@@ -66,7 +69,7 @@ fn a_shrink_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mu
 #[test]
 fn a_raise_begins_in_spite_of_a_veto_on_shrinking_and_of_a_dead_member_without_a_pod() {
     let mut scene = Scene::new(3, 5);
-    scene.facts.shrink_vetoes.insert(Veto { name: "NumbersStale", message: String::new() });
+    scene.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", ""));
     for viewer in 0..3 {
         scene.view(viewer, &[(0, true), (1, true), (2, true), (9, false)]);
     }
@@ -76,7 +79,7 @@ fn a_raise_begins_in_spite_of_a_veto_on_shrinking_and_of_a_dead_member_without_a
 }
 
 #[rstest]
-#[case::veto("Paused", |s: &mut Scene| { s.facts.grow_vetoes.insert(Veto { name: "Paused", message: String::new() }); })]
+#[case::veto("Paused", |s: &mut Scene| { s.facts.grow_vetoes.insert(Veto::forbids("Paused", "")); })]
 #[case::claim("ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(false)])]))]
 #[case::terminating("ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(true)])]))]
 #[case::down("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, false), (2, true)]))]

@@ -10,7 +10,7 @@ fn a_raise_that_is_not_wanted_any_more_waits_for_a_patch_that_may_still_arrive()
     for disturb in [
         |s: &mut Scene| s.facts.wish = 2,
         |s: &mut Scene| {
-            s.facts.grow_vetoes.insert(Veto { name: "Paused", message: String::new() });
+            s.facts.grow_vetoes.insert(Veto::forbids("Paused", ""));
         },
     ] {
         let mut scene = Scene::new(2, 3);

@@ -1,6 +1,6 @@
 //! A leave that was asked for: every way in which its call can end, against what is seen.
 
-use lifecycle::{Call, Effect, ListenerState, Ordinal, Step};
+use lifecycle::{Call, Effect, Limits, ListenerState, Ordinal, Step};
 use rstest::rstest;
 
 use crate::scene::{Scene, at, reasons};
@@ -74,7 +74,7 @@ fn an_answer_while_the_node_goes_on_is_a_refusal(#[case] call: Call) {
 #[test]
 fn through_exec_nothing_is_decided_until_all_members_have_run_for_ten_seconds() {
     let mut scene = Scene::shrinking(3, Step::Leave);
-    scene.limits = scene.limits.for_exec();
+    scene.intent.as_mut().unwrap().armed = true;
     scene.facts.calls.leave = Call::Answered("RPC to 'VerneMQ@vmq-0' failed: timeout".into());
     scene.view(1, &[(0, true), (1, true), (2, true), (9, false)]);
     assert_eq!(reasons(&scene.turn(61_000))[..1], ["LeaveArmed"]);
@@ -83,6 +83,20 @@ fn through_exec_nothing_is_decided_until_all_members_have_run_for_ten_seconds() 
     assert_eq!(at(&scene.turn(76_000)), Step::Leave);
     assert_eq!(at(&scene.turn(85_900)), Step::Leave);
     assert_eq!(at(&scene.turn(86_000)), Step::Cancel);
+}
+
+/// The spec may say something else by now: what was asked through exec stays armed.
+#[test]
+fn how_it_was_asked_is_on_record() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.intent.as_mut().unwrap().sessions = 0;
+    let revocable = std::mem::replace(&mut scene.limits, Limits::default().for_exec());
+    assert_eq!(at(&scene.turn(0)), Step::Leave);
+    scene.limits = revocable;
+    scene.facts.calls.leave = Call::InFlight;
+    scene.view(1, &[(0, true), (1, false), (2, true)]);
+    let out = scene.turn(1_000);
+    assert_eq!((reasons(&out)[0], out.effects), ("LeaveArmed", vec![]));
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn it_is_let_be_where_that_is_not_certain(
     }
     scene.view(size - 1, last);
     if vetoed {
-        scene.facts.grow_vetoes.insert(Veto { name: "Shadow", message: String::new() });
+        scene.facts.grow_vetoes.insert(Veto::forbids("Shadow", ""));
     }
     assert_eq!(scene.after(0).effects, []);
 }

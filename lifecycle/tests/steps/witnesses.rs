@@ -163,6 +163,17 @@ fn the_patch_is_guarded_by_uid_and_number_and_sent_until_it_is_seen() {
     assert_eq!((at(&scene.after(0)), scene.after(0).effects), (Step::PodGone, vec![]));
 }
 
+/// A record of another version, or one that somebody wrote by hand.
+#[test]
+fn no_size_is_lowered_by_a_record_that_does_not_say_verified() {
+    let mut scene = Scene::shrinking(3, Step::Shrink);
+    assert!(!lowered(&scene));
+    assert_eq!(at(&scene.after(0)), Step::Verify);
+    scene.node(2).members = unknown();
+    scene.dropped();
+    assert!(lowered(&scene));
+}
+
 #[test]
 fn no_claim_is_deleted_before_pod_and_views_are_seen_gone() {
     let mut scene = Scene::shrinking(3, Step::Volume);

@@ -11,7 +11,7 @@ fn wanted(aim: Aim, target: f64, rates: &[f64]) -> u32 {
     let metric = Metric { name: RATE.into(), target, aim };
     let size = u32::try_from(rates.len()).unwrap();
     let measured = measure(&metric, Span::OneMinute, &view(rates, at(1)), &current(size));
-    desired(&policy(json!({})), &measured, size).size
+    desired(&policy(json!({})), &measured, size, size).size
 }
 
 /// The examples of the Kubernetes documentation: a value of 200m for a target
@@ -52,7 +52,7 @@ fn a_silent_node_is_never_counted_as_idle() {
     let metric = Metric { name: RATE.into(), target: 0.1, aim: Aim::Node };
     let view = view_of(vec![node(0.01), silent(), node(0.01)], at(1));
     let measured = measure(&metric, Span::OneMinute, &view, &current(3));
-    let desired = desired(&policy(json!({})), &measured, 3);
+    let desired = desired(&policy(json!({})), &measured, 3, 3);
     assert_eq!(desired.size, 3);
     assert_eq!(desired.unknown, ["VerneMQ@vmq-01: stale: unheard for three intervals"]);
 }

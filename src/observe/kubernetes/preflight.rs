@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use kube::ResourceExt;
 use lifecycle::Severity;
 
-use super::read::{Objects, Slow};
+use super::read::{ClientService, Objects, Slow};
 use crate::act::owner::Ownership;
 
 /// Something found before anything is decided.
@@ -38,7 +38,7 @@ pub fn preflight(objects: &Objects, slow: &Slow) -> Vec<Finding> {
         return vec![blocking(
             "TargetMissing",
             format!(
-                "there is no StatefulSet `{target}` in this namespace: correct spec.targetRef.name, or create it"
+                "there is no StatefulSet `{target}` in this namespace: create it, or delete this resource and make one with another spec.targetRef.name"
             ),
         )];
     };
@@ -52,8 +52,28 @@ pub fn preflight(objects: &Objects, slow: &Slow) -> Vec<Finding> {
     found.extend(shape(statefulset));
     found.extend(template(statefulset));
     found.extend(surroundings(statefulset, slow));
+    found.extend(client_service(resource.spec.client_service.as_deref().unwrap_or_default(), slow));
     found.extend(secrets(slow));
     found
+}
+
+/// The Service that a pod is to be taken out of before its leave.
+fn client_service(name: &str, slow: &Slow) -> Option<Finding> {
+    match slow.client_service? {
+        ClientService::Fences => None,
+        ClientService::Missing => Some(blocking(
+            "ClientServiceMissing",
+            format!(
+                "there is no Service `{name}` in this namespace, so that clients cannot be kept from a node that leaves or joins: correct spec.clientService, or create it. Without the field nodes come and go unfenced"
+            ),
+        )),
+        ClientService::SelectsAll => Some(telling(
+            "ClientServiceSelectsAll",
+            format!(
+                "Service `{name}` does not select on the label vernescale.dev/serving: a node cannot be taken out of it, so that no leave will be asked. Add vernescale.dev/serving: \"true\" to the labels of the pod template first, then to the selector of the Service"
+            ),
+        )),
+    }
 }
 
 /// Secrets that our resource speaks of.

@@ -11,6 +11,7 @@ use super::fold::selector;
 use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
+use crate::act::serving::SERVING;
 use crate::crd::VerneMQAutoscaler;
 use crate::wire::Key;
 
@@ -90,6 +91,8 @@ pub struct Slow {
     pub autoscalers: Option<Vec<HorizontalPodAutoscaler>>,
     /// The StatefulSet's governing Service exists.
     pub governing_service: Option<bool>,
+    /// The Service of `spec.clientService`; none where the spec names none, or it could not be read.
+    pub client_service: Option<ClientService>,
     /// The management key, or what is wrong with it.
     pub key: Option<Result<Key, String>>,
     /// Certificates (PEM) that the brokers' are proven by instead of the machine's own roots, or what is wrong
@@ -97,6 +100,27 @@ pub struct Slow {
     pub authorities: Option<Result<Vec<u8>, String>>,
     /// Who the canary is to the brokers, or what is wrong with its Secret.
     pub login: Option<Result<Login, String>>,
+}
+
+/// What the client Service is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientService {
+    /// There is none of that name.
+    Missing,
+    /// It does not select on our label: a pod cannot be taken out of it.
+    SelectsAll,
+    /// A pod without the label is out of it.
+    Fences,
+}
+
+fn client_service(service: Option<Service>) -> ClientService {
+    let Some(service) = service else { return ClientService::Missing };
+    let selector = service.spec.and_then(|spec| spec.selector).unwrap_or_default();
+    if selector.get(SERVING).is_some_and(|value| value == "true") {
+        ClientService::Fences
+    } else {
+        ClientService::SelectsAll
+    }
 }
 
 /// Reads it. Nothing here fails the look: what could not be read is absent.
@@ -109,6 +133,10 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
     let governing = async {
         let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
         api("get service", services.get_opt(name)).await.ok().map(|service| service.is_some())
+    };
+    let clients = async {
+        let name = resource.spec.client_service.as_ref()?;
+        api("get service", services.get_opt(name)).await.ok().map(client_service)
     };
     let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace };
     let management = &resource.spec.management;
@@ -126,10 +154,10 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
             tokio::join!(secrets.text(name, "username"), secrets.text(name, "password"));
         Some(username.and_then(|username| Ok(Login::new(username, password?))))
     };
-    let (autoscalers, governing_service, key, authorities, login) =
-        tokio::join!(autoscalers, governing, key, authorities, login);
+    let (autoscalers, governing_service, client_service, key, authorities, login) =
+        tokio::join!(autoscalers, governing, clients, key, authorities, login);
     let autoscalers = autoscalers.ok().map(|list| list.items);
-    Slow { autoscalers, governing_service, key, authorities, login }
+    Slow { autoscalers, governing_service, client_service, key, authorities, login }
 }
 
 /// The Secrets of a namespace.

@@ -125,6 +125,20 @@ fn a_missing_service_and_key_are_told() {
     assert!(found.iter().all(|finding| !finding.blocks));
 }
 
+#[rstest]
+#[case(ClientService::Missing, &[("ClientServiceMissing", true)])]
+#[case(ClientService::SelectsAll, &[("ClientServiceSelectsAll", false)])]
+#[case(ClientService::Fences, &[])]
+fn a_client_service_that_cannot_fence_is_told(
+    #[case] service: ClientService,
+    #[case] told: &[(&'static str, bool)],
+) {
+    let slow = Slow { client_service: Some(service), ..Slow::default() };
+    let found = preflight(&objects(&json!({})), &slow);
+    let found: Vec<_> = found.iter().map(|finding| (finding.reason, finding.blocks)).collect();
+    assert_eq!(found, told);
+}
+
 #[test]
 fn a_secret_that_cannot_be_read_is_told_with_its_field() {
     let slow = Slow {

@@ -1,0 +1,66 @@
+//! The clients of a node on its way out: nobody new comes, those who are there go one batch after the
+//! other, and the leave finds none of them.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lifecycle::Time;
+use rstest::rstest;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Connect, Protocol};
+use vernescale::standin::fleet::Fleet;
+
+use crate::one_leave::{begin, ends_well, node, three};
+use crate::world::{minutes, seconds};
+
+/// More than a leave may kill, 20 as people have it.
+const VISITORS: usize = 60;
+
+/// The least pace is ten a second in one call (drain.md §8); a second that is looked at may hold the
+/// beginning of one call and the end of the next.
+const GO_IN_A_SECOND: usize = 20;
+
+/// Of those who came to see the leaver.
+fn online(fleet: &Fleet) -> usize {
+    let there = |visitor: &usize| {
+        fleet.with_model(|model, _| model.connection_of(&format!("visitor-{visitor}"))).is_some()
+    };
+    (0..VISITORS).filter(there).count()
+}
+
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    let leaver = node(&world, 2);
+    for visitor in 0..VISITORS {
+        let connect = Connect::new(format!("visitor-{visitor}"), Protocol::V4, true);
+        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
+    }
+    let at_leave = Arc::new(AtomicUsize::new(usize::MAX));
+    let (fleet, left) = (world.fleet.clone(), Arc::clone(&at_leave));
+    world.taps.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
+    begin(&mut world).await;
+    let seen: RefCell<Vec<(Time, usize)>> = RefCell::default();
+    world
+        .until("the leave is asked", minutes(6), |world| {
+            seen.borrow_mut().push((world.clock.now(), online(&world.fleet)));
+            let listens = world.fleet.with_model(|model, _| model.listening(&leaver));
+            let draining = world.step().as_deref() == Some("Drain");
+            assert!(!(draining && listens), "new clients come to a node that is drained\n{}", world.dump());
+            world.taps.times("Leave") == 1
+        })
+        .await;
+    assert_eq!(at_leave.load(Ordering::Relaxed), 0, "so many are killed by the leave\n{}", world.dump());
+    let seen = seen.into_inner();
+    assert_eq!(seen[0].1, VISITORS, "they were there");
+    for (at, before) in &seen {
+        let after =
+            seen.iter().rfind(|(then, _)| then.since(*at) <= seconds(1)).map_or(*before, |last| last.1);
+        assert!(before - after <= GO_IN_A_SECOND, "{before} were online at {at:?}, {after} a second later");
+    }
+    ends_well(&mut world).await;
+}
