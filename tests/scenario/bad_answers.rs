@@ -3,11 +3,12 @@
 //! it is `metricsPort` that leads somewhere else.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::ManagementAuth;
@@ -16,10 +17,13 @@ use crate::bad_input::{stands, two_and_one_too_many, works_again};
 use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// Where something else listens.
-const ELSEWHERE: u16 = 9_999;
+pub(crate) const ELSEWHERE: u16 = 9_999;
+
+/// Where the nodes themselves listen.
+const THERE: u16 = 8_888;
 
 #[derive(Clone, Copy, Debug)]
-enum Answer {
+pub(crate) enum Answer {
     Unauthorized,
     NotUnderstood,
     Crashed,
@@ -61,20 +65,35 @@ impl Answer {
     }
 }
 
+/// What is answered now; none where the node itself is asked.
+pub(crate) type Now = Arc<Mutex<Option<Answer>>>;
+
+/// The port that leads to [`ELSEWHERE`], for leaves by `via`.
+pub(crate) fn ports(via: Via, port: u16) -> Value {
+    match via {
+        Via::ManagementApi => json!({ "management": { "port": port } }),
+        Via::Exec => json!({ "management": { "metricsPort": port } }),
+    }
+}
+
 /// Answers everybody who asks the pods at [`ELSEWHERE`]. Ends with the set.
-async fn answer_everywhere(world: &World, answer: Answer) -> JoinSet<()> {
+pub(crate) async fn answer_everywhere(world: &World, now: &Now) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for pod in world.kubernetes.objects("pods", NAMESPACE) {
         let address = pod.pointer("/status/podIP").and_then(Value::as_str).expect("it has an address");
         let address: IpAddr = address.parse().expect("an address");
-        if matches!(answer, Answer::Refusal) {
-            continue;
-        }
         let listener = TcpListener::bind((address, ELSEWHERE)).await.expect("the port is free");
+        let now = Arc::clone(now);
         tasks.spawn(async move {
             let mut open = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = *now.lock().expect("not poisoned");
                 open.spawn(async move {
+                    let Some(answer) = answer else {
+                        let Ok(mut node) = TcpStream::connect((address, THERE)).await else { return };
+                        let _ = copy_bidirectional(&mut stream, &mut node).await;
+                        return;
+                    };
                     let mut request = [0; 2_048];
                     let _ = stream.read(&mut request).await;
                     let Some((status, kind, body)) = answer.http() else { return std::future::pending().await };
@@ -106,18 +125,18 @@ async fn something_else_answers(
     )]
     answer: Answer,
 ) {
-    let ports = |port: u16| match via {
-        Via::ManagementApi => json!({ "management": { "port": port } }),
-        Via::Exec => json!({ "management": { "metricsPort": port } }),
+    let mut world = two_and_one_too_many(via).spec(&ports(via, ELSEWHERE)).start().await;
+    let now = Arc::new(Mutex::new(Some(answer)));
+    let _talking = match answer {
+        Answer::Refusal => JoinSet::new(),
+        _ => answer_everywhere(&world, &now).await,
     };
-    let mut world = two_and_one_too_many(via).spec(&ports(ELSEWHERE)).start().await;
-    let _talking = answer_everywhere(&world, answer).await;
     world.load(1.0).await;
     world.start_controller("a");
     let (condition, cure) = answer.told();
     stands(&mut world, condition, cure).await;
     world.wish(2);
-    world.edit_spec(&ports(8_888));
+    world.edit_spec(&ports(via, THERE));
     world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
     works_again(&mut world).await;
 }

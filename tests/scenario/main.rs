@@ -3,6 +3,7 @@
 //! lose, and probers that count what is refused. Each story runs in both ways of
 //! asking for a leave.
 
+mod answers_in_between;
 mod api_faults;
 mod api_writes;
 mod bad_answers;

@@ -1,0 +1,87 @@
+//! In the middle of a shrink the brokers' HTTP listener answers anything for a while: a proxy that is
+//! being set up, a key that is being changed, a node that hangs.
+
+use std::sync::Arc;
+
+use rstest::rstest;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use vernescale::crd::Via;
+
+use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_everywhere, ports};
+use crate::one_leave::{begin, ends_well, three};
+use crate::world::{World, minutes, seconds};
+
+/// One after the other, three seconds each: less than the thirty that a suspend may take.
+const ANSWERS: [Answer; 8] = [
+    Answer::Unauthorized,
+    Answer::NotUnderstood,
+    Answer::Crashed,
+    Answer::Html,
+    Answer::NotServed,
+    Answer::Empty,
+    Answer::Text,
+    Answer::Silence,
+];
+
+/// From right after the next record of this step. Ends with the set.
+fn after_record(world: &World, step: &str, now: &Now) -> JoinSet<()> {
+    let (now, begun) = (Arc::clone(now), Arc::new(tokio::sync::Notify::new()));
+    let begins = Arc::clone(&begun);
+    let first = Arc::clone(&now);
+    world.taps.after(&format!("record {step}"), move || async move {
+        *first.lock().expect("not poisoned") = Some(ANSWERS[0]);
+        begins.notify_one();
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        begun.notified().await;
+        for answer in ANSWERS {
+            *now.lock().expect("not poisoned") = Some(answer);
+            sleep(seconds(3)).await;
+        }
+        *now.lock().expect("not poisoned") = None;
+    });
+    tasks
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_shrink_waits_for_answers(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values("Suspend", "Drain", "Leave", "Cancel")] step: &str,
+) {
+    let mut world = three(via).spec(&ports(via, ELSEWHERE)).start().await;
+    let now = Now::default();
+    let _front = answer_everywhere(&world, &now).await;
+    let _answers = after_record(&world, step, &now);
+    if step == "Cancel" {
+        let kubernetes = world.kubernetes.clone();
+        world.taps.after("record Drain", move || async move { raise(&kubernetes) });
+    }
+    begin(&mut world).await;
+    let trouble = |world: &World| world.taps.times(&format!("record {step}")) > 0;
+    world.until("it begins", minutes(6), trouble).await;
+    let none = |_: &World| now.lock().expect("not poisoned").is_none();
+    world.until("it is over", minutes(1), none).await;
+    if step == "Cancel" {
+        world.until("the shrink is undone", minutes(1), |world| world.settled(3)).await;
+        world.wish(2);
+    }
+    if step == "Suspend" || step == "Drain" {
+        assert_eq!(world.replicas(), 3, "nobody has heard that it has left\n{}", world.dump());
+        assert_eq!(
+            world.taps.times("record Cancel"),
+            0,
+            "not heard is no reason to undo it\n{}",
+            world.dump()
+        );
+    }
+    ends_well(&mut world).await;
+}
+
+fn raise(kubernetes: &vernescale::standin::kubernetes::Kubernetes) {
+    kubernetes.edit("vernemqautoscalers", crate::world::NAMESPACE, crate::world::NAME, |resource| {
+        resource["spec"]["replicas"] = 3.into();
+    });
+}
