@@ -120,11 +120,6 @@ impl Election {
         self.acts_until().is_some_and(|until| now < until)
     }
 
-    /// Gives up: after this nothing is ours any more.
-    pub fn resign(&mut self) {
-        self.renewed = None;
-    }
-
     /// Our name.
     pub fn identity(&self) -> &str {
         &self.identity
