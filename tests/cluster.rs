@@ -5,30 +5,57 @@
 //! Needs Go (to build the control plane, once); skipped with a reason without
 //! it, which is an error under `CI=true`.
 
+#[path = "cluster/apply.rs"]
+mod apply;
+#[path = "cluster/by_exec.rs"]
+mod by_exec;
 #[path = "cluster/control_plane.rs"]
 mod control_plane;
+#[path = "support/exec_frames.rs"]
+mod exec_frames;
+#[path = "cluster/exec_kubelet.rs"]
+mod exec_kubelet;
+#[path = "support/tls.rs"]
+mod front;
 #[path = "cluster/kubelet.rs"]
 mod kubelet;
 #[path = "cluster/network.rs"]
 mod network;
+#[path = "cluster/over_https.rs"]
+mod over_https;
 #[path = "cluster/process.rs"]
 mod process;
 #[path = "cluster/refusals.rs"]
 mod refusals;
+#[path = "cluster/seen.rs"]
+mod seen;
 #[path = "cluster/the_binary.rs"]
 mod the_binary;
 #[path = "cluster/world.rs"]
 mod world;
 
+use std::sync::Arc;
+
+use control_plane::ControlPlane;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use world::World;
+use world::{Setup, World};
 
-/// Up and down by `kubectl scale` on our resource, while somebody else writes to the StatefulSet all the time.
+/// Each of the three ways to ask for a leave, in a namespace of its own: they wait for most of their time.
 #[tokio::test]
-async fn one_to_three_to_one_among_conflicts() {
-    let Some(world) = World::start().await else { return };
+async fn up_and_down_by_every_door() {
+    let Some(plane) = ControlPlane::start().await else { return };
+    tokio::join!(
+        one_to_three_to_one_among_conflicts(&plane),
+        by_exec::story(&plane),
+        over_https::story(&plane)
+    );
+}
+
+/// By `kubectl scale` on our resource, while somebody else writes to the StatefulSet all the time.
+async fn one_to_three_to_one_among_conflicts(plane: &Arc<ControlPlane>) {
+    let world = World::on(plane, Setup::default()).await;
     let controller = world.start_controller().await;
     let writer = world.write_all_the_time();
     world.wish(3).await;
@@ -50,7 +77,7 @@ async fn one_to_three_to_one_among_conflicts() {
 /// The API server is restarted while a leave is under way.
 #[tokio::test]
 async fn a_restart_of_the_api_server_in_the_middle_of_a_shrink() {
-    let Some(mut world) = World::start().await else { return };
+    let Some(world) = World::start().await else { return };
     let controller = world.start_controller().await;
     world.wish(2).await;
     world.until("two nodes serve", |w| w.serving == 2 && w.agreed(2)).await;
@@ -60,7 +87,7 @@ async fn a_restart_of_the_api_server_in_the_middle_of_a_shrink() {
             w.intent.as_deref().is_some_and(|intent| intent.contains("Shrink"))
         })
         .await;
-    world.restart_apiserver().await;
+    world.plane.restart_apiserver().await;
     world.until("one node is left", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
     controller.abort();
 }

@@ -177,7 +177,10 @@ fn admin_failure(failure: Failure) -> Unusable {
 fn admin_reply(output: &exec::Output) -> Result<Reply, Unusable> {
     let stdout = management::plain(&output.stdout);
     match output.code {
-        None => Err(Unusable::Wire(wire::Broken::Cut("exec ended without a status".into()))),
+        None => {
+            let why = output.why.as_deref().unwrap_or("it does not say how the command ended");
+            Err(Unusable::Wire(wire::Broken::Cut(format!("exec: {why}"))))
+        }
         Some(0) => {
             let text = stdout.trim();
             match text.chars().next() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
-use kube::api::{Api, AttachParams};
+use kube::api::{Api, AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::deadline::{Failure, within};
@@ -22,9 +22,11 @@ pub struct Output {
     pub stderr: String,
     /// Exit code; none where the server never said it.
     pub code: Option<i32>,
+    /// What it said instead: that kubelet is not reached, that the container does not run.
+    pub why: Option<String>,
 }
 
-/// Runs `argv` in a container, within `limit` from the request to the last byte. Dropping the
+/// Runs `argv` in a container, from the first packet to the last within `limit`. Dropping the
 /// future drops the connection, which does **not** stop the command.
 pub async fn run(
     pods: &Api<Pod>,
@@ -33,23 +35,44 @@ pub async fn run(
     argv: &[String],
     limit: Duration,
 ) -> Result<Output, Failure> {
-    let params = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
     let whole = async {
-        let mut process = pods.exec(pod, argv, &params).await?;
-        let status = process.take_status();
-        let (stdout, stderr) = (process.stdout(), process.stderr());
-        // The pipes hold 1 KiB: unless both are emptied while the status is
-        // awaited, the connection stops and the status never comes.
-        let status = async {
-            match status {
-                Some(status) => status.await,
-                None => None,
-            }
-        };
-        let (stdout, stderr, status) = tokio::join!(read(stdout), read(stderr), status);
-        Ok(Output { stdout, stderr, code: status.as_ref().and_then(exit_code) })
+        let params = AttachParams::default().container(container).stdin(false).stdout(true).stderr(true);
+        let process = within("open exec", limit, pods.exec(pod, argv, &params)).await?;
+        Ok(finish(process).await)
     };
-    within("exec", limit, whole).await
+    tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| {
+        Err(Failure::Unknown {
+            call: "exec",
+            why: format!("`{}` has not ended within {limit:?}", argv.join(" ")),
+        })
+    })
+}
+
+async fn finish(mut process: AttachedProcess) -> Output {
+    let status = process.take_status();
+    let (stdout, stderr) = (process.stdout(), process.stderr());
+    let status = async {
+        match status {
+            Some(status) => status.await,
+            None => None,
+        }
+    };
+    // The pipes hold 1 KiB: unless both are emptied while the status is
+    // awaited, the connection stops and the status never comes.
+    let read = async { tokio::join!(read(stdout), read(stderr)) };
+    tokio::pin!(status, read);
+    let (status, (stdout, stderr)) = tokio::select! {
+        biased;
+        status = &mut status => match status {
+            Some(status) => (Some(status), read.await),
+            // The connection was cut: the client ends without closing its pipes.
+            None => return Output::default(),
+        },
+        texts = &mut read => (status.await, texts),
+    };
+    let code = status.as_ref().and_then(exit_code);
+    let why = status.filter(|_| code.is_none()).and_then(|status| status.message);
+    Output { stdout, stderr, code, why }
 }
 
 async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {

@@ -226,7 +226,9 @@ impl Worker {
         );
         told.extend(of_output(&out, now));
 
+        let before = world.held.intent().cloned();
         let done = self.perform(&mut world, &out).await;
+        self.reporter.happened(&world, before.as_ref(), &out);
         if let Err(failure) = &done
             && !matches!(failure, Failure::Conflict { .. })
         {

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
@@ -11,11 +12,19 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 /// The tokens of this control plane, good for nothing else.
 pub(crate) const ADMIN_TOKEN: &str = "test-admin";
-pub(crate) const CONTROLLER_TOKEN: &str = "test-controller";
-/// Who the controller is: the `ServiceAccount` of the chart, installed as `vernescale` in `mqtt`.
-pub(crate) const CONTROLLER: &str = "system:serviceaccount:mqtt:vernescale-controller";
+/// Of users who have no rights but those that a test gives them.
+pub(crate) const NOBODY_TOKENS: [&str; 2] = ["test-nobody-1", "test-nobody-2"];
+/// The namespaces in which there may be a controller.
+const NAMESPACES: [&str; 3] = ["mqtt", "mqtt-exec", "mqtt-https"];
+/// One control plane at a time is what two cores can carry.
+pub(crate) static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// How long a part may take to answer; 3.4 s were measured for the API server alone.
 const START_DEADLINE: Duration = Duration::from_secs(90);
+
+/// The token of the chart's `ServiceAccount`, installed as `vernescale` in a namespace.
+pub(crate) fn controller_token(namespace: &str) -> String {
+    format!("test-controller-{namespace}")
+}
 
 /// A running control plane.
 pub(crate) struct ControlPlane {
@@ -24,20 +33,23 @@ pub(crate) struct ControlPlane {
     etcd_port: u16,
     port: u16,
     etcd: Child,
-    apiserver: Child,
+    apiserver: Mutex<Child>,
     manager: Child,
+    _alone: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl ControlPlane {
-    /// Starts everything and waits until the API server is ready.
-    pub(crate) async fn start(bin: &Path) -> Self {
+    /// Starts everything and waits until the API server is ready; none where its programs cannot be had.
+    pub(crate) async fn start() -> Option<Arc<Self>> {
+        let alone = ONE_AT_A_TIME.lock().await;
+        let bin = programs()?;
+        // Another test of this process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().expect("a folder for the control plane");
         let [etcd_port, peer_port, port] = free_ports();
         let key = dir.path().join("sa.key");
         run(Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048"));
-        let tokens =
-            format!("{ADMIN_TOKEN},admin,admin,system:masters\n{CONTROLLER_TOKEN},{CONTROLLER},controller\n");
-        std::fs::write(dir.path().join("tokens.csv"), tokens).expect("a file in our own folder");
+        std::fs::write(dir.path().join("tokens.csv"), tokens()).expect("a file in our own folder");
         let etcd = spawn(
             Command::new(bin.join("etcd"))
                 .arg("--data-dir")
@@ -50,7 +62,7 @@ impl ControlPlane {
                 .arg("--unsafe-no-fsync"),
             &dir.path().join("etcd.log"),
         );
-        let apiserver = spawn_apiserver(bin, dir.path(), etcd_port, port);
+        let apiserver = Mutex::new(spawn_apiserver(&bin, dir.path(), etcd_port, port));
         let kubeconfig = write_kubeconfig(dir.path(), port, ADMIN_TOKEN);
         let manager = spawn(
             Command::new(bin.join("controlplane"))
@@ -60,9 +72,9 @@ impl ControlPlane {
                 .arg("--controllers=statefulset-controller,endpointslice-controller,namespace-controller,garbage-collector-controller,persistentvolumeclaim-protection-controller"),
             &dir.path().join("manager.log"),
         );
-        let plane = Self { dir, bin: bin.to_owned(), etcd_port, port, etcd, apiserver, manager };
+        let plane = Self { dir, bin, etcd_port, port, etcd, apiserver, manager, _alone: alone };
         plane.wait_until_ready().await;
-        plane
+        Some(Arc::new(plane))
     }
 
     /// A client with all rights.
@@ -70,12 +82,8 @@ impl ControlPlane {
         self.client(ADMIN_TOKEN).await
     }
 
-    /// A client with the rights that the chart gives to the controller, and without retries of its own.
-    pub(crate) async fn controller(&self) -> Client {
-        self.client(CONTROLLER_TOKEN).await
-    }
-
-    async fn client(&self, token: &str) -> Client {
+    /// A client with the rights of whoever this token says, and without retries of its own.
+    pub(crate) async fn client(&self, token: &str) -> Client {
         let options = KubeConfigOptions::default();
         let kubeconfig = kubeconfig_for(self.port, token);
         let mut config =
@@ -101,10 +109,28 @@ impl ControlPlane {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The chart's Role and binding in a namespace, as helm renders them with these values.
+    pub(crate) fn rights(&self, namespace: &str, values: &[&str]) -> String {
+        let mut helm = Command::new(self.bin.join("helm"));
+        helm.args(["template", "vernescale", "charts/vernescale", "--namespace", namespace]);
+        helm.args(["--show-only", "templates/rbac.yaml", "--kube-version", "1.35.4"]);
+        helm.args(values.iter().flat_map(|value| ["--set", value]));
+        run(&mut helm)
+    }
+
+    /// Starts another part of the multi-call binary; whoever has it ends it.
+    pub(crate) fn part(&self, name: &str, arguments: &[String]) -> Child {
+        let mut command = Command::new(self.bin.join("controlplane"));
+        spawn(command.arg(name).args(arguments), &self.dir.path().join(format!("{name}.log")))
+    }
+
     /// Ends the API server and starts it again on the same store and port.
-    pub(crate) async fn restart_apiserver(&mut self) {
-        end(&mut self.apiserver);
-        self.apiserver = spawn_apiserver(&self.bin, self.dir.path(), self.etcd_port, self.port);
+    pub(crate) async fn restart_apiserver(&self) {
+        {
+            let mut apiserver = self.apiserver.lock().unwrap_or_else(PoisonError::into_inner);
+            end(&mut apiserver);
+            *apiserver = spawn_apiserver(&self.bin, self.dir.path(), self.etcd_port, self.port);
+        }
         self.wait_until_ready().await;
     }
 
@@ -132,10 +158,44 @@ impl ControlPlane {
 
 impl Drop for ControlPlane {
     fn drop(&mut self) {
-        for part in [&mut self.manager, &mut self.apiserver, &mut self.etcd] {
+        let apiserver = self.apiserver.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for part in [&mut self.manager, apiserver, &mut self.etcd] {
             end(part);
         }
     }
+}
+
+/// Where the programs are; none where they cannot be had.
+#[expect(clippy::print_stdout, reason = "a skip says why")]
+fn programs() -> Option<PathBuf> {
+    let output = Command::new("tests/cluster/build.sh").output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+        }
+        failed => {
+            let why = failed.map_or_else(
+                |error| error.to_string(),
+                |output| String::from_utf8_lossy(&output.stderr).into_owned(),
+            );
+            assert!(std::env::var_os("CI").is_none(), "no control plane: {why}");
+            println!("skipped: no control plane: {why}");
+            None
+        }
+    }
+}
+
+/// Who is who: token, user, uid, groups.
+fn tokens() -> String {
+    let mut tokens = format!("{ADMIN_TOKEN},admin,admin,system:masters\n");
+    for namespace in NAMESPACES {
+        let user = format!("system:serviceaccount:{namespace}:vernescale-controller");
+        tokens += &format!("{},{user},{user}\n", controller_token(namespace));
+    }
+    for token in NOBODY_TOKENS {
+        tokens += &format!("{token},{token},{token}\n");
+    }
+    tokens
 }
 
 fn spawn_apiserver(bin: &Path, dir: &Path, etcd_port: u16, port: u16) -> Child {
@@ -178,7 +238,7 @@ fn kubeconfig_for(port: u16, token: &str) -> Kubeconfig {
     .expect("a kubeconfig of our own")
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     // All are held until all are known, so that no two are the same.
     let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     sockets.map(|socket| socket.local_addr().expect("a bound port").port())
@@ -191,12 +251,14 @@ fn spawn(command: &mut Command, log: &Path) -> Child {
     command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
 }
 
-fn run(command: &mut Command) {
+fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn end(child: &mut Child) {
+/// Ends a process that we have started.
+pub(crate) fn end(child: &mut Child) {
     // Only our own children, by id. Errors mean that it has ended already.
     let _ = child.kill();
     let _ = child.wait();

@@ -13,14 +13,18 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use vernescale::standin::kubernetes::{Container, Containers};
 
-/// The node that all pods are bound to.
-pub(crate) const NODE: &str = "loopback";
+/// The node that all pods of a namespace are bound to.
+pub(crate) fn node(namespace: &str) -> String {
+    format!("loopback-{namespace}")
+}
+
 /// How often pods are looked at: a test waits for this many times over.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Plays the kubelet for every pod of one namespace.
 pub(crate) struct Kubelet {
     pods: Api<Pod>,
+    node: String,
     containers: Arc<dyn Containers>,
     /// Address in the API → address on loopback: the API server refuses loopback addresses in endpoints.
     addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
@@ -38,6 +42,7 @@ impl Kubelet {
     ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let kubelet = Arc::new(Self {
             pods: Api::namespaced(client.clone(), namespace),
+            node: node(namespace),
             containers,
             addresses: Mutex::default(),
             block,
@@ -78,7 +83,7 @@ impl Kubelet {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.to_string(), address);
         let binding = json!({
             "apiVersion": "v1", "kind": "Binding", "metadata": { "name": name },
-            "target": { "apiVersion": "v1", "kind": "Node", "name": NODE },
+            "target": { "apiVersion": "v1", "kind": "Node", "name": self.node },
         });
 
         let bound: Result<serde_json::Value, _> =

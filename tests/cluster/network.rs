@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::world::ONE_AT_A_TIME;
+use crate::control_plane::ONE_AT_A_TIME;
 
 /// Set inside.
 const INSIDE: &str = "VERNESCALE_TEST_NETWORK";

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use crate::control_plane::{ADMIN_TOKEN, CONTROLLER_TOKEN, ControlPlane};
+use crate::control_plane::{ADMIN_TOKEN, ControlPlane, controller_token};
 use crate::process::controller;
-use crate::world::{ONE_AT_A_TIME, programs};
 
 /// Runs one to its end; the one line that is for people.
 async fn refusal(kubeconfig: &Path) -> String {
@@ -56,13 +55,10 @@ async fn nobody_there() {
 /// A real API server that has been given neither the chart nor our kind.
 #[tokio::test]
 async fn no_credentials_no_rights_no_definition() {
-    let _alone = ONE_AT_A_TIME.lock().await;
-    let Some(bin) = programs() else { return };
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let plane = ControlPlane::start(&bin).await;
+    let Some(plane) = ControlPlane::start().await else { return };
     let said = refusal(&plane.kubeconfig("nobody's")).await;
     says(&said, &["namespace mqtt of https://127.0.0.1", "credentials are not accepted", "renew the token"]);
-    let said = refusal(&plane.kubeconfig(CONTROLLER_TOKEN)).await;
+    let said = refusal(&plane.kubeconfig(&controller_token("mqtt"))).await;
     says(&said, &["vernescale-controller", "vernemqautoscalers", "this right", "--namespace NAME"]);
     let said = refusal(&plane.kubeconfig(ADMIN_TOKEN)).await;
     says(&said, &["vernescale crd | kubectl apply -f -"]);

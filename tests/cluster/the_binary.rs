@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::control_plane::CONTROLLER_TOKEN;
+use crate::control_plane::{ControlPlane, controller_token};
 use crate::network;
 use crate::process::Running;
-use crate::world::{NAME, NAMESPACE, World};
+use crate::world::{NAME, NAMESPACE, Setup, World};
 
 #[test]
 fn leads_scales_and_hands_over() {
@@ -16,8 +16,9 @@ fn leads_scales_and_hands_over() {
 }
 
 async fn story() {
-    let Some(world) = World::start_in_own_network().await else { return };
-    let kubeconfig = world.plane.kubeconfig(CONTROLLER_TOKEN);
+    let Some(plane) = ControlPlane::start().await else { return };
+    let world = World::on(&plane, Setup { own_network: true, ..Setup::default() }).await;
+    let kubeconfig = plane.kubeconfig(&controller_token(NAMESPACE));
     let first = Running::start(&kubeconfig, NAMESPACE, "first");
     leads(&world, "first", &first).await;
     let second = Running::start(&kubeconfig, NAMESPACE, "second");
@@ -107,7 +108,7 @@ async fn seen_by_people(world: &World) {
     let text = world.plane.kubectl(&["describe", "vmqa", NAME, "--namespace", NAMESPACE]).await;
     let (object, events) = text.split_once("Events:").expect("a part of its own");
     assert!(object.contains("the last look was whole"), "the condition Ready is missing: {text}");
-    for reason in ["GrowCompleted", "ShrinkCompleted"] {
+    for reason in ["GrowBegan", "GrowCompleted", "ShrinkBegan", "ShrinkCompleted"] {
         assert!(events.contains(reason), "no Event {reason}: {text}");
     }
 }

@@ -8,11 +8,18 @@ use kube::{
     api::{AttachParams, AttachedProcess},
 };
 use tokio::{io::AsyncReadExt, time::timeout};
-use vernescale::standin::kubernetes::{Fault, Rule, Storage, Verb};
+use vernescale::{
+    act::exec,
+    standin::kubernetes::{ExecOutput, Fault, Rule, Storage, Verb},
+};
 
-use super::{Cluster, refused, soon};
+use super::{
+    Cluster,
+    exec_frames::{frames, no_container, table},
+    refused, soon,
+};
 
-async fn exec(cluster: &Cluster, pod: &str, argv: &[&str]) -> kube::Result<AttachedProcess> {
+async fn open(cluster: &Cluster, pod: &str, argv: &[&str]) -> kube::Result<AttachedProcess> {
     let api: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
     soon(api.exec(pod, argv.iter().copied(), &AttachParams::default().container("vernemq"))).await
 }
@@ -55,32 +62,58 @@ async fn finish(mut process: AttachedProcess) -> (String, String, Option<i32>) {
 #[tokio::test(start_paused = true)]
 async fn output_and_exit_code_come_back() {
     let cluster = Cluster::of(1, Storage::EmptyDir).await;
-    let process = exec(&cluster, "vmq-0", &["echo", "--flag", "node=a b&c"]).await.unwrap();
+    let process = open(&cluster, "vmq-0", &["echo", "--flag", "node=a b&c"]).await.unwrap();
     assert_eq!(finish(process).await, ("--flag node=a b&c".to_owned(), String::new(), Some(0)));
-    let process = exec(&cluster, "vmq-0", &["complain", "no"]).await.unwrap();
+    let process = open(&cluster, "vmq-0", &["complain", "no"]).await.unwrap();
     assert_eq!(finish(process).await, (String::new(), "no".to_owned(), Some(7)));
-    let process = exec(&cluster, "vmq-0", &["flood", "100000"]).await.unwrap();
+    let process = open(&cluster, "vmq-0", &["flood", "100000"]).await.unwrap();
     assert_eq!(finish(process).await.0.len(), 100_000);
     let log = cluster.kubernetes.log();
     assert_eq!((log[0].verb, log[0].resource.as_str()), (Verb::Exec, "pods/exec"));
     assert_eq!(log[0].body, serde_json::json!(["echo", "--flag", "node=a b&c"]));
 }
 
+/// The words of the runtime under the stand-in that end like this.
+fn argv(output: &ExecOutput) -> Vec<String> {
+    let words = match output {
+        ExecOutput { code: 7, stderr, .. } => ["complain".to_owned(), stderr.clone()],
+        ExecOutput { stdout, .. } if stdout.starts_with('x') => {
+            ["flood".to_owned(), stdout.len().to_string()]
+        }
+        ExecOutput { stdout, .. } => ["echo".to_owned(), stdout.clone()],
+    };
+    words.to_vec()
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_not_there_or_does_not_run_is_refused() {
+async fn every_message_is_as_the_real_one_sends_it() {
     let cluster = Cluster::of(1, Storage::EmptyDir).await;
-    let gone = exec(&cluster, "vmq-9", &["echo"]).await;
-    assert_eq!(refused(gone.map(drop)), (404, "NotFound".to_owned()));
-    let api: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
-    let other = api.exec("vmq-0", ["echo"], &AttachParams::default().container("other")).await;
-    assert_eq!(refused(other.map(drop)), (400, "BadRequest".to_owned()));
-    // Ended twice: the kubelet backs off before it runs it the second time.
+    let client = cluster.kubernetes.client();
+    for (output, expected) in table() {
+        let argv = argv(&output);
+        let argv: Vec<_> = argv.iter().map(String::as_str).collect();
+        assert_eq!(soon(frames(&client, "mqtt", "vmq-0", &argv)).await, expected);
+    }
+    end_twice(&cluster).await;
+    assert_eq!(soon(frames(&client, "mqtt", "vmq-0", &["echo"])).await, no_container());
+}
+
+/// The kubelet backs off before it runs the container the second time.
+async fn end_twice(cluster: &Cluster) {
     for _ in 0..2 {
         cluster.fake.end("vmq-0", 1);
         tokio::time::sleep(Duration::from_secs(3)).await;
     }
-    let down = exec(&cluster, "vmq-0", &["echo"]).await;
-    assert_eq!(refused(down.map(drop)), (500, "InternalError".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_not_there_is_refused() {
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    let gone = open(&cluster, "vmq-9", &["echo"]).await;
+    assert_eq!(refused(gone.map(drop)), (404, "NotFound".to_owned()));
+    let api: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    let other = api.exec("vmq-0", ["echo"], &AttachParams::default().container("other")).await;
+    assert_eq!(refused(other.map(drop)), (400, "BadRequest".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,20 +121,31 @@ async fn a_lost_connection_leaves_the_outcome_unknown() {
     let cluster = Cluster::of(1, Storage::EmptyDir).await;
     let faults = cluster.kubernetes.faults();
     let rule = faults.add(Rule::new(Fault::Cut { applied: true }).resource("pods/exec"));
-    let process = exec(&cluster, "vmq-0", &["echo", "done"]).await.unwrap();
+    let process = open(&cluster, "vmq-0", &["echo", "done"]).await.unwrap();
     assert_eq!(finish(process).await, (String::new(), String::new(), None));
     assert_eq!(cluster.fake.log("exec"), ["exec vmq-0 echo done"]);
     faults.remove(rule);
 
     faults.add(Rule::new(Fault::Cut { applied: false }).resource("pods/exec").times(1));
-    assert!(exec(&cluster, "vmq-0", &["echo", "never"]).await.is_err());
+    assert!(open(&cluster, "vmq-0", &["echo", "never"]).await.is_err());
     assert_eq!(cluster.fake.log("exec").len(), 1);
+}
+
+/// The client ends without closing its pipes: what is read from them would never end.
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_is_not_waited_for() {
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    cluster.kubernetes.faults().add(Rule::new(Fault::Cut { applied: true }).resource("pods/exec"));
+    let pods: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    let argv = ["echo".to_owned(), "done".to_owned()];
+    let cut = soon(exec::run(&pods, "vmq-0", "vernemq", &argv, Duration::from_hours(1))).await;
+    assert_eq!(cut, Ok(exec::Output::default()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_command_that_never_ends_says_nothing() {
     let cluster = Cluster::of(1, Storage::EmptyDir).await;
-    let mut process = exec(&cluster, "vmq-0", &["hang"]).await.unwrap();
+    let mut process = open(&cluster, "vmq-0", &["hang"]).await.unwrap();
     let status = process.take_status().unwrap();
     assert!(timeout(Duration::from_mins(5), status).await.is_err());
 }

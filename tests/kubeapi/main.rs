@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what is unwrapped in a test is what it asserts")]
 
+#[path = "../support/exec_frames.rs"]
+mod exec_frames;
+
 mod endpoints;
 mod exec;
 mod fake;

@@ -3,6 +3,9 @@
 //! lose, and probers that count what is refused. Each story runs in both ways of
 //! asking for a leave.
 
+#[path = "../support/tls.rs"]
+mod front;
+
 mod answers_in_between;
 mod api_faults;
 mod api_writes;

@@ -6,6 +6,9 @@ use crate::draft::{Draft, Flow, Look};
 use crate::verify::ASKER;
 use crate::{Call, Effect, ListenerState, Step};
 
+/// Characters of an answer that are told: the record is an annotation.
+const TOLD_MAX: usize = 400;
+
 pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("ListenersSuspended", look.limits.suspend);
     match guard(draft, look, overdue) {
@@ -28,10 +31,23 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
         }
     }
     if overdue {
-        let text = format!("the listeners of pod {} could not be suspended", draft.intent.ordinal);
+        let text = format!(
+            "the listeners of pod {} could not be suspended: {}",
+            draft.intent.ordinal,
+            told(&look.facts.calls.suspend)
+        );
         return cancel(draft, "SuspendFailed", &text);
     }
     Flow::Look
+}
+
+/// What has become of the call, as far as the record can hold it.
+fn told(call: &Call) -> String {
+    let text = match call {
+        Call::None | Call::InFlight => "no answer yet",
+        Call::Answered(text) | Call::Refused(text) | Call::Unknown(text) => text,
+    };
+    text.chars().take(TOLD_MAX).collect()
 }
 
 /// No listener of the leaver takes clients.

@@ -87,6 +87,18 @@ fn a_suspend_that_is_late_is_not_asked_again_in_the_look_that_turns_back() {
     assert!(!asks(&scene, 30_001));
 }
 
+/// It may be a right that is missing: nothing else would say so.
+#[test]
+fn a_suspend_that_is_late_says_what_was_answered() {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    scene.doors(Some(ListenerState::Running));
+    scene.facts.calls.suspend = lifecycle::Call::Refused("pods \"vmq-0\" is forbidden".into());
+    let late = scene.after(30_001);
+    let told = late.conditions.iter().any(|told| told.message.contains("pods \"vmq-0\" is forbidden"));
+    assert!(told, "{:?}", late.conditions);
+    assert!(late.intent.unwrap().reason.unwrap().contains("forbidden"));
+}
+
 #[test]
 fn the_quiet_time_ends_a_shrink() {
     let mut scene = Scene::shrinking(3, Step::Quiet);

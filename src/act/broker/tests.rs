@@ -42,7 +42,7 @@ fn online_sessions_are_asked_by_state() {
 }
 
 fn output(stdout: &str, stderr: &str, code: Option<i32>) -> Call {
-    call(admin_reply(&exec::Output { stdout: stdout.into(), stderr: stderr.into(), code }))
+    call(admin_reply(&exec::Output { stdout: stdout.into(), stderr: stderr.into(), code, why: None }))
 }
 
 #[test]
@@ -60,6 +60,13 @@ fn a_leave_by_exec_is_judged_by_its_last_line_and_never_by_exit_0() {
     assert!(matches!(output("Done", "", None), Call::Unknown(_)), "no status is unknown");
     let down = output("Node 'VerneMQ1@127.0.0.11' not responding to pings.\n", "", Some(1));
     assert!(matches!(down, Call::Refused(_)), "{down:?}");
+}
+
+#[test]
+fn what_the_server_says_instead_of_an_exit_code_is_told() {
+    let why = "Internal error occurred: error sending request: connect: connection refused";
+    let answer = admin_reply(&exec::Output { why: Some(why.into()), ..exec::Output::default() });
+    assert!(matches!(call(answer), Call::Unknown(text) if text.contains(why)));
 }
 
 #[rstest]

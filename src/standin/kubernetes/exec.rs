@@ -1,4 +1,5 @@
-//! `pods/exec` over a WebSocket: one byte of channel, then the data.
+//! `pods/exec` over a WebSocket: one byte of channel, then the data. What the real API server sends is
+//! compared in `tests/support/exec_frames.rs`.
 
 use std::sync::Arc;
 
@@ -36,10 +37,12 @@ pub(super) struct Exec {
     argv: Vec<String>,
     stdout: bool,
     stderr: bool,
+    /// The container that does not run. The API server is told so by the kubelet, which it asks after the upgrade.
+    gone: Option<String>,
 }
 
 impl Exec {
-    /// Reads the query and looks at the pod: 404, 400 and 500 come before the upgrade.
+    /// Reads the query and looks at the pod: 404 and 400 come before the upgrade.
     pub(super) fn read(shared: &Shared, route: &Route, query: &Query) -> Result<Self, Refusal> {
         let pod = shared
             .store()
@@ -59,14 +62,9 @@ impl Exec {
             let why = format!("container {asked} is not valid for pod {}", route.name);
             return Err(Refusal::bad_request(why));
         }
-        if !running(&pod) {
-            let name = names.first().unwrap_or(&"");
-            return Err(Refusal::internal(&format!(
-                "unable to upgrade connection: container not found (\"{name}\")"
-            )));
-        }
+        let gone = (!running(&pod)).then(|| names.first().unwrap_or(&"").to_string());
         let (stdout, stderr) = (query.flag("stdout"), query.flag("stderr"));
-        Ok(Self { pod: route.name.clone(), argv, stdout, stderr })
+        Ok(Self { pod: route.name.clone(), argv, stdout, stderr, gone })
     }
 
     /// The command, for the record.
@@ -90,11 +88,25 @@ impl Exec {
 
     async fn run(self, shared: Arc<Shared>, socket: WebSocket, fault: Option<Fault>) {
         let (mut sender, mut receiver) = socket.split();
-        // Every stream is announced by an empty message.
-        for channel in [STDOUT, STDERR, STATUS] {
-            if sender.send(message(channel, &[])).await.is_err() {
-                return;
+        // An empty message on the lowest stream says that it is open.
+        let first = match (self.stdout, self.stderr) {
+            (true, _) => STDOUT,
+            (false, true) => STDERR,
+            (false, false) => STATUS,
+        };
+        if sender.send(message(first, &[])).await.is_err() {
+            return;
+        }
+        if let Some(name) = &self.gone {
+            let why = format!("unable to upgrade connection: container not found (\"{name}\")");
+            let mut status = Refusal::internal(&why).status();
+            // In a stream it is an object without a kind.
+            if let Some(fields) = status.as_object_mut() {
+                fields.retain(|key, _| key != "kind" && key != "apiVersion");
             }
+            let _ = sender.send(message(STATUS, status.to_string().as_bytes())).await;
+            let _ = sender.send(Message::Close(None)).await;
+            return;
         }
         let output = tokio::select! {
             output = shared.containers.exec(&self.pod, self.argv.clone()) => output,
@@ -112,7 +124,7 @@ impl Exec {
             let chunks = text.as_bytes().chunks(CHUNK_BYTES).filter(|_| wanted);
             messages.extend(chunks.map(|chunk| message(channel, chunk)));
         }
-        messages.push(message(STATUS, status(&self.argv, &output).to_string().as_bytes()));
+        messages.push(message(STATUS, status(&output).to_string().as_bytes()));
         messages.push(Message::Close(None));
         for message in messages {
             if sender.send(message).await.is_err() {
@@ -144,16 +156,14 @@ async fn hung_up(receiver: &mut SplitStream<WebSocket>) {
 }
 
 /// The last message: how the command ended.
-fn status(argv: &[String], output: &ExecOutput) -> Value {
+fn status(output: &ExecOutput) -> Value {
     if output.code == 0 {
         return json!({"metadata": {}, "status": "Success"});
     }
-    let message = format!(
-        "command terminated with non-zero exit code: error executing command {argv:?}, exit code {}",
-        output.code
-    );
+    let why = format!("command terminated with exit code {}", output.code);
     json!({
-        "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode", "message": message,
+        "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
+        "message": format!("command terminated with non-zero exit code: {why}"),
         "details": {"causes": [{"reason": "ExitCode", "message": output.code.to_string()}]},
     })
 }

@@ -1,4 +1,4 @@
-// One binary with the API server, the controller manager and kubectl in it:
+// One binary with the API server, the controller manager, kubectl and a kubelet for exec in it:
 // they share nearly all their code, so one link is much cheaper than three.
 // The first argument says which one runs.
 package main
@@ -21,11 +21,12 @@ var parts = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": manager.NewControllerManagerCommand,
 	"kubectl":                 kubectl.NewDefaultKubectlCommand,
+	"kubelet-exec":            newKubeletExecCommand,
 }
 
 func main() {
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: controlplane kube-apiserver|kube-controller-manager|kubectl [flags]")
+		fmt.Fprintln(os.Stderr, "usage: controlplane kube-apiserver|kube-controller-manager|kubectl|kubelet-exec [flags]")
 		os.Exit(2)
 	}
 	build := parts[os.Args[1]]
