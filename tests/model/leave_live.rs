@@ -1,10 +1,13 @@
 //! `cluster leave` of a node that lives (`leave_full_semantics.txt`).
 
-use vernescale::standin::cluster_model::{Answer, CloseReason, Command, Connect, Protocol};
+use lifecycle::Time;
+use vernescale::standin::cluster_model::{
+    Answer, CloseReason, Command, Connect, Fault, Protocol, Spread, Via,
+};
 
 use crate::lab::{Lab, leave, leave_without_kill, name, settings};
 use crate::recording;
-use crate::recording::{between, count, health, line, millis, shown};
+use crate::recording::{at_ms, between, count, health, line, millis, shown};
 
 const FULL: &str = recording!("leave_full_semantics.txt");
 
@@ -77,7 +80,7 @@ fn the_seed_command_prints_progress_and_then_done() {
     let (mut lab, [live, live5, on]) = recorded_setup();
     lab.admin(1, leave_without_kill(&name(3)));
     let asked = lab.now;
-    let call = lab.ask(1, leave(&name(3), 30), vernescale::standin::cluster_model::Via::Admin);
+    let call = lab.ask(1, leave(&name(3), 30), Via::Admin);
     for conn in [live, live5, on] {
         assert_eq!(lab.seen(conn).closed, Some(CloseReason::Plain), "no DISCONNECT packet, even for v5");
     }
@@ -111,6 +114,39 @@ fn the_node_stops_itself_and_the_others_drop_it() {
     let last = line(FULL, "watch n1: cluster/show: 1=T 2=T | /health", 0);
     lab.run(200);
     assert_eq!((lab.show(1), lab.show(2)), (shown(last), shown(last)));
+}
+
+/// `leave_edge_cases.txt` F2: n2 drops the leaver at once, n1 lists it as running until its process ends.
+#[test]
+fn members_can_disagree_for_six_seconds() {
+    let rec = recording!("leave_edge_cases.txt");
+    let done = at_ms(line(rec, "cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 1", 0));
+    let [n1, n2] = ["n1", "n2"].map(|n| line(rec, &format!("watch {n}: cluster/show: 1=T 2=T |"), 0));
+    let recorded = at_ms(n1) - done;
+    // The process was there at this line, and gone at the next.
+    let lived = at_ms(line(rec, "5s later: show 1=T 2=T 3=T n3 pid 20519", 0)) - done;
+    let gone = at_ms(line(rec, "show 1=T 2=T n3 pid ", 0)) - done;
+    let mut settings = settings();
+    let exit = recorded - settings.timing.seen_down.min;
+    assert!((lived..gone).contains(&exit));
+    settings.timing.leave_exit = Spread::exactly(exit);
+    let mut lab = Lab::cluster(3, settings);
+    for s in 0..1_500 {
+        lab.connect(3, Connect::new(format!("s{s}"), Protocol::V4, false));
+    }
+    lab.until(20_000, |lab| lab.status(3).num_online == 1_500).expect("all are online");
+    lab.model.fault(&Fault::DeafToLeaves { node: name(1), on: true }, Time(lab.now));
+    assert_eq!(lab.http(1, leave(&name(3), 1)).0, Some(Answer::Text("Done".into())));
+    let said = lab.now;
+    lab.until(1_500, |lab| lab.model.members_seen_by(&name(2)).len() == 2).expect("n2 drops it");
+    assert_eq!((lab.show(2), lab.show(1)), (shown(n2), "1=T 2=T 3=T".into()));
+    lab.run(said + lived - lab.now);
+    assert_eq!(lab.show(1), "1=T 2=T 3=T", "still");
+    let again = recording::admin(rec, "cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 30", 0);
+    assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text(again.stdout)), "it is stopping");
+    lab.until(3_000, |lab| lab.model.members_seen_by(&name(1)).len() == 2).expect("n1 drops it, too");
+    assert!((lab.now - said).abs_diff(recorded) <= 50, "{} ms, recorded {recorded}", lab.now - said);
+    assert_eq!((lab.show(1), lab.gone(3)), (shown(n1), true));
 }
 
 #[test]

@@ -112,3 +112,29 @@ pub(crate) fn shown(line: &str) -> String {
         line.split_once("cluster/show: ").map_or_else(|| line.split_once(": ").expect("a watch").1, |p| p.1);
     text.split(" | ").next().unwrap_or("").trim().to_owned()
 }
+
+/// A recording that no test reads proves nothing: somebody cites it, and nobody would notice that it is not so.
+#[test]
+fn every_recording_is_replayed_by_a_test() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let read = |path: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(path).expect("a folder of this repository");
+        entries.map(|entry| entry.expect("it can be read").path()).collect()
+    };
+    let mut folders = vec![tests.clone()];
+    let mut code = String::new();
+    while let Some(folder) = folders.pop() {
+        for path in read(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                code.push_str(&std::fs::read_to_string(path).expect("UTF-8"));
+            }
+        }
+    }
+    for recording in read(&tests.join("recordings")) {
+        let name = recording.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        let read_by = [format!("recording!(\"{name}\")"), format!("recordings/{name}\")")];
+        assert!(name == "README.md" || read_by.iter().any(|text| code.contains(text)), "nobody reads {name}");
+    }
+}

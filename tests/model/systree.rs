@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use vernescale::standin::cluster_model::{Command, Protocol, Settings, Signal};
+use vernescale::standin::cluster_model::{Command, Connect, Protocol, PublishOutcome, Settings, Signal};
 
 use crate::lab::{Lab, leave, name, settings};
 use crate::recording;
@@ -129,6 +129,42 @@ fn an_interval_of_two_seconds_drifts_by_two_milliseconds_and_each_node_has_its_p
     let after: Vec<_> = lab.seen(conn).got.iter().map(|g| split(&g.topic).0.to_owned()).collect();
     assert!(!after.contains(&name(3).0), "a dead node simply stops appearing");
     assert!(after.len() >= 4, "the living go on in a netsplit");
+}
+
+/// n3 is killed after its third tick. Whoever had subscribed before gets the others' ticks as before,
+/// though it cannot publish any more, and a newcomer is refused.
+#[test]
+fn a_netsplit_with_the_defaults_stops_no_tick_of_the_living() {
+    let rec = recording!("sys_during_netsplit_defaults.txt");
+    let dead = name(3).0;
+    let want = arrivals(rec);
+    let killed = *want[&dead].last().expect("it ticked");
+    let end = want.values().flatten().max().expect("ticks");
+    let settings = Settings { systree_interval: Duration::from_secs(2), ..settings() };
+    let mut lab = Lab::cluster(3, settings);
+    let conn = lab.session(2, "watch", Protocol::V4, true);
+    lab.subscribe(conn, "$SYS/+/mqtt/publish/received", 0);
+    let of = |lab: &Lab, node: &str| lab.seen(conn).got.iter().filter(|g| split(&g.topic).0 == node).count();
+    lab.until(20_000, |lab| of(lab, &dead) == want[&dead].len()).expect("as many ticks as recorded");
+    lab.signal(3, Signal::Kill);
+    lab.clients.get_mut(&conn).expect("there").got.clear();
+    lab.run(end - killed);
+    assert_eq!(of(&lab, &dead), 0, "nothing announces its end");
+    for node in [name(1).0, name(2).0] {
+        let (got, recorded) = (of(&lab, &node), want[&node].iter().filter(|at| **at > killed).count());
+        assert!(
+            got.abs_diff(recorded) <= 1,
+            "{node}: {got} ticks, recorded {recorded}, each at its own phase"
+        );
+    }
+    for g in &lab.seen(conn).got {
+        let line =
+            format!("retain={} {} {}", u8::from(g.retain), g.topic, String::from_utf8_lossy(&g.payload));
+        assert!(rec.contains(&line), "{line}");
+    }
+    assert_ne!(lab.publish(conn, "x", "x", 1), PublishOutcome::Accepted);
+    let late = lab.connect(1, Connect::new("late", Protocol::V4, true));
+    assert!(lab.seen(late).refused.is_some(), "as an exporter that comes now");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Leaves whose answer says nothing: lost, cut at 60 s, never to come. What has
 //! become of them is read from the cluster.
 
+use std::time::Duration;
+
 use lifecycle::{NodeName, Outcome};
 use rstest::rstest;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Fault as BrokerFault, Signal};
+use vernescale::standin::cluster_model::{Fault as BrokerFault, Signal, Spread};
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::one_leave::{begin, ends_well, node, outcome, park, queues, three};
@@ -119,4 +121,41 @@ async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Vi
     let loose = pin(node(&world, 2), false);
     world.fleet.with_model(|model, now| model.fault(&loose, now));
     ends_well(&mut world).await;
+}
+
+/// One survivor drops the leaver at once, the other goes on listing it as running for six seconds, as recorded once
+/// (`leave_edge_cases.txt` F2). Where it is the asker, the word of the other suffices; where it is not, it is waited for.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn survivors_that_disagree_for_six_seconds(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(0, 1)] late: u32,
+) {
+    let slow = three(via).broker(|broker| {
+        broker.timing.leave_seen = Spread::exactly(80);
+        broker.timing.leave_exit = Spread::exactly(6_000);
+    });
+    let mut world = slow.start().await;
+    let (survivors, leaver) = ([node(&world, 0), node(&world, 1)], node(&world, 2));
+    let deaf = BrokerFault::DeafToLeaves { node: node(&world, late), on: true };
+    world.fleet.with_model(|model, now| model.fault(&deaf, now));
+    begin(&mut world).await;
+    let lists = |world: &World| {
+        survivors.each_ref().map(|survivor| {
+            world.fleet.with_model(|model, _| model.members_seen_by(survivor).contains_key(&leaver))
+        })
+    };
+    world.until("one of them drops it", minutes(6), |world| lists(world) != [true, true]).await;
+    let apart = world
+        .until("they agree", seconds(10), |world| {
+            let [_, other] = lists(world);
+            assert!(world.replicas() == 3 || !other, "lowered on the asker's word\n{}", world.dump());
+            assert!(world.condition("VerifyFailed").is_none(), "told too soon\n{}", world.dump());
+            lists(world) == [false, false]
+        })
+        .await;
+    assert!(apart >= Duration::from_millis(5_800), "apart for {apart:?} only");
+    world.until("the size is lowered", seconds(2), |world| world.replicas() == 2).await;
+    ends_well(&mut world).await;
+    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
 }

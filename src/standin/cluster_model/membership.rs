@@ -61,16 +61,22 @@ impl ClusterModel {
         self.look_for_split(ix);
     }
 
-    /// The others lose a node whose process has ended.
+    /// The others lose a node whose process has ended. One that has left is dropped by whoever lists it
+    /// still: no recording shows a leaver as not running.
     pub(super) fn members_lose(&mut self, ix: Ix) {
-        let member_life = self.nodes[ix.0].life;
+        let (member_life, left) = (self.nodes[ix.0].life, self.nodes[ix.0].disk.left);
         for at in 0..self.nodes.len() {
             let at = Ix(at);
             let node = &self.nodes[at.0];
             if at != ix && node.alive() && node.up.contains(&ix) {
                 let life = node.life;
                 let wait = self.vary(self.settings.timing.seen_down);
-                self.after(wait, Task::SeeDown { at, life, member: ix, member_life });
+                let task = if left {
+                    Task::ViewRemove { at, life, member: ix }
+                } else {
+                    Task::SeeDown { at, life, member: ix, member_life }
+                };
+                self.after(wait, task);
             }
         }
     }

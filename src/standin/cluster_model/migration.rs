@@ -268,7 +268,9 @@ impl ClusterModel {
                 }
                 let life = member.life;
                 member.not_ready_until = until;
-                self.after(seen, Task::ViewRemove { at, life, member: ix });
+                if !member.deaf {
+                    self.after(seen, Task::ViewRemove { at, life, member: ix });
+                }
             }
         }
     }

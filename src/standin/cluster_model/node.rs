@@ -100,6 +100,8 @@ pub(super) struct Node {
     pub(super) migration: Option<Migration>,
     /// It has left and is about to stop.
     pub(super) leaving: bool,
+    /// It hears of a leave only by the end of the leaver's process.
+    pub(super) deaf: bool,
 }
 
 impl Node {
@@ -129,6 +131,7 @@ impl Node {
             keys: None,
             migration: None,
             leaving: false,
+            deaf: false,
         }
     }
 

@@ -131,6 +131,8 @@ impl ClusterModel {
                 self.nodes[ix.0].process = Process::Stopping;
                 self.exit(ix, 137);
             }
+            // It is stopping by itself, and is not stopped twice.
+            Signal::Term if self.nodes[ix.0].leaving => {}
             Signal::Term => {
                 let life = self.nodes[ix.0].life;
                 self.stop_broker(ix, Parting::Dropped);

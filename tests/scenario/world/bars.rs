@@ -1,6 +1,8 @@
 //! What must never be, looked at all the time.
 
-use lifecycle::Time;
+use std::collections::{BTreeMap, BTreeSet};
+
+use lifecycle::{NodeName, Time};
 use serde_json::Value;
 use vernescale::standin::cluster_model::Process;
 
@@ -10,19 +12,22 @@ use super::{Moment, NAME, NAMESPACE};
 #[derive(Default)]
 pub(super) struct Bars {
     replicas: Option<u64>,
-    members: usize,
+    /// What each node listed at the last look.
+    views: BTreeMap<NodeName, BTreeSet<NodeName>>,
+    /// Dropped by a node already; another one may do so seconds later.
+    left: BTreeSet<NodeName>,
     leaves: Vec<Time>,
 }
 
 impl Bars {
-    /// When the first node dropped a member: refusals by code 3 end there.
+    /// When a member was first dropped by another: refusals by code 3 end about there.
     pub(super) fn leaves(&self) -> &[Time] {
         &self.leaves
     }
 
     /// One look; what is broken, if anything.
     pub(super) fn look(&mut self, moment: &Moment<'_>) -> Result<(), String> {
-        let Moment { kubernetes, fleet, pods, at } = *moment;
+        let Moment { kubernetes, .. } = *moment;
         let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
         let replicas = set.as_ref().and_then(|set| set.pointer("/spec/replicas")?.as_u64());
         if let (Some(before), Some(replicas)) = (self.replicas, replicas)
@@ -34,14 +39,27 @@ impl Bars {
             still_a_member(moment, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
-        let first = pods.node_of(&format!("{NAME}-0"));
-        let view = first.map(|first| fleet.with_model(|model, _| model.members_seen_by(&first)));
-        let members = view.map_or(0, |view| view.len());
-        if members < self.members && members > 0 {
-            self.leaves.push(at);
-        }
-        self.members = members;
+        self.note_leaves(moment);
         no_twin_served(moment)
+    }
+
+    /// A node that has just restarted lists fewer for a while as well: those that it misses run.
+    fn note_leaves(&mut self, moment: &Moment<'_>) {
+        let Moment { kubernetes, fleet, pods, at } = *moment;
+        let runs = |node: &NodeName| fleet.process(node) == Process::Running;
+        self.left.retain(|node| !runs(node));
+        let objects = kubernetes.objects("pods", NAMESPACE);
+        let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
+        for node in names.filter_map(|pod| pods.node_of(pod)).filter(runs) {
+            let seen = fleet.with_model(|model, _| model.members_seen_by(&node));
+            let view: BTreeSet<NodeName> = seen.into_keys().collect();
+            let before = self.views.insert(node, view.clone()).unwrap_or_default();
+            for gone in before.difference(&view).filter(|gone| !runs(gone)) {
+                if self.left.insert(gone.clone()) {
+                    self.leaves.push(at);
+                }
+            }
+        }
     }
 }
 
