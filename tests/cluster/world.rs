@@ -1,7 +1,7 @@
 //! A namespace on the control plane with VerneMQ in it, and ways to look at it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -12,7 +12,7 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
-use vernescale::controller::{Controller, Settings};
+use vernescale::controller::{Controller, Metrics, Settings};
 use vernescale::crd::VerneMQAutoscaler;
 use vernescale::standin::cluster_model::{self, ManagementAuth};
 use vernescale::standin::fleet::Fleet;
@@ -58,7 +58,8 @@ pub(crate) struct World {
     clock: Clock,
     kubelet: Arc<Kubelet>,
     kubelet_task: JoinHandle<()>,
-    conflicts: Arc<AtomicU32>,
+    /// Of the controller that was started last.
+    metrics: Mutex<Option<Arc<Metrics>>>,
 }
 
 impl World {
@@ -89,8 +90,8 @@ impl World {
             (100 + process, world)
         });
         let (kubelet, kubelet_task) = Kubelet::start(&admin, namespace, Arc::new(pods.clone()), block);
-        let (plane, conflicts) = (Arc::clone(plane), Arc::default());
-        let world = Self { plane, admin, namespace, pods, clock, kubelet, kubelet_task, conflicts };
+        let (plane, metrics) = (Arc::clone(plane), Mutex::default());
+        let world = Self { plane, admin, namespace, pods, clock, kubelet, kubelet_task, metrics };
         world.install(&setup).await;
         world
     }
@@ -135,7 +136,9 @@ impl World {
         let kubelet = Arc::clone(&self.kubelet);
         settings.reach = Some(Arc::new(move |address| kubelet.loopback(address)));
         let client = self.plane.client(&controller_token(self.namespace)).await;
-        tokio::spawn(Controller::new(client, self.clock, settings).run())
+        let controller = Controller::new(client, self.clock, settings);
+        *self.metrics.lock().expect("not poisoned") = Some(controller.metrics());
+        tokio::spawn(controller.run())
     }
 
     /// Objects of this namespace, with all rights.
@@ -146,30 +149,32 @@ impl World {
         Api::namespaced(self.admin.clone(), self.namespace)
     }
 
-    /// Somebody who changes the StatefulSet and its Lease all the time, as a busy cluster does.
+    /// Somebody who changes the StatefulSet, its Lease and our resource all the time, as a busy cluster does.
     pub(crate) fn write_all_the_time(&self) -> JoinHandle<()> {
         let sets = self.sets();
         let leases = self.api::<Lease>();
-        let conflicts = Arc::clone(&self.conflicts);
+        let resources = self.api::<VerneMQAutoscaler>();
         tokio::spawn(async move {
             for number in 0_u32.. {
                 let note = Patch::Merge(
                     json!({ "metadata": { "annotations": { "test/number": number.to_string() } } }),
                 );
-                // While the object is being read by others, its resourceVersion moves under them.
-                if sets.patch("vmq", &PatchParams::default(), &note).await.is_ok()
-                    && leases.patch("vernescale", &PatchParams::default(), &note).await.is_ok()
-                {
-                    conflicts.fetch_add(1, Ordering::Relaxed);
-                }
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                // While an object is being read by others, its resourceVersion moves under them.
+                let _ = sets.patch(NAME, &PatchParams::default(), &note).await;
+                let _ = leases.patch("vernescale", &PatchParams::default(), &note).await;
+                let _ = resources.patch(NAME, &PatchParams::default(), &note).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         })
     }
 
-    /// Writes of the other writer that went between ours.
+    /// Writes of the controller that the API server has refused with 409, as it counts them itself.
     pub(crate) fn conflicts(&self) -> u32 {
-        self.conflicts.load(Ordering::Relaxed)
+        let metrics = self.metrics.lock().expect("not poisoned").clone();
+        let page = metrics.map(|metrics| metrics.page()).unwrap_or_default();
+        let counted =
+            page.lines().find_map(|line| line.strip_prefix(r#"vernescale_errors_total{kind="Conflict"} "#));
+        counted.and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     pub(crate) fn sets(&self) -> Api<StatefulSet> {
