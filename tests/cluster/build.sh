@@ -4,7 +4,7 @@
 # Keyed by what they are built from: a second call costs a second.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/controlplane" && pwd)
-command -v go >/dev/null || { echo "build.sh: Go is not installed; install Go 1.26 or set KUBECONFIG" >&2; exit 3; }
+command -v go >/dev/null || { echo "build.sh: Go is not installed; install Go 1.26" >&2; exit 3; }
 
 key=$( (cd "$here" && cat go.mod go.sum *.go; go version) | sha256sum | cut -c1-16)
 cache=${VERNESCALE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/vernescale}
