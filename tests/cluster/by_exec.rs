@@ -139,6 +139,14 @@ async fn what_goes_wrong_is_told(world: &World, kubelet: &ExecKubelet) {
     assert!(why.contains("connection refused"), "{why}");
     kubelet.is_back().await;
 
+    // What is refused before the upgrade certainly never began.
+    let pods = Api::<Pod>::namespaced(world.admin.clone(), NAMESPACE);
+    let other = exec::run(&pods, "vmq-0", "other", &["true".to_owned()], LONG).await;
+    let why = "container other is not valid for pod vmq-0".to_owned();
+    assert_eq!(other, Err(Failure::Refused { call: "open exec", code: 400, why }));
+    let nobody = exec::run(&pods, "vmq-9", CONTAINER, &["true".to_owned()], LONG).await;
+    assert!(matches!(nobody, Err(Failure::NotFound { .. })), "{nobody:?}");
+
     kubelet.instead("vmq-0", Instead::IsGone);
     let gone = asked(LONG).await.expect("the API server answers for it");
     let why = gone.why.unwrap_or_default();

@@ -187,15 +187,13 @@ fn programs() -> Option<PathBuf> {
 
 /// Who is who: token, user, uid, groups.
 fn tokens() -> String {
-    let mut tokens = format!("{ADMIN_TOKEN},admin,admin,system:masters\n");
-    for namespace in NAMESPACES {
+    let controllers = NAMESPACES.map(|namespace| {
         let user = format!("system:serviceaccount:{namespace}:vernescale-controller");
-        tokens += &format!("{},{user},{user}\n", controller_token(namespace));
-    }
-    for token in NOBODY_TOKENS {
-        tokens += &format!("{token},{token},{token}\n");
-    }
-    tokens
+        format!("{},{user},{user}", controller_token(namespace))
+    });
+    let nobodies = NOBODY_TOKENS.map(|token| format!("{token},{token},{token}"));
+    let admin = format!("{ADMIN_TOKEN},admin,admin,system:masters");
+    format!("{admin}\n{}\n{}\n", controllers.join("\n"), nobodies.join("\n"))
 }
 
 fn spawn_apiserver(bin: &Path, dir: &Path, etcd_port: u16, port: u16) -> Child {
