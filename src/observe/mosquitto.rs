@@ -2,7 +2,8 @@
 //!
 //! mosquitto counts since its start as VerneMQ does, but sends a value only when it has changed, retained, once
 //! per its `sys_interval` (10 s by default; with `sys_interval 1`, mosquitto 2.0.11 sends every 2 s). Each round
-//! begins with `uptime`, which always changes: it stands for "the rest is as it was".
+//! begins with `uptime`, which always changes: it stands for "the rest is as it was". mosquitto 2.0.11 leaves
+//! publishes at `QoS` 2 and retained ones out of `publish/messages/received`; nothing else there counts them.
 
 /// What a topic below `$SYS/broker/` means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
