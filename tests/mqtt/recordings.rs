@@ -1,13 +1,12 @@
 //! What the real cluster sent, played with its timing, comes out number for number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::Time;
 use tokio::time::{sleep, timeout};
 use vernescale::clock::Clock;
-use vernescale::fleet::sys_name;
 
 use crate::broker::Broker;
 use crate::scrape::{Page, Scraped};
@@ -41,13 +40,36 @@ fn lines(recording: &str) -> Vec<Line> {
     lines
 }
 
-/// Name and labels as the page must have them.
+/// Name and labels as the page must have them: a bucket's bound is the last level of its topic.
 fn series(topic: &str) -> (String, String) {
     let (node, metric) = topic.strip_prefix("$SYS/").unwrap().split_once('/').unwrap();
-    let metric = metric.replace('/', "_");
-    match sys_name(&metric) {
-        (name, Some(bound)) => (name.to_owned(), format!("{{node=\"{node}\",le=\"{bound}\"}}")),
-        (name, None) => (name.to_owned(), format!("{{node=\"{node}\"}}")),
+    let (name, le) = match metric.split_once("/bucket/") {
+        Some((base, "inf")) => (format!("{base}/bucket"), ",le=\"+Inf\"".to_owned()),
+        Some((base, bound)) => (format!("{base}/bucket"), format!(",le=\"{bound}\"")),
+        None => (metric.to_owned(), String::new()),
+    };
+    (name.replace('/', "_"), format!("{{node=\"{node}\"{le}}}"))
+}
+
+/// As Prometheus wants a histogram: bounds rise, `+Inf` is the last of them, and each bucket holds the ones before.
+fn assert_histograms(page: &Page, wanted: &BTreeMap<String, String>, nodes: usize) {
+    let histograms: BTreeSet<&str> =
+        wanted.keys().filter_map(|series| Some(series.split_once("_bucket{")?.0)).collect();
+    assert!(!histograms.is_empty());
+    for histogram in histograms {
+        assert!(page.body.contains(&format!("\n# TYPE {histogram} histogram\n")), "{histogram}");
+        let mut buckets: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+        for series in page.series.iter().filter(|series| series.name == format!("{histogram}_bucket")) {
+            let bound = series.labels["le"].parse().unwrap();
+            buckets.entry(&series.labels["node"]).or_default().push((bound, series.value));
+        }
+        assert_eq!(buckets.len(), nodes, "{histogram}");
+        for (node, buckets) in buckets {
+            assert!(buckets.len() > 2 && buckets.is_sorted_by(|a, b| a.0 < b.0), "{histogram} {buckets:?}");
+            assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{histogram} is not cumulative: {buckets:?}");
+            let count = page.value(&format!("{histogram}_count"), &[("node", node)]).unwrap();
+            assert_eq!(buckets.last(), Some(&(f64::INFINITY, count)), "{histogram}");
+        }
     }
 }
 
@@ -86,9 +108,7 @@ async fn play_whole(recording: &str, nodes: usize) {
     compare(&exporter, sent, &wanted).await;
     assert_eq!(wanted.len(), 150 * nodes);
     let page = exporter.page().await;
-    for family in ["metadata_get_microseconds", "storage_write_microseconds"] {
-        assert!(page.body.contains(&format!("\n# TYPE {family} histogram\n")), "{family}");
-    }
+    assert_histograms(&page, &wanted, nodes);
     assert!(page.body.contains("\n# TYPE mqtt_publish_received counter\n"));
     assert!(page.body.contains("\n# TYPE queue_processes gauge\n"));
     assert!(!page.body.contains("untyped"));
