@@ -16,6 +16,7 @@ mod bad_link;
 mod log;
 mod mosquitto;
 mod prometheus;
+mod readme;
 mod recordings;
 
 use std::net::SocketAddr;
