@@ -24,9 +24,11 @@ pub struct Record {
     /// The intent itself.
     #[serde(flatten)]
     pub intent: Intent,
-    /// Identity of the controller that wrote it.
+    /// Identity of the controller that wrote it; empty where a person has restored the intent from the status.
+    #[serde(default)]
     pub writer: String,
     /// Grows by one with every write.
+    #[serde(default)]
     pub write: u64,
 }
 

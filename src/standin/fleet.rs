@@ -197,6 +197,21 @@ impl Fleet {
         self.locked(|core, _| core.replies_to_lose = count);
     }
 
+    /// The next `count` leaves asked over HTTP are not carried out; their connection is closed without a byte, too.
+    pub fn lose_leave_requests(&self, count: u32) {
+        self.locked(|core, _| core.requests_to_lose = count);
+    }
+
+    /// Whether this request is one of those that are lost; counts it.
+    pub(crate) fn loses(&self, command: &Command) -> bool {
+        self.locked(|core, _| {
+            let lost =
+                matches!(command, Command::ClusterLeave { kill: true, .. }) && core.requests_to_lose > 0;
+            core.requests_to_lose -= u32::from(lost);
+            lost
+        })
+    }
+
     /// QoS 0 messages that were thrown away because a client did not read: the
     /// model has delivered them, so its counters do not know.
     pub fn dropped_at_sockets(&self) -> u64 {

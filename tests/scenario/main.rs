@@ -24,6 +24,7 @@ mod one_leave;
 mod our_resource;
 mod steering;
 mod tls;
+mod told;
 mod two_controllers;
 mod up_and_down;
 mod world;

@@ -67,3 +67,16 @@ fn what_cannot_be_read_is_not_taken_for_absent() {
     let error = Held::read(&statefulset(Some(&[(INTENT, "{}")]))).unwrap_err();
     assert!(error.to_string().contains("restore it"), "{error}");
 }
+
+/// As the error advises: the status holds the intent, and neither who wrote it nor how often.
+#[test]
+fn what_is_restored_from_the_status_can_be_read() {
+    let intent: Intent = serde_json::from_value(json!({
+        "epoch": 3, "kind": "Shrink", "ordinal": 2, "podUid": "p", "node": null, "listeners": [],
+        "step": "Drain", "started": 0, "entered": 0,
+    }))
+    .unwrap();
+    let restored = serde_json::to_string(&intent).unwrap();
+    let held = Held::read(&statefulset(Some(&[(INTENT, &restored)]))).unwrap();
+    assert_eq!(held.intent(), Some(&intent));
+}

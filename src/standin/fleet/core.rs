@@ -47,6 +47,8 @@ pub(crate) struct Core {
     pub(crate) dropped: u64,
     /// So many of the next leaves lose their reply.
     pub(crate) replies_to_lose: u32,
+    /// So many of the next leaves reach no broker.
+    pub(crate) requests_to_lose: u32,
     /// Calls whose reply is lost when it comes.
     pub(crate) lost: HashSet<CallId>,
 }
@@ -60,6 +62,7 @@ impl Core {
             nodes: HashMap::new(),
             dropped: 0,
             replies_to_lose: 0,
+            requests_to_lose: 0,
             lost: HashSet::new(),
         }
     }

@@ -106,6 +106,9 @@ async fn api(fleet: &Fleet, at: &NodeName, request: &Request<Incoming>) -> Resul
     let line = Line::from_uri(request.uri());
     let command = line.and_then(|line| grammar::understand(&line).ok());
     let command = command.map_or(Command::Unknown, |understood| understood.command);
+    if fleet.loses(&command) {
+        return Err(Cut);
+    }
     let (id, answer) = fleet.request(at, command, Via::Http);
     let guard = Hangup { fleet, id };
     let end = answer.await;

@@ -17,10 +17,13 @@ const CALLS: [(&str, &str); 5] = [
     ("Canary", "Canary"),
 ];
 
+const RECORD: &str = "/metadata/annotations/vernescale.dev~1intent";
+
 #[derive(Default)]
 struct Seen {
-    /// The record at the last call: of which StatefulSet, and the how manieth write.
-    written: Option<(String, u64)>,
+    /// The record at the last call. No two writes are the same, for each is counted in it; somebody who restores
+    /// one by hand begins to count anew.
+    written: Option<String>,
     broken: Option<String>,
 }
 
@@ -33,18 +36,16 @@ impl Records {
     pub(super) fn done(&self, kubernetes: &Kubernetes, identity: &str, name: &str) {
         let Some((_, step)) = CALLS.iter().find(|(call, _)| *call == name) else { return };
         let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
-        let text = |path| set.as_ref().and_then(|set| set.pointer(path)?.as_str()).unwrap_or_default();
-        let record: Value =
-            serde_json::from_str(text("/metadata/annotations/vernescale.dev~1intent")).unwrap_or_default();
-        let written = (text("/metadata/uid").to_owned(), record["write"].as_u64().unwrap_or(0));
+        let written = set.as_ref().and_then(|set| set.pointer(RECORD)?.as_str()).unwrap_or_default();
+        let record: Value = serde_json::from_str(written).unwrap_or_default();
         let mut seen = self.0.lock().expect("not poisoned");
-        let anew = seen.written.as_ref().is_none_or(|(uid, write)| *uid != written.0 || *write < written.1);
+        let anew = seen.written.as_deref() != Some(written);
         if !anew || record["writer"] != identity || record["step"] != *step {
             seen.broken.get_or_insert(format!(
                 "{identity} calls a broker ({name}) without a record of that, written for this call: {record}"
             ));
         }
-        seen.written = Some(written);
+        seen.written = Some(written.to_owned());
     }
 
     /// What was broken, if anything.
