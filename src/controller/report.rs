@@ -99,7 +99,6 @@ impl Reporter {
             conditions: old.conditions.clone(),
         };
         self.tell(resource, &mut status, &told);
-        self.happened(resource, world.held.intent(), out);
         self.log(world, decision, out, wanted);
         let metrics = &self.shared.metrics;
         metrics.sizes(&self.name, wanted, world.target.replicas, world.members().len());
@@ -124,7 +123,7 @@ impl Reporter {
     }
 
     /// A change that has begun or ended.
-    fn happened(&self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
+    pub(super) fn happened(&self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
         let Some(intent) = &out.intent else { return };
         let new = before.is_none_or(|before| before.epoch != intent.epoch || !before.active());
         let tell = |reason: String, severity: Severity, message: String| {
