@@ -123,12 +123,8 @@ impl Reporter {
     }
 
     /// A change that has begun or ended.
-    /// What has begun and what has ended since the record said `before`; nothing that is not recorded.
-    pub(super) fn happened(&self, world: &World, before: Option<&Intent>, out: &Output) {
-        let resource = &world.resource;
-        let Some(intent) = out.intent.as_ref().filter(|intent| world.held.intent() == Some(*intent)) else {
-            return;
-        };
+    pub(super) fn happened(&self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
+        let Some(intent) = &out.intent else { return };
         let new = before.is_none_or(|before| before.epoch != intent.epoch || !before.active());
         let tell = |reason: String, severity: Severity, message: String| {
             self.event(resource, Happened { reason, severity, message });

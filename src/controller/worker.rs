@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
+use lifecycle::{Intent, Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
 use tokio::sync::Notify;
 
 use super::Reach;
@@ -50,6 +50,8 @@ pub(super) struct State {
     last_join: Option<Time>,
     unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     failures: u32,
+    /// The record that stood, and a step whose record was not written as far as we know.
+    unsure: Option<(Option<Intent>, Output)>,
     /// This look's failure is in its report already.
     reported: bool,
 }
@@ -95,6 +97,7 @@ impl Worker {
             last_join: None,
             unreadable: BTreeMap::new(),
             failures: 0,
+            unsure: None,
             reported: false,
         };
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
@@ -181,7 +184,7 @@ impl Worker {
                 return Ok(idle);
             }
         };
-        let active = held.intent().is_some_and(lifecycle::Intent::active);
+        let active = held.intent().is_some_and(Intent::active);
         let deleting = resource.metadata.deletion_timestamp.is_some();
         let works = matches!(resource.spec.mode, Mode::Active | Mode::GrowOnly) && !deleting;
         if ownership == Some(Ownership::Free) && (works || active) {
@@ -226,20 +229,14 @@ impl Worker {
         );
         told.extend(of_output(&out, now));
 
-        let before = world.held.intent().cloned();
-        let done = self.perform(&mut world, &out).await;
-        self.reporter.happened(&world, before.as_ref(), &out);
+        let done = self.act(&mut world, &out).await;
         if let Err(failure) = &done
             && !matches!(failure, Failure::Conflict { .. })
         {
             let message = format!("{failure}. It is tried again with the next look");
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
-        // What could not be recorded is found again by the next look.
-        if world.held.intent() == out.intent.as_ref() {
-            self.count(&out, now);
-        }
-        let active = out.intent.as_ref().is_some_and(lifecycle::Intent::active);
+        let active = out.intent.as_ref().is_some_and(Intent::active);
         if done.is_ok() && !active && hold::held(&world.resource) {
             self.release(&mut world).await?;
         }
@@ -250,13 +247,32 @@ impl Worker {
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
     }
 
+    /// Does what one step asked for, and tells of a change that began or ended by it: what is recorded has
+    /// happened, and what is not is come to again. Where the record's write was not answered, the next look
+    /// sees whether it stands.
+    async fn act(&mut self, world: &mut World, out: &Output) -> Result<(), Failure> {
+        let before = world.held.intent().cloned();
+        if let Some((earlier, unsure)) = self.state.unsure.take()
+            && before == unsure.intent
+        {
+            self.happened(&world.resource, earlier.as_ref(), &unsure);
+        }
+        let done = self.perform(world, out).await;
+        if world.held.intent() == out.intent.as_ref() {
+            self.happened(&world.resource, before.as_ref(), out);
+        } else {
+            self.state.unsure = Some((before, out.clone()));
+        }
+        done
+    }
+
     fn decide(&mut self, policy: &Policy, fleet: &FleetView, world: &World, now: Time) -> Decision {
         let mut history = self.state.history.take().unwrap_or_default();
         // The record on the StatefulSet is the one truth about the last change: a crash between its
         // end and our status must not make the churn budget forget it.
         if let Some(intent) = world.held.intent().filter(|intent| !intent.active())
             && intent.kind == Kind::Shrink
-            && matches!(intent.outcome, Some(Outcome::Completed | Outcome::Cancelled))
+            && (intent.verified || intent.outcome == Some(Outcome::Cancelled))
             && !history.leaves.contains(&intent.entered)
         {
             history.note_leave(intent.entered);
@@ -276,13 +292,13 @@ impl Worker {
         decision
     }
 
-    fn count(&mut self, out: &Output, now: Time) {
+    fn happened(&mut self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
+        self.reporter.happened(resource, before, out);
         if let Some(finished) = &out.finished {
-            // Another intent may take its place on the record in this very look.
-            if let (true, Some(history)) = (finished.leave_verified, &mut self.state.history)
-                && !history.leaves.contains(&now)
-            {
-                history.note_leave(now);
+            // The record is of the next change already, which comes in its place.
+            if finished.leave_verified && out.intent.as_ref().is_some_and(Intent::active) {
+                let now = self.shared.clock.now();
+                self.state.history.get_or_insert_default().note_leave(now);
             }
             let (kind, outcome) = (format!("{:?}", finished.kind), format!("{:?}", finished.outcome));
             self.shared.metrics.changed(&self.name, &kind, &outcome);

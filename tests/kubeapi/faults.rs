@@ -39,8 +39,9 @@ async fn answers_are_refused_so_often_and_nothing_is_applied() {
     ] {
         let id = faults.add(Rule::new(fault).resource("configmaps").writes().times(1));
         let name = format!("m{code}");
+        assert!(api.get_opt(&name).await.unwrap().is_none(), "reads are not matched");
         assert_eq!(refused(api.create(&PostParams::default(), &map(&name)).await).0, code);
-        assert!(api.get_opt(&name).await.unwrap().is_none(), "reads are not matched, nothing applied");
+        assert!(api.get_opt(&name).await.unwrap().is_none(), "nothing is applied");
         api.create(&PostParams::default(), &map(&name)).await.unwrap();
         assert_eq!(faults.hits(id), 1);
     }
@@ -69,6 +70,10 @@ async fn rules_choose_by_verb_resource_name_and_count() {
     for name in ["a", "b"] {
         api.create(&PostParams::default(), &map(name)).await.unwrap();
     }
+    let pods: Api<Pod> = Api::namespaced(cluster.kubernetes.client(), "mqtt");
+    assert!(pods.get_opt("a").await.unwrap().is_none());
+    let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+    api.patch("a", &PatchParams::default(), &label).await.unwrap();
     api.get("a").await.unwrap();
     api.get("b").await.unwrap();
     assert_eq!(refused(api.get("a").await).0, 500);
@@ -93,6 +98,22 @@ async fn rules_leave_a_resource_alone_and_begin_again() {
     }
     assert_eq!(answers, [200, 500, 409, 200, 403, 500, 200, 409]);
     assert_eq!(faults.hits(rule), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_rule_that_matches_a_client_applies() {
+    let (cluster, api) = maps().await;
+    let other: Api<ConfigMap> = Api::namespaced(cluster.kubernetes.client_named("other"), "mqtt");
+    let faults = cluster.kubernetes.faults();
+    let first = faults.add(Rule::new(Fault::Conflict).client("other").times(1));
+    let second = faults.add(Rule::new(Fault::ServerError).client("other"));
+    let everything = ListParams::default();
+    api.list(&everything).await.unwrap();
+    assert_eq!(refused(other.list(&everything).await).0, 409);
+    assert_eq!(refused(other.list(&everything).await).0, 500);
+    assert_eq!((faults.hits(first), faults.hits(second)), (1, 1));
+    faults.remove(second);
+    other.list(&everything).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use kube::api::{Api, DeleteParams};
 use lifecycle::Time;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use vernescale::act::hold;
-use vernescale::crd::Via;
+use vernescale::crd::{VerneMQAutoscaler, Via};
 use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 
 use crate::bad_input::two_and_one_too_many;
@@ -299,15 +300,34 @@ async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
     world.assert_bars().await;
 }
 
+/// It is made while every watch is silent, as behind a connection that has died.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_no_watch_tells_of(#[case] via: Via) {
+    let mut world = two_and_one_too_many(via).start().await;
+    let object = world.kubernetes.object("vernemqautoscalers", NAMESPACE, NAME).expect("it is there");
+    let resources = Api::<VerneMQAutoscaler>::namespaced(world.kubernetes.client(), NAMESPACE);
+    resources.delete(NAME, &DeleteParams::default()).await.expect("it is deleted");
+    world.start_controller("a");
+    world.pass(seconds(5)).await;
+    world.kubernetes.faults().silence_watches(true);
+    let metadata = json!({ "name": NAME, "namespace": NAMESPACE });
+    let again = json!({ "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata, "spec": object["spec"] });
+    world.kubernetes.apply(&again).expect("it is made again");
+    world.until("it is seen", seconds(15), |world| world.taps.times("owner") == 1).await;
+}
+
 fn lose_the_lease_after(world: &World, thing: &str) {
     let kubernetes = world.kubernetes.clone();
     world.taps.after(thing, move || async move {
         let rule = kubernetes.faults().add(Rule::new(Fault::ServerError).resource("leases"));
-        // Whoever has done it ends with its lease.
+        // Whoever has done it ends with its lease, before this does.
         tokio::spawn(async move {
             sleep(seconds(11)).await;
             kubernetes.faults().remove(rule);
         });
-        std::future::pending::<()>().await;
+        sleep(seconds(12)).await;
     });
 }

@@ -13,6 +13,7 @@ use vernescale::standin::kubernetes::{Fault, Rule, RuleId, Verb};
 use crate::api_faults::{Making, assert_right, patient, to};
 use crate::late_shrink::set_ready;
 use crate::one_leave::node;
+use crate::steering::claim;
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// What an API server does to a write. The last two have done it.
@@ -93,12 +94,24 @@ async fn a_write_goes_wrong_in_every_way(
         for size in [1, 2] {
             let rule = world.kubernetes.faults().add(kind.goes_wrong(ways));
             to(&mut world, size).await;
+            let told = |world: &World| {
+                let status = world.status();
+                status.replicas.map(u64::from) == Some(size) && status.step.is_none()
+            };
+            world.until("the status says so", seconds(30), told).await;
             if size == 1 || kind.grows() {
                 assert_met(&world, rule, ways.len());
             }
             world.kubernetes.faults().remove(rule);
         }
     }
+    // Each is counted once, whatever became of the record of its end.
+    let page = world.metrics("a");
+    let completed: Vec<_> = page.lines().filter(|line| line.contains(r#"outcome="Completed""#)).collect();
+    let twice = |change| {
+        format!(r#"vernescale_changes_total{{kind="{change}",name="{NAME}",outcome="Completed"}} 2"#)
+    };
+    assert_eq!(completed, ["Grow", "Shrink"].map(twice));
     world.assert_bars().await;
 }
 
@@ -117,6 +130,30 @@ async fn every_event_goes_wrong(#[case] via: Via) {
     }
     assert_met(&world, rule, WAYS.len());
     world.assert_bars().await;
+    let log = world.kubernetes.log();
+    for reason in ["ShrinkBegan", "ShrinkCompleted", "GrowBegan", "GrowCompleted"] {
+        let told = log.iter().filter(|write| write.resource == "events" && write.body["reason"] == reason);
+        assert_eq!(told.count(), 2, "{reason} is told once a change");
+    }
+    let page = world.metrics("a");
+    let looks = |series: &str| page.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
+    let quick = looks(&format!(r#"vernescale_look_seconds_bucket{{name="{NAME}",le="2"}} "#));
+    let all = looks(&format!(r#"vernescale_look_seconds_count{{name="{NAME}"}} "#));
+    assert!(all > Some(100) && quick == all, "{quick:?} of {all:?} looks did not wait for an Event");
+}
+
+fn epoch_of(world: &World) -> u64 {
+    world.intent().map_or(0, |intent| intent.epoch)
+}
+
+/// The shrinks that it takes, and the leaves that are asked for. Only a leave that was certainly not taken is
+/// undone; of one that may have been taken the nodes tell.
+fn expected(step: &str, way: Fault) -> (u64, usize) {
+    match (step, way) {
+        ("Leave", Fault::Conflict | Fault::TooManyRequests(_)) => (2, 2),
+        ("Leave", Fault::ServerError | Fault::Hang { applied: false }) => (1, 2),
+        _ => (1, 1),
+    }
 }
 
 /// The first command of each step that is made of commands.
@@ -127,6 +164,7 @@ async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")
     world.load(1.0).await;
     world.start_controller("a");
     for way in WAYS {
+        let (epoch, leaves) = (epoch_of(&world), world.taps.times("Leave"));
         // The others have moved away with the first leave.
         let (node, visitor) = (node(&world, 1), Connect::new("visitor", Protocol::V4, true));
         world.fleet.with_model(|model, now| model.connect(&node, visitor, now));
@@ -148,6 +186,8 @@ async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")
             _ => 101,
         };
         assert!(commands.any(|command| command.code == code), "nobody met {way:?}\n{}", world.dump());
+        let begun = (epoch_of(&world) - epoch, world.taps.times("Leave") - leaves);
+        assert_eq!(begun, expected(step, way), "shrinks and leaves, with {way:?}\n{}", world.dump());
         world.kubernetes.faults().clear();
         to(&mut world, 2).await;
     }
@@ -185,6 +225,25 @@ async fn the_deletion_of_a_pod_goes_wrong_in_every_way(#[case] via: Via) {
     world.assert_bars().await;
 }
 
+/// A list of claims that was not read is not an empty one: the claim of the node that has left goes.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn the_list_of_claims_goes_wrong_in_every_way(#[case] via: Via) {
+    let mut world = patient(via).start().await;
+    world.load(1.0).await;
+    world.start_controller("a");
+    world.wish(1);
+    world.until("the size is lowered", minutes(3), |world| world.replicas() == 1).await;
+    let row = u32::try_from(WAYS.len()).expect("a handful");
+    let list = in_turn(&WAYS).resource("persistentvolumeclaims").verb(Verb::List).times(row);
+    let rule = world.kubernetes.faults().add(list);
+    to(&mut world, 1).await;
+    assert_eq!(claim(&world, 1), None, "its volume must not be used again\n{}", world.dump());
+    assert_met(&world, rule, WAYS.len());
+}
+
 /// The StatefulSet's status changes fifty times a second, and what was read of it is always older.
 #[rstest]
 #[case(Via::ManagementApi)]
@@ -206,7 +265,11 @@ async fn a_statefulset_that_never_rests(#[case] via: Via) {
             sleep(Duration::from_millis(20)).await;
         }
     }));
-    to(&mut world, 2).await;
-    to(&mut world, 1).await;
+    for (size, step) in [(2, "Raise"), (1, "Fence")] {
+        world.wish(size);
+        let recorded = |world: &World| world.taps.times(&format!("record {step}")) == 1;
+        world.until("it is recorded", seconds(20), recorded).await;
+        to(&mut world, size).await;
+    }
     world.assert_bars().await;
 }
