@@ -292,6 +292,8 @@ async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
             lose_the_lease_after(&world, thing);
         }
         to(&mut world, size).await;
+        // A growth that began before would find it held.
+        world.until("our resource can be deleted", seconds(30), |world| !held(world)).await;
     }
     // The last one ends after the story.
     world.pass(seconds(20)).await;
