@@ -147,12 +147,14 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let idle = shared.settings.idle;
         let objects =
-            Box::pin(kubernetes::read(&shared.client, &shared.settings.namespace, &self.name)).await?;
+            Box::pin(kubernetes::read(&shared.client, &shared.settings.namespace, &self.name, |resource| {
+                self.reporter.begin(resource);
+            }))
+            .await?;
         let Some(resource) = objects.resource.clone() else {
             shared.metrics.forget(&self.name);
             return Ok(idle);
         };
-        self.reporter.begin(&resource);
         let history = resource.status.as_ref().and_then(|status| status.history.clone());
         self.state.history.get_or_insert_with(|| history.unwrap_or_default());
         if let Some(statefulset) = &objects.statefulset

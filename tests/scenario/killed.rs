@@ -91,8 +91,6 @@ async fn enumerate(via: Via, from: u64, to: u64) {
     world.start_controller("a");
     world.load(0.8).await;
     for point in 1..POINTS_MAX {
-        // The numbers of a node that has just come must be known before one may leave.
-        world.pass(seconds(40)).await;
         world.wish(to);
         let Some(thing) = world.kill_after("a", point, minutes(3)).await else {
             world.until("the change is through", minutes(5), |world| world.settled(to)).await;

@@ -30,17 +30,27 @@ fn not_ready(world: &World) -> Option<String> {
     conditions.into_iter().find(|one| one.type_ == "Ready" && one.status == "False").map(|one| one.reason)
 }
 
+/// From the first look on, or after one that was whole and a change of our resource: its status is taken only on
+/// the version of now.
 #[rstest]
-#[case(Via::ManagementApi)]
-#[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails(#[case] via: Via) {
+async fn a_look_that_fails(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(true, false)] from_the_first: bool,
+) {
     let mut world = two_and_one_too_many(via).start().await;
     world.wish(2);
     world.load(1.0).await;
-    world.start_controller("a");
-    world.pass(seconds(5)).await;
+    if !from_the_first {
+        world.start_controller("a");
+        world.pass(seconds(5)).await;
+    }
     let rule = world.kubernetes.faults().add(forbidden("pods", Verb::List));
+    if from_the_first {
+        world.start_controller("a");
+    } else {
+        world.wish(1);
+    }
     stands(&mut world, "LookFailed", "list pods: not allowed").await;
     assert_eq!(not_ready(&world).as_deref(), Some("LookFailed"));
     world.wish(2);

@@ -41,8 +41,14 @@ impl Objects {
     }
 }
 
-/// Reads everything that a look needs.
-pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Objects, Failure> {
+/// Reads everything that a look needs. `seen` is told of our resource as soon as it is read: whatever fails after
+/// it is reported on that very version, for the status of another one is not taken.
+pub async fn read(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    seen: impl FnOnce(&VerneMQAutoscaler),
+) -> Result<Objects, Failure> {
     let everything = ListParams::default();
     let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
     let all = api("list vernemqautoscalers", resources.list(&everything)).await?.items;
@@ -56,6 +62,7 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Object
         slices: Vec::new(),
     };
     let Some(resource) = &objects.resource else { return Ok(objects) };
+    seen(resource);
     let target = &resource.spec.target_ref.name;
     objects.rivals = all
         .iter()
