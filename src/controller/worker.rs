@@ -29,7 +29,7 @@ use crate::wire::Tls;
 /// What changes seldom is read this often.
 const SLOW_EVERY: Duration = Duration::from_secs(30);
 
-/// Between two looks that failed: doubles from the first to the last.
+/// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
@@ -125,13 +125,14 @@ impl Worker {
     /// A look that failed changes nothing and says so.
     async fn failed(&mut self, failure: &Failure) -> Duration {
         self.shared.metrics.error(failure.kind());
-        let pause = RETRY_FIRST.saturating_mul(1 << self.state.failures.min(8)).min(RETRY_LAST);
-        self.state.failures = self.state.failures.saturating_add(1);
-        // One that lost a race against another writer is no news.
+        // One that lost a race against another writer is no news, and no trouble of the server's: who
+        // waits longer each time never wins against somebody who writes all the time.
         if matches!(failure, Failure::Conflict { .. }) {
             tracing::debug!(resource = self.name, %failure, "looking again");
-            return pause;
+            return RETRY_FIRST;
         }
+        let pause = RETRY_FIRST.saturating_mul(1 << self.state.failures.min(8)).min(RETRY_LAST);
+        self.state.failures = self.state.failures.saturating_add(1);
         tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
         // Two reports of one look would contradict each other, with each look anew.
         if std::mem::take(&mut self.state.reported) {

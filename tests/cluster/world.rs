@@ -163,7 +163,7 @@ impl World {
                 let _ = sets.patch(NAME, &PatchParams::default(), &note).await;
                 let _ = leases.patch("vernescale", &PatchParams::default(), &note).await;
                 let _ = resources.patch(NAME, &PatchParams::default(), &note).await;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         })
     }
