@@ -2,6 +2,7 @@
 //! loopback, the real exporter on them, and everything that is read from them.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,12 @@ pub(super) const NAME: &str = "vmq";
 const MQTT_PORT: u16 = 1883;
 /// Longest wait for the first node.
 const FIRST_NODE: Duration = Duration::from_secs(30);
+
+/// Where the stand-in API listens: whoever has it has the block, for two demos on one machine must not meet.
+const API_PORT: u16 = 16_443;
+
+/// Blocks of loopback addresses, 127.64 to 127.223.
+const BLOCKS: u32 = 160;
 
 /// A running world. Dropping it ends it.
 pub(super) struct World {
@@ -55,6 +62,20 @@ pub(super) enum Error {
     },
 }
 
+/// Takes the first free block from the one that the process id gives.
+async fn claim(clock: Clock, pods: &Pods) -> Result<(u8, Kubernetes), Error> {
+    let mut tried = 0;
+    loop {
+        let block = u8::try_from(64 + (std::process::id() + tried) % BLOCKS).unwrap_or(64);
+        let settings = kubernetes::Settings { port: API_PORT, ..kubernetes::Settings::on(block, 0) };
+        match Kubernetes::start(clock, Arc::new(pods.clone()), settings).await {
+            Ok(kubernetes) => return Ok((block, kubernetes)),
+            Err(source) if source.kind() == ErrorKind::AddrInUse && tried < BLOCKS => tried += 1,
+            Err(source) => return Err(Error::Listen { block, source }),
+        }
+    }
+}
+
 impl World {
     /// Starts everything and waits until the first node serves.
     pub(super) async fn start(
@@ -65,12 +86,7 @@ impl World {
         let clock = Clock::system();
         let fleet = Fleet::start(clock, broker(slow_leave));
         let pods = Pods::new(fleet.clone());
-        // A block by process id, so that two demos on one machine do not meet.
-        let block = u8::try_from(64 + std::process::id() % 160).unwrap_or(64);
-        let settings = kubernetes::Settings::on(block, 0);
-        let kubernetes = Kubernetes::start(clock, Arc::new(pods.clone()), settings)
-            .await
-            .map_err(|source| Error::Listen { block, source })?;
+        let (block, kubernetes) = claim(clock, &pods).await?;
         let install = VernemqInstall {
             name: NAME.to_owned(),
             namespace: NAMESPACE.to_owned(),
@@ -196,4 +212,18 @@ fn resource(profile: &Profile) -> Value {
             "settle": "1s",
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn two_at_a_time_have_their_own_addresses() {
+        let clock = Clock::system();
+        let pods = || Pods::new(Fleet::start(clock, broker(false)));
+        let (one, _first) = claim(clock, &pods()).await.unwrap();
+        let (two, _second) = claim(clock, &pods()).await.unwrap();
+        assert_ne!(one, two);
+    }
 }
