@@ -33,16 +33,18 @@ impl Seen {
 }
 
 impl World {
+    async fn events(&self) -> Vec<Event> {
+        self.api::<Event>().list(&ListParams::default()).await.expect("events").items
+    }
+
     /// Reasons of all Events so far.
     pub(crate) async fn reasons(&self) -> BTreeSet<String> {
-        let list = self.api::<Event>().list(&ListParams::default()).await.expect("events");
-        list.into_iter().filter_map(|event| event.reason).collect()
+        self.events().await.into_iter().filter_map(|event| event.reason).collect()
     }
 
     /// Texts of all Events so far.
     pub(crate) async fn notes(&self) -> Vec<String> {
-        let list = self.api::<Event>().list(&ListParams::default()).await.expect("events");
-        list.into_iter().filter_map(|event| event.note).collect()
+        self.events().await.into_iter().filter_map(|event| event.note).collect()
     }
 
     /// The status of our resource; the default where the API server does not say it.

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use rstest::rstest;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use vernescale::crd::Via;
 
 use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_everywhere, ports};
 use crate::one_leave::{begin, ends_well, three};
+use crate::steering::until_step;
 use crate::world::{World, minutes, seconds};
 
 /// One after the other, three seconds each: less than the thirty that a suspend may take.
@@ -24,25 +24,20 @@ const ANSWERS: [Answer; 8] = [
     Answer::Silence,
 ];
 
-/// From right after the next record of this step. Ends with the set.
-fn after_record(world: &World, step: &str, now: &Now) -> JoinSet<()> {
-    let (now, begun) = (Arc::clone(now), Arc::new(tokio::sync::Notify::new()));
-    let begins = Arc::clone(&begun);
-    let first = Arc::clone(&now);
+/// From right after the next record of this step. Ends with the test.
+fn after_record(world: &World, step: &str, now: &Now) {
+    let now = Arc::clone(now);
     world.taps.after(&format!("record {step}"), move || async move {
-        *first.lock().expect("not poisoned") = Some(ANSWERS[0]);
-        begins.notify_one();
+        // The next call meets the first of them.
+        *now.lock().expect("not poisoned") = Some(ANSWERS[0]);
+        tokio::spawn(async move {
+            for answer in ANSWERS {
+                *now.lock().expect("not poisoned") = Some(answer);
+                sleep(seconds(3)).await;
+            }
+            *now.lock().expect("not poisoned") = None;
+        });
     });
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        begun.notified().await;
-        for answer in ANSWERS {
-            *now.lock().expect("not poisoned") = Some(answer);
-            sleep(seconds(3)).await;
-        }
-        *now.lock().expect("not poisoned") = None;
-    });
-    tasks
 }
 
 #[rstest]
@@ -54,12 +49,12 @@ async fn a_shrink_waits_for_answers(
     let mut world = three(via).spec(&ports(via, ELSEWHERE)).start().await;
     let now = Now::default();
     let _front = answer_everywhere(&world, &now).await;
-    let _answers = after_record(&world, step, &now);
-    if step == "Cancel" {
-        let kubernetes = world.kubernetes.clone();
-        world.taps.after("record Drain", move || async move { raise(&kubernetes) });
-    }
+    after_record(&world, step, &now);
     begin(&mut world).await;
+    if step == "Cancel" {
+        until_step(&mut world, "Drain").await;
+        world.wish(3);
+    }
     let trouble = |world: &World| world.taps.times(&format!("record {step}")) > 0;
     world.until("it begins", minutes(6), trouble).await;
     let none = |_: &World| now.lock().expect("not poisoned").is_none();
@@ -78,10 +73,4 @@ async fn a_shrink_waits_for_answers(
         );
     }
     ends_well(&mut world).await;
-}
-
-fn raise(kubernetes: &vernescale::standin::kubernetes::Kubernetes) {
-    kubernetes.edit("vernemqautoscalers", crate::world::NAMESPACE, crate::world::NAME, |resource| {
-        resource["spec"]["replicas"] = 3.into();
-    });
 }

@@ -14,13 +14,11 @@ use vernescale::crd::Via;
 use vernescale::standin::cluster_model::ManagementAuth;
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
+use crate::front::PLAIN;
 use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// Where something else listens.
 pub(crate) const ELSEWHERE: u16 = 9_999;
-
-/// Where the nodes themselves listen.
-const THERE: u16 = 8_888;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
@@ -90,7 +88,7 @@ pub(crate) async fn answer_everywhere(world: &World, now: &Now) -> JoinSet<()> {
                 let answer = *now.lock().expect("not poisoned");
                 open.spawn(async move {
                     let Some(answer) = answer else {
-                        let Ok(mut node) = TcpStream::connect((address, THERE)).await else { return };
+                        let Ok(mut node) = TcpStream::connect((address, PLAIN)).await else { return };
                         let _ = copy_bidirectional(&mut stream, &mut node).await;
                         return;
                     };
@@ -136,7 +134,7 @@ async fn something_else_answers(
     let (condition, cure) = answer.told();
     stands(&mut world, condition, cure).await;
     world.wish(2);
-    world.edit_spec(&ports(via, THERE));
+    world.edit_spec(&ports(via, PLAIN));
     world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
     works_again(&mut world).await;
 }

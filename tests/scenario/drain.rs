@@ -14,7 +14,7 @@ use vernescale::standin::fleet::Fleet;
 use crate::one_leave::{begin, ends_well, node, three};
 use crate::world::{minutes, seconds};
 
-/// More than a leave may kill, 20 as people have it.
+/// More than a leave may kill, 50 as people have it.
 const VISITORS: usize = 60;
 
 /// The least pace is ten a second in one call (drain.md §8); a second that is looked at may hold the

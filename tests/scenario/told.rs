@@ -3,14 +3,14 @@
 
 use lifecycle::Outcome;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 use vernescale::act::intent::INTENT;
 use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
 use crate::one_leave::{begin, ends_well, outcome, three};
-use crate::steering::{annotation, asked_to_leave, draining, serves, sizes_written, until_undone};
+use crate::steering::{annotation, asked_to_leave, draining, edit, serves, sizes_written, until_undone};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// A right that the controller's role lacks.
@@ -85,15 +85,8 @@ async fn a_call_that_fails(#[case] via: Via) {
 
 /// Writes the record on the StatefulSet, or takes it away, as `kubectl annotate` does.
 fn annotate(world: &World, record: Option<&str>) {
-    let edit = |set: &mut Value| {
-        let annotations = set["metadata"]["annotations"].as_object_mut();
-        match (record, annotations) {
-            (Some(record), Some(annotations)) => drop(annotations.insert(INTENT.into(), record.into())),
-            (Some(record), None) => set["metadata"]["annotations"] = json!({ INTENT: record }),
-            (None, annotations) => drop(annotations.map(|annotations| annotations.remove(INTENT))),
-        }
-    };
-    assert!(world.kubernetes.edit("statefulsets", NAMESPACE, NAME, edit));
+    let patch = json!({ "metadata": { "annotations": { INTENT: record } } });
+    assert!(world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &patch)));
 }
 
 #[rstest]
@@ -138,10 +131,7 @@ async fn a_record_that_is_lost_while_a_node_leaves(#[case] via: Via) {
 
 /// An object that is older than the rule which would refuse it.
 fn set_bounds(world: &World, min: u32, max: u32) {
-    assert!(world.edit(|resource| {
-        resource["spec"]["minReplicas"] = json!(min);
-        resource["spec"]["maxReplicas"] = json!(max);
-    }));
+    edit(world, &json!({ "minReplicas": min, "maxReplicas": max }));
 }
 
 #[rstest]

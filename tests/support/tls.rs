@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// Where the stand-in nodes speak plain HTTP.
-const PLAIN: u16 = 8_888;
+pub(crate) const PLAIN: u16 = 8_888;
 
 /// An authority's certificate (PEM), and a server that it has signed for all pods behind a headless Service.
 pub(crate) fn authority(service: &str, namespace: &str) -> (String, TlsAcceptor) {

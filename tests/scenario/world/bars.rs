@@ -39,28 +39,37 @@ impl Bars {
             still_a_member(moment, replicas)?;
         }
         self.replicas = replicas.or(self.replicas);
-        self.note_leaves(moment);
-        no_twin_served(moment)
+        let views = views(moment);
+        self.note_leaves(moment, &views);
+        no_twin_served(moment, &views)
     }
 
     /// A node that has just restarted lists fewer for a while as well: those that it misses run.
-    fn note_leaves(&mut self, moment: &Moment<'_>) {
-        let Moment { kubernetes, fleet, pods, at } = *moment;
-        let runs = |node: &NodeName| fleet.process(node) == Process::Running;
+    fn note_leaves(&mut self, moment: &Moment<'_>, views: &Views) {
+        let runs = |node: &NodeName| moment.fleet.process(node) == Process::Running;
         self.left.retain(|node| !runs(node));
-        let objects = kubernetes.objects("pods", NAMESPACE);
-        let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
-        for node in names.filter_map(|pod| pods.node_of(pod)).filter(runs) {
-            let seen = fleet.with_model(|model, _| model.members_seen_by(&node));
-            let view: BTreeSet<NodeName> = seen.into_keys().collect();
-            let before = self.views.insert(node, view.clone()).unwrap_or_default();
+        for (node, view) in views {
+            let view: BTreeSet<NodeName> = view.keys().cloned().collect();
+            let before = self.views.insert(node.clone(), view.clone()).unwrap_or_default();
             for gone in before.difference(&view).filter(|gone| !runs(gone)) {
                 if self.left.insert(gone.clone()) {
-                    self.leaves.push(at);
+                    self.leaves.push(moment.at);
                 }
             }
         }
     }
+}
+
+/// The nodes that run in a pod, and what each of them lists.
+type Views = Vec<(NodeName, BTreeMap<NodeName, bool>)>;
+
+fn views(moment: &Moment<'_>) -> Views {
+    let Moment { kubernetes, fleet, pods, .. } = *moment;
+    let objects = kubernetes.objects("pods", NAMESPACE);
+    let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
+    let nodes = names.filter_map(|pod| pods.node_of(pod));
+    let running = nodes.filter(|node| fleet.process(node) == Process::Running);
+    running.map(|node| (node.clone(), fleet.with_model(|model, _| model.members_seen_by(&node)))).collect()
 }
 
 /// I1: the ordinal that the size no longer holds has left.
@@ -85,25 +94,18 @@ fn still_a_member(moment: &Moment<'_>, ordinal: u64) -> Result<(), String> {
 /// I10: clients are never sent to a node that is no member of the others' cluster. One that has just
 /// restarted sees only itself for a while (leave.md §3), and a newcomer that has not joined yet, too: a
 /// twin is one that shares no view, in either direction, with any node that is served or in a cluster.
-fn no_twin_served(moment: &Moment<'_>) -> Result<(), String> {
-    let Moment { kubernetes, fleet, pods, .. } = *moment;
+fn no_twin_served(moment: &Moment<'_>, views: &Views) -> Result<(), String> {
+    let Moment { kubernetes, pods, .. } = *moment;
     let endpoints = kubernetes.endpoints(NAMESPACE, NAME);
     let served = endpoints.iter().filter(|endpoint| endpoint.ready).map(|endpoint| endpoint.pod.as_str());
     let served: Vec<_> = served.filter_map(|pod| pods.node_of(pod)).collect();
-    let objects = kubernetes.objects("pods", NAMESPACE);
-    let names = objects.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
-    let nodes = names.filter_map(|pod| pods.node_of(pod));
-    let views: Vec<_> = nodes
-        .filter(|node| fleet.process(node) == Process::Running)
-        .map(|node| (fleet.with_model(|model, _| model.members_seen_by(&node)), node))
-        .collect();
-    for (view, node) in views.iter().filter(|(_, node)| served.contains(node)) {
+    for (node, view) in views.iter().filter(|(node, _)| served.contains(node)) {
         let mut others = views
             .iter()
-            .filter(|(theirs, other)| other != node && (served.contains(other) || theirs.len() > 1))
+            .filter(|(other, theirs)| other != node && (served.contains(other) || theirs.len() > 1))
             .peekable();
         let alone = others.peek().is_some()
-            && others.all(|(theirs, other)| !theirs.contains_key(node) && !view.contains_key(other));
+            && others.all(|(other, theirs)| !theirs.contains_key(node) && !view.contains_key(other));
         if alone {
             return Err(format!("clients are sent to {node}, which is no member: {views:?}"));
         }
