@@ -2,6 +2,7 @@
 //! process, the containers that the commands run in.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +19,8 @@ use vernescale::standin::cluster_model::Process;
 use vernescale::standin::kubernetes::{Containers as _, ExecOutput};
 use vernescale::standin::pods::Pods;
 
-use crate::control_plane::{end, free_ports};
 use crate::kubelet;
+use crate::programs::{end, free_ports};
 use crate::world::World;
 
 /// The container of every pod.
@@ -28,6 +29,8 @@ pub(crate) const CONTAINER: &str = "vernemq";
 /// Kubelet for the commands of one world.
 pub(crate) struct ExecKubelet {
     process: Child,
+    /// Where the API server looks for it.
+    host: IpAddr,
     port: u16,
     nodes: Api<Node>,
     node: String,
@@ -68,12 +71,15 @@ impl ExecKubelet {
             .route("/{namespace}/{pod}/{container}", get(find).post(run))
             .with_state(Arc::clone(&runtime));
         let served = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
+        let host = world.plane.our_address().await;
         let [port] = free_ports();
-        let arguments = [format!("--listen=127.0.0.1:{port}"), format!("--runtime=http://{address}")];
+        let arguments =
+            [format!("--listen={}", SocketAddr::new(host, port)), format!("--runtime=http://{address}")];
         let process = world.plane.part("kubelet-exec", &arguments);
         let nodes = Api::all(world.admin.clone());
-        let kubelet = Self { process, port, nodes, node: kubelet::node(world.namespace), runtime, served };
-        let connect = || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+        let kubelet =
+            Self { process, host, port, nodes, node: kubelet::node(world.namespace), runtime, served };
+        let connect = || async { TcpStream::connect((host, port)).await.is_ok() };
         world.until_told("it listens", connect, |listens| *listens).await;
         kubelet.is_at(port).await;
         kubelet
@@ -117,7 +123,7 @@ impl ExecKubelet {
 
     async fn is_at(&self, port: u16) {
         let status = json!({ "status": {
-            "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
+            "addresses": [{ "type": "InternalIP", "address": self.host }],
             "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
         }});
         let patch = Patch::Merge(status);

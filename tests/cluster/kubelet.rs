@@ -7,46 +7,66 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
 use serde_json::json;
+use vernescale::clock::Clock;
 use vernescale::standin::kubernetes::{Container, Containers};
+
+use crate::apply::apply;
 
 /// The node that all pods of a namespace are bound to.
 pub(crate) fn node(namespace: &str) -> String {
     format!("loopback-{namespace}")
 }
 
+/// No scheduler has this name: pods of the tests go to our nodes alone.
+pub(crate) const SCHEDULER: &str = "nobody";
 /// How often pods are looked at: a test waits for this many times over.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often a node says that it is ready, as kubelet's own `nodeStatusUpdateFrequency` is.
+const BEAT: Duration = Duration::from_secs(10);
 
 /// Plays the kubelet for every pod of one namespace.
 pub(crate) struct Kubelet {
     pods: Api<Pod>,
+    claims: Api<PersistentVolumeClaim>,
+    nodes: Api<Node>,
     node: String,
     containers: Arc<dyn Containers>,
     /// Address in the API → address on loopback: the API server refuses loopback addresses in endpoints.
     addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
     block: Option<(u8, u8)>,
+    clock: Clock,
 }
 
 impl Kubelet {
     /// Starts it; it works until the task is aborted. `block` is the loopback block of its pods; without one
     /// they are at the very addresses that the API shows, which takes a network of one's own.
-    pub(crate) fn start(
+    pub(crate) async fn start(
         client: &Client,
         namespace: &str,
         containers: Arc<dyn Containers>,
         block: Option<(u8, u8)>,
+        clock: Clock,
     ) -> (Arc<Self>, tokio::task::JoinHandle<()>) {
         let kubelet = Arc::new(Self {
             pods: Api::namespaced(client.clone(), namespace),
+            claims: Api::namespaced(client.clone(), namespace),
+            nodes: Api::all(client.clone()),
             node: node(namespace),
             containers,
             addresses: Mutex::default(),
             block,
+            clock,
         });
+        // The EndpointSlice controller leaves out pods on a node that it does not know. Nobody else's pods may
+        // come to it.
+        let taint = json!({ "key": "vernescale.dev/test", "effect": "NoSchedule" });
+        let spec = json!({ "unschedulable": true, "taints": [taint] });
+        let meta = json!({ "name": kubelet.node });
+        apply(client, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec })).await;
         let task = tokio::spawn(Arc::clone(&kubelet).run());
         (kubelet, task)
     }
@@ -60,8 +80,12 @@ impl Kubelet {
     async fn run(self: Arc<Self>) {
         let mut known: BTreeMap<String, tokio::task::JoinHandle<()>> = BTreeMap::new();
         let mut last = 0_u8;
+        let mut beat = tokio::time::interval(BEAT);
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = beat.tick() => self.beat().await,
+            }
             // While the API server restarts there is nothing to see; kubelet goes on too.
             let Ok(pods) = self.pods.list(&ListParams::default()).await else { continue };
             for pod in pods {
@@ -71,6 +95,20 @@ impl Kubelet {
                     known.insert(uid, tokio::spawn(Arc::clone(&self).live(pod, last)));
                 }
             }
+        }
+    }
+
+    /// A node that is silent is one whose pods the control plane takes for lost.
+    async fn beat(&self) {
+        let now = i64::try_from(self.clock.now().0).expect("a time of our era");
+        let now = jiff::Timestamp::from_millisecond(now).expect("a time of our era").to_string();
+        let ready = json!({
+            "type": "Ready", "status": "True", "reason": "KubeletReady",
+            "lastHeartbeatTime": now, "lastTransitionTime": now,
+        });
+        let status = Patch::Merge(json!({ "status": { "conditions": [ready] } }));
+        if let Err(error) = self.nodes.patch_status(&self.node, &PatchParams::default(), &status).await {
+            tracing::warn!(%error, node = self.node, "the status was not taken");
         }
     }
 
@@ -93,12 +131,26 @@ impl Kubelet {
         }
         let mut restarts = 0;
         loop {
-            self.containers.start(container(&pod, address)).await;
+            self.containers.start(container(&pod, address, self.volume(&pod).await)).await;
             let ended = self.attend(&name, &uid, shown, restarts).await;
             if ended == Ended::Deleted {
                 return;
             }
             restarts += 1;
+        }
+    }
+
+    /// The disk of a pod: its claim's, which outlives it, or one that goes with it.
+    async fn volume(&self, pod: &Pod) -> String {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        let claim = volumes.flat_map(|volume| &volume.persistent_volume_claim).next();
+        let Some(claim) = claim else { return pod.uid().unwrap_or_default() };
+        loop {
+            match self.claims.get(&claim.claim_name).await {
+                Ok(claim) => return claim.uid().unwrap_or_default(),
+                // The API server may be restarting; and without its claim a pod does not start.
+                Err(_) => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
@@ -179,7 +231,7 @@ enum Ended {
     Deleted,
 }
 
-fn container(pod: &Pod, address: Ipv4Addr) -> Container {
+fn container(pod: &Pod, address: Ipv4Addr, volume: String) -> Container {
     let name = pod.name_any();
     let spec = pod.spec.clone().unwrap_or_default();
     let variables = spec.containers.iter().flat_map(|one| one.env.clone().unwrap_or_default());
@@ -190,7 +242,7 @@ fn container(pod: &Pod, address: Ipv4Addr) -> Container {
         uid: pod.uid().unwrap_or_default(),
         ordinal,
         address,
-        volume: pod.uid().unwrap_or_default(),
+        volume,
         hostname: spec.hostname.unwrap_or_else(|| name.clone()),
         subdomain: spec.subdomain.unwrap_or_default(),
         image: spec.containers.first().and_then(|first| first.image.clone()).unwrap_or_default(),

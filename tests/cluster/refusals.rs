@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::control_plane::{ADMIN_TOKEN, ControlPlane, controller_token};
+use crate::control_plane::{CONTROLLER, ControlPlane};
 use crate::process::controller;
 
 /// Runs one to its end; the one line that is for people.
@@ -57,9 +57,9 @@ async fn nobody_there() {
 async fn no_credentials_no_rights_no_definition() {
     let Some(plane) = ControlPlane::start().await else { return };
     let said = refusal(&plane.kubeconfig("nobody's")).await;
-    says(&said, &["namespace mqtt of https://127.0.0.1", "credentials are not accepted", "renew the token"]);
-    let said = refusal(&plane.kubeconfig(&controller_token("mqtt"))).await;
+    says(&said, &["namespace mqtt of https://", "credentials are not accepted", "renew the token"]);
+    let said = refusal(&plane.kubeconfig(&plane.token("mqtt", CONTROLLER).await)).await;
     says(&said, &["vernescale-controller", "vernemqautoscalers", "this right", "--namespace NAME"]);
-    let said = refusal(&plane.kubeconfig(ADMIN_TOKEN)).await;
+    let said = refusal(&plane.admin_kubeconfig()).await;
     says(&said, &["vernescale crd | kubectl apply -f -"]);
 }

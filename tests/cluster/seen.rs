@@ -1,9 +1,9 @@
 //! Ways to look at a world, and to wait for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
@@ -57,6 +57,13 @@ impl World {
     pub(crate) async fn condition(&self, name: &str) -> Option<String> {
         let conditions = self.status().await.conditions;
         conditions.into_iter().find(|one| one.type_ == name && one.status == "True").map(|one| one.message)
+    }
+
+    /// Names and uids of all claims, those that are going too.
+    pub(crate) async fn claims(&self) -> BTreeMap<String, String> {
+        let claims = self.api::<PersistentVolumeClaim>().list(&ListParams::default()).await;
+        let claims = claims.expect("claims").items;
+        claims.iter().map(|claim| (claim.name_any(), claim.uid().unwrap_or_default())).collect()
     }
 
     pub(crate) async fn look(&self) -> Seen {

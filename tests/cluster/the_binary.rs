@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::control_plane::{ControlPlane, controller_token};
+use crate::control_plane::{CONTROLLER, ControlPlane};
+use crate::given;
 use crate::network;
 use crate::process::Running;
 use crate::world::{NAME, NAMESPACE, Setup, World};
 
 #[test]
 fn leads_scales_and_hands_over() {
+    if given::will_not_do("the binary finds pods in a network of its own alone") {
+        return;
+    }
     if network::inside("the_binary::leads_scales_and_hands_over") {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(story());
@@ -18,7 +22,7 @@ fn leads_scales_and_hands_over() {
 async fn story() {
     let Some(plane) = ControlPlane::start().await else { return };
     let world = World::on(&plane, Setup { own_network: true, ..Setup::default() }).await;
-    let kubeconfig = plane.kubeconfig(&controller_token(NAMESPACE));
+    let kubeconfig = plane.kubeconfig(&plane.token(NAMESPACE, CONTROLLER).await);
     let first = Running::start(&kubeconfig, NAMESPACE, "first");
     leads(&world, "first", &first).await;
     let second = Running::start(&kubeconfig, NAMESPACE, "second");

@@ -21,8 +21,8 @@ use vernescale::standin::pods::Pods;
 use vernescale::telemetry::LogFormat;
 
 use crate::apply::{apply, apply_yaml, try_apply};
-use crate::control_plane::{ControlPlane, controller_token};
-use crate::kubelet::{self, Kubelet};
+use crate::control_plane::{CONTROLLER, ControlPlane};
+use crate::kubelet::{Kubelet, SCHEDULER};
 
 pub(crate) const NAMESPACE: &str = "mqtt";
 pub(crate) const NAME: &str = "vmq";
@@ -32,10 +32,12 @@ static BLOCKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is another in the next world.
 pub(crate) struct Setup {
-    /// One of those that the control plane knows.
+    /// One of [`crate::control_plane::NAMESPACES`].
     pub(crate) namespace: &'static str,
     /// First size.
     pub(crate) replicas: u32,
+    /// Where the brokers keep their data.
+    pub(crate) storage: Storage,
     /// Merged into the spec of our resource.
     pub(crate) spec: Value,
     /// Values of the chart.
@@ -46,7 +48,14 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { namespace: NAMESPACE, replicas: 1, spec: json!({}), values: &[], own_network: false }
+        Self {
+            namespace: NAMESPACE,
+            replicas: 1,
+            storage: Storage::EmptyDir,
+            spec: json!({}),
+            values: &[],
+            own_network: false,
+        }
     }
 }
 
@@ -79,17 +88,16 @@ impl World {
         model.timing = model.timing.with_joins_faster(5);
         let pods = Pods::new(Fleet::start(clock, model));
         let namespace = setup.namespace;
-        for (kind, name) in [("Namespace", namespace), ("Node", &kubelet::node(namespace))] {
-            // The EndpointSlice controller leaves out pods on a node that it does not know.
-            apply(&admin, &json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name } })).await;
-        }
+        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }))
+            .await;
         let block = (!setup.own_network).then(|| {
             // Both of the process and of the world in it: two runs on one machine must not meet.
             let process = u8::try_from(std::process::id() % 120).expect("below 120");
             let world = u8::try_from(BLOCKS.fetch_add(1, Ordering::Relaxed)).expect("a handful of worlds");
             (100 + process, world)
         });
-        let (kubelet, kubelet_task) = Kubelet::start(&admin, namespace, Arc::new(pods.clone()), block);
+        let (kubelet, kubelet_task) =
+            Kubelet::start(&admin, namespace, Arc::new(pods.clone()), block, clock).await;
         let (plane, metrics) = (Arc::clone(plane), Mutex::default());
         let world = Self { plane, admin, namespace, pods, clock, kubelet, kubelet_task, metrics };
         world.install(&setup).await;
@@ -103,10 +111,18 @@ impl World {
             name: NAME.to_owned(),
             namespace: self.namespace.to_owned(),
             replicas: setup.replicas,
-            storage: Storage::EmptyDir,
+            storage: setup.storage,
             ..VernemqInstall::default()
         };
-        for object in install.objects() {
+        for mut object in install.objects() {
+            if object["kind"] == "StatefulSet" {
+                let spec = &mut object["spec"];
+                spec["template"]["spec"]["schedulerName"] = json!(SCHEDULER);
+                for claim in spec["volumeClaimTemplates"].as_array_mut().into_iter().flatten() {
+                    // A disk is made up: nobody is to make one.
+                    claim["spec"]["storageClassName"] = json!(SCHEDULER);
+                }
+            }
             apply(&self.admin, &object).await;
         }
         let first = setup.replicas as usize;
@@ -135,7 +151,8 @@ impl World {
         };
         let kubelet = Arc::clone(&self.kubelet);
         settings.reach = Some(Arc::new(move |address| kubelet.loopback(address)));
-        let client = self.plane.client(&controller_token(self.namespace)).await;
+        let token = self.plane.token(self.namespace, CONTROLLER).await;
+        let client = self.plane.client(&token).await;
         let controller = Controller::new(client, self.clock, settings);
         *self.metrics.lock().expect("not poisoned") = Some(controller.metrics());
         tokio::spawn(controller.run())

@@ -30,5 +30,6 @@ mod steering;
 mod tls;
 mod told;
 mod two_controllers;
+mod unread;
 mod up_and_down;
 mod world;
