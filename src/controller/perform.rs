@@ -194,7 +194,10 @@ async fn drain(
     limit: Duration,
 ) -> Call {
     match door {
-        Some(door) => drain_batch(&door, &target, batch, &kicked, now, limit).await,
+        // All of its commands together: none begins once the lease may be another's.
+        Some(door) => tokio::time::timeout(limit, drain_batch(&door, &target, batch, &kicked, now, limit))
+            .await
+            .unwrap_or_else(|_| Call::Unknown(format!("the batch was not through within {limit:?}"))),
         None => Call::Refused("the pod that is to be asked does not exist".into()),
     }
 }

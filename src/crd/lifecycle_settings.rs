@@ -49,11 +49,11 @@ impl Default for Leave {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Drain {
-    /// Share of the node's sessions that is disconnected a second.
+    /// Share of the node's sessions that is disconnected a second; ten sessions at least, unless `maxPerSecond` is less.
     #[schemars(range(min = 1, max = 100))]
     pub percent_per_second: u32,
     /// Sessions a second at most, whatever the share says.
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 500))]
     pub max_per_second: u32,
     /// Ids in one call at least; more where the pace needs more than five calls a second, 50 at most.
     #[schemars(range(min = 10, max = 50))]

@@ -68,7 +68,9 @@ fn next_batch(draft: &mut Draft, look: &Look<'_>) {
 /// Ids in one call, and the time between two calls.
 fn pace(sessions: u32, limits: &Limits) -> (u32, Duration) {
     let share = u64::from(sessions) * u64::from(limits.drain_percent) / 100;
-    let rate = u32::try_from(share).unwrap_or(u32::MAX).clamp(limits.drain_rate_min, limits.drain_rate_max);
+    let share = u32::try_from(share).unwrap_or(u32::MAX);
+    // Who allows fewer than the least has the last word.
+    let rate = share.max(limits.drain_rate_min).min(limits.drain_rate_max);
     let (least, most) = limits.drain_batch;
     // Five calls a second where the batch allows it (drain.md §8).
     let batch = (rate / 5).clamp(least, most);
@@ -100,5 +102,15 @@ mod tests {
     ) {
         let (batch, every) = pace(sessions, &Limits::default());
         assert_eq!((batch, every.as_millis()), (ids, millis));
+    }
+
+    #[rstest::rstest]
+    #[case(1, 10_000)]
+    #[case(5, 2_000)]
+    #[case(10, 1_000)]
+    fn a_small_maximum_is_kept(#[case] most: u32, #[case] millis: u128) {
+        let limits = Limits { drain_rate_max: most, ..Limits::default() };
+        let (batch, every) = pace(3_000, &limits);
+        assert_eq!((batch, every.as_millis()), (10, millis));
     }
 }
