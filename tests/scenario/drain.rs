@@ -4,14 +4,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use lifecycle::Time;
 use rstest::rstest;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Connect, Protocol};
 use vernescale::standin::fleet::Fleet;
+use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::one_leave::{begin, ends_well, node, three};
+use crate::steering::until_step;
 use crate::world::{minutes, seconds};
 
 /// More than a leave may kill, 50 as people have it.
@@ -62,5 +65,32 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
             seen.iter().rfind(|(then, _)| then.since(*at) <= seconds(1)).map_or(*before, |last| last.1);
         assert!(before - after <= GO_IN_A_SECOND, "{before} were online at {at:?}, {after} a second later");
     }
+    ends_well(&mut world).await;
+}
+
+/// Each has an id that is disconnected by a command of its own, and each command takes its time: they are too many
+/// for one call, which has to end before the lease may be another's.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_slow_commands_ends_in_time() {
+    let mut world = three(Via::Exec).start().await;
+    let leaver = node(&world, 2);
+    for visitor in 0..10 {
+        let connect = Connect::new(format!("visitor,{visitor}"), Protocol::V4, true);
+        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
+    }
+    let slow = Rule::new(Fault::Slow(seconds(4))).resource("pods/exec").verb(Verb::Exec);
+    world.kubernetes.faults().add(slow);
+    begin(&mut world).await;
+    until_step(&mut world, "Drain").await;
+    let mut since = None;
+    while world.step().as_deref() == Some("Drain") {
+        let batch = world.taps.times("DrainBatch");
+        let runs = batch > world.taps.times("DrainBatch answered");
+        since = since.filter(|(of, _)| runs && *of == batch).or(runs.then(|| (batch, world.clock.now())));
+        let lasts = since.map_or(Duration::ZERO, |(_, since)| world.clock.now().since(since));
+        assert!(lasts <= seconds(10), "a batch has run for {lasts:?}\n{}", world.dump());
+        world.pass(Duration::from_millis(100)).await;
+    }
+    world.kubernetes.faults().clear();
     ends_well(&mut world).await;
 }
