@@ -66,11 +66,12 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
             name: wait.name,
             severity: Severity::Warning,
             message: format!(
-                "step {:?} of ordinal {} still waits for {}, {} s longer than it should take",
+                "step {:?} of ordinal {} still waits for {}, {} s longer than it should take: {}",
                 intent.step,
                 intent.ordinal,
                 wait.name,
-                now.since(wait.until).as_secs()
+                now.since(wait.until).as_secs(),
+                wait.cure
             ),
             blocks: false,
         });

@@ -59,7 +59,9 @@ fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
         return Condition {
             reason: "MemberDown",
             severity: Severity::Warning,
-            message: format!("{name} is not running; its pod may bring it back. No change of size meanwhile"),
+            message: format!(
+                "{name} is not running; its pod may bring it back: see its Events and log. No change of size meanwhile"
+            ),
         };
     }
     Condition {

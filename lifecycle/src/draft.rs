@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Condition, Effect, Facts, Finished, Intent, Limits, NodeName, Ordinal, Outcome, Output, Pod, Severity,
-    Step, Time, Wait,
+    Step, Time, Wait, waits,
 };
 
 /// What a step looks at.
@@ -72,7 +72,7 @@ impl Draft {
     }
 
     pub(crate) fn wait_until(&mut self, name: &'static str, until: Time) -> bool {
-        self.out.wait = Some(Wait { name, until });
+        self.out.wait = Some(Wait { name, until, cure: waits::cure(name) });
         self.now > until
     }
 

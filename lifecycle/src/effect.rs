@@ -92,6 +92,8 @@ pub struct Wait {
     pub name: &'static str,
     /// When the wait becomes a condition of its own.
     pub until: Time,
+    /// What to look at then.
+    pub cure: &'static str,
 }
 
 /// Something that people must see: becomes a condition and an Event.

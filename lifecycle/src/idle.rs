@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
@@ -92,7 +93,7 @@ fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
 fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look: &Look<'_>) -> Output {
     let (reason, message) = match verdict {
         Verdict::No(reason, message) => (*reason, message.clone()),
-        Verdict::Unknown(why) => (waits, format!("not known yet: {why}")),
+        Verdict::Unknown(why) => (waits, format!("not known yet: {why}. {SEE_WHY_UNKNOWN}")),
         Verdict::Clear => return Output::default(),
     };
     let severity = match reason {

@@ -62,10 +62,11 @@ fn an_overdue_wait_has_its_name() {
         "step": "PodGone", "started": 0, "entered": 0,
     }))
     .unwrap();
-    let wait = lifecycle::Wait { name: "PodGone", until: Time(10_000) };
+    let wait = lifecycle::Wait { name: "PodGone", until: Time(10_000), cure: "see its finalizers" };
     let output = Output { intent: Some(intent), wait: Some(wait), ..Output::default() };
     assert_eq!(of_output(&output, Time(10_000)), []);
     let told = of_output(&output, Time(15_000));
     assert_eq!(told[0].name, "PodGone");
-    assert!(told[0].message.contains("ordinal 2") && told[0].message.contains("5 s"), "{}", told[0].message);
+    let words = ["ordinal 2", "5 s", "see its finalizers"];
+    assert!(words.iter().all(|word| told[0].message.contains(word)), "{}", told[0].message);
 }

@@ -3,7 +3,7 @@
 use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Step, Veto};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, kind, reasons, unknown};
+use crate::scene::{Scene, at, kind, reasons, tells, unknown};
 
 #[test]
 fn a_clear_gate_records_what_the_undo_and_the_resume_need_before_the_first_effect() {
@@ -29,41 +29,45 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 }
 
 #[rstest]
-#[case::veto("NumbersStale", |s: &mut Scene| {
-    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", ""));
+#[case::veto("NumbersStale", "see the numbers", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", "see the numbers"));
 })]
-#[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
-#[case::deleting("TargetDeleting", |s: &mut Scene| s.facts.target.deleting = true)]
-#[case::not_ready("PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
-#[case::leaver_not_ready("PodNotReady", |s: &mut Scene| s.pod(2).ready = false)]
-#[case::pod_deleting("PodDeleting", |s: &mut Scene| s.pod(0).deleting = true)]
-#[case::not_running("PodNotRunning", |s: &mut Scene| s.pod(0).running = false)]
-#[case::missing("PodMissing", |s: &mut Scene| { s.facts.pods.remove(&Ordinal(1)); })]
-#[case::beyond("PodBeyondSize", |s: &mut Scene| {
+#[case::rollout("RolloutUnderWay", "kubectl rollout status", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::deleting("TargetDeleting", "being deleted", |s: &mut Scene| s.facts.target.deleting = true)]
+#[case::not_ready("PodNotReady", "kubectl describe pod", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::leaver_not_ready("PodNotReady", "kubectl describe pod", |s: &mut Scene| s.pod(2).ready = false)]
+#[case::pod_deleting("PodDeleting", "kubectl get node", |s: &mut Scene| s.pod(0).deleting = true)]
+#[case::not_running("PodNotRunning", "kubectl logs --previous", |s: &mut Scene| s.pod(0).running = false)]
+#[case::missing("PodMissing", "kubectl describe statefulset", |s: &mut Scene| { s.facts.pods.remove(&Ordinal(1)); })]
+#[case::beyond("PodBeyondSize", "finalizers", |s: &mut Scene| {
     let pod = Pod { deleting: true, ..s.pod(2).clone() };
     s.facts.pods.insert(Ordinal(3), pod);
 })]
-#[case::down_in_one_view("MemberDown", |s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
-#[case::ghost("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, false)]))]
-#[case::stranger("MembersDisagree", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, true)]))]
-#[case::split("MembersDisagree", |s: &mut Scene| s.view(2, &[(2, true)]))]
-#[case::image("MixedVersions", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
-#[case::version("MixedVersions", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
-#[case::untried("VersionUnknown", |s: &mut Scene| {
+#[case::down_in_one_view("MemberDown", "Events and log", |s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
+#[case::ghost("MemberDown", "Events and log", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, false)]))]
+#[case::stranger("MembersDisagree", "vmq-admin cluster leave", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, true)]))]
+#[case::split("MembersDisagree", "delete its claim", |s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case::image("MixedVersions", "one fixed image tag", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
+#[case::version("MixedVersions", "one fixed image tag", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
+#[case::untried("VersionUnknown", "spec.leave.versions", |s: &mut Scene| {
     (0..3).for_each(|ordinal| s.node(ordinal).version = Observed::Seen("2.2.0".into()));
 })]
-#[case::no_listener("NoListener", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
-#[case::blind("ShrinkWaits", |s: &mut Scene| s.node(1).members = unknown())]
-#[case::nameless("ShrinkWaits", |s: &mut Scene| s.node(1).name = None)]
-#[case::not_asked("ShrinkWaits", |s: &mut Scene| { s.facts.nodes.remove(&Ordinal(0)); })]
-#[case::version_unknown("ShrinkWaits", |s: &mut Scene| s.node(1).version = unknown())]
-#[case::doors_unknown("ShrinkWaits", |s: &mut Scene| s.node(2).listeners = unknown())]
-fn a_shrink_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mut Scene)) {
+#[case::no_listener("NoListener", "restarting it", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
+#[case::blind("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).members = unknown())]
+#[case::nameless("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).name = None)]
+#[case::not_asked("ShrinkWaits", "spec.management.port", |s: &mut Scene| { s.facts.nodes.remove(&Ordinal(0)); })]
+#[case::version_unknown("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).version = unknown())]
+#[case::doors_unknown("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(2).listeners = unknown())]
+fn a_shrink_does_not_begin(
+    #[case] reason: &'static str,
+    #[case] cure: &str,
+    #[case] disturb: fn(&mut Scene),
+) {
     let mut scene = Scene::new(3, 2);
     disturb(&mut scene);
     let out = scene.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
-    assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+    assert!(tells(&out, reason, cure), "{:?}", out.conditions);
 }
 
 #[test]
