@@ -78,7 +78,12 @@ impl Draft {
 
     /// For how long the thing that is waited for has held; starts with the first call.
     pub(crate) fn held(&mut self) -> Duration {
-        self.now.since(*self.intent.since.get_or_insert(self.now))
+        self.now.since(self.since())
+    }
+
+    /// Since when it has held; now, with the first call.
+    pub(crate) fn since(&mut self) -> Time {
+        *self.intent.since.get_or_insert(self.now)
     }
 
     /// It does not hold any more.

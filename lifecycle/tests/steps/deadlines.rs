@@ -21,6 +21,7 @@ fn lowered(scene: &mut Scene) {
 #[case(Step::PodGone, 30, "SurvivorsAgree", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| { lowered(s); s.gone(); })]
 #[case(Step::Volume, 30, "SurvivorsAgree", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| { lowered(s); s.gone(); })]
 #[case(Step::Volume, 60, "VolumeGone", "ClaimStays", "kubectl describe pvc data-2", |s: &mut Scene| { lowered(s); s.gone(); s.dropped(); })]
+#[case(Step::Volume, 90, "UsedVolumeGone", "UsedVolumeStays", "kubectl describe pvc data-2", |s: &mut Scene| s.dropped())]
 #[case(Step::Cancel, 60, "Undone", "UndoStuck", "`listener show`", |_: &mut Scene| ())]
 fn a_late_shrink_says_so(
     #[case] step: Step,
