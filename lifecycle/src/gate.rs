@@ -71,9 +71,13 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     ])
 }
 
-/// Nothing begins against a veto, of whatever kind.
+/// Nothing begins against a veto, of whatever kind. One that is meant is named before one that stands for
+/// lack of knowledge.
 fn vetoed(vetoes: &BTreeSet<Veto>) -> Verdict {
-    vetoes.first().map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
+    vetoes
+        .iter()
+        .min_by_key(|veto| veto.unknown)
+        .map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
 }
 
 /// What has begun ends for what is known. A controller that has just started knows no load yet: the

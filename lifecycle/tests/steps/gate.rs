@@ -1,6 +1,8 @@
 //! What keeps a change of size from beginning.
 
-use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Step, Veto};
+use std::time::Duration;
+
+use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Severity, Step, Veto};
 use rstest::rstest;
 
 use crate::scene::{Scene, at, kind, reasons, tells, unknown};
@@ -95,6 +97,61 @@ fn a_growth_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mu
     let out = scene.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
     assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+}
+
+/// I11: a change that is wanted does not wait silently for ever because of something that is wrong.
+#[rstest]
+#[case::rollout(2, "ShrinkWaits", "RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::not_ready(2, "ShrinkWaits", "PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::untried(2, "ShrinkWaits", "MixedVersions", |s: &mut Scene| s.pod(1).image = "vernemq:2.2.0".into())]
+#[case::numbers(2, "ShrinkWaits", "NumbersUnknown", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersUnknown", ""));
+})]
+#[case::blind(2, "ShrinkWaits", "not known yet", |s: &mut Scene| s.node(1).members = unknown())]
+#[case::no_growth(4, "GrowWaits", "PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::a_veto_on_the_other_way(4, "GrowWaits", "PodNotReady", |s: &mut Scene| {
+    s.pod(1).ready = false;
+    s.facts.shrink_vetoes.insert(Veto::forbids("Settling", ""));
+})]
+#[case::claim(4, "GrowWaits", "ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(true)])]))]
+fn what_is_wrong_and_lasts_becomes_a_warning(
+    #[case] wish: u32,
+    #[case] waits: &str,
+    #[case] why: &str,
+    #[case] disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::new(3, wish);
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert!(tells(&out, waits, why), "{:?}", out.conditions);
+    let told = out.conditions.iter().find(|condition| condition.reason == waits).unwrap();
+    let minutes = |minutes: u64| told.severity.after(Duration::from_secs(minutes * 60));
+    assert_eq!((minutes(15), minutes(16)), (Severity::Info, Severity::Warning));
+}
+
+/// A veto that is meant to last is no trouble, alone or beside one.
+#[rstest]
+#[case::mode("Shadow")]
+#[case::budget("ChurnBudgetSpent")]
+fn what_is_meant_to_last_stays_as_it_is(
+    #[case] veto: &'static str,
+    #[values(2, 4)] wish: u32,
+    #[values(
+        |_: &mut Scene| (),
+        |s: &mut Scene| s.pod(1).ready = false,
+        |s: &mut Scene| {
+            s.facts.shrink_vetoes.insert(Veto::unknown("Absent", ""));
+        },
+    )]
+    disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::new(3, wish);
+    disturb(&mut scene);
+    scene.facts.shrink_vetoes.insert(Veto::forbids(veto, ""));
+    scene.facts.grow_vetoes.insert(Veto::forbids(veto, ""));
+    let told = scene.after(1_000_000).conditions;
+    let told: Vec<_> = told.iter().map(|one| (one.reason, one.severity.after(Duration::MAX))).collect();
+    assert_eq!(told, [(veto, Severity::Info)]);
 }
 
 fn left_over(deleting: bool) -> Claim {
