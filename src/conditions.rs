@@ -4,6 +4,7 @@
 //! now, and what has changed (for Events).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
 use lifecycle::{Output, Severity, Time};
@@ -66,11 +67,12 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
             name: wait.name,
             severity: Severity::Warning,
             message: format!(
-                "step {:?} of ordinal {} still waits for {}, {} s longer than it should take",
+                "step {:?} of ordinal {} still waits for {}, {} s longer than it should take: {}",
                 intent.step,
                 intent.ordinal,
                 wait.name,
-                now.since(wait.until).as_secs()
+                now.since(wait.until).as_secs(),
+                wait.cure
             ),
             blocks: false,
         });
@@ -98,17 +100,17 @@ pub fn merge(
     for (name, one) in &standing {
         let old = before.iter().find(|condition| condition.type_ == *name);
         let stood = old.filter(|condition| condition.status == "True");
-        if stood.is_none() {
-            begun.push(Happened {
-                reason: (*name).to_owned(),
-                severity: one.severity,
-                message: one.message.clone(),
-            });
+        let severity = one.severity.after(stood.map_or(Duration::ZERO, |old| stood_for(old, &at)));
+        // One that outlasts its time is news again, once: it never becomes shorter.
+        let turned = severity != one.severity.after(Duration::ZERO)
+            && stood.is_some_and(|old| old.reason != format!("{severity:?}"));
+        if stood.is_none() || turned {
+            begun.push(Happened { reason: (*name).to_owned(), severity, message: one.message.clone() });
         }
         after.push(Condition {
             type_: (*name).to_owned(),
             status: "True".into(),
-            reason: format!("{:?}", one.severity),
+            reason: format!("{severity:?}"),
             message: shortened(&one.message),
             observed_generation: generation,
             last_transition_time: stood.map_or(at.clone(), |old| old.last_transition_time.clone()),
@@ -127,6 +129,11 @@ pub fn merge(
     after.extend(ended);
     after.truncate(CONDITIONS_MAX);
     (after, begun)
+}
+
+/// Zero where the clock went backwards.
+fn stood_for(condition: &Condition, now: &MetaTime) -> Duration {
+    Duration::try_from(now.0.duration_since(condition.last_transition_time.0)).unwrap_or_default()
 }
 
 fn ready(before: &[Condition], told: &[Told], generation: Option<i64>, at: &MetaTime) -> Condition {

@@ -8,6 +8,10 @@ use crate::shrink::over_before_migration;
 use crate::verify::{all_have, left};
 use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
 
+/// What helps where something is not known.
+pub(crate) const SEE_WHY_UNKNOWN: &str =
+    "See that pod's log, and whether its HTTP listener answers on spec.management.port and metricsPort";
+
 /// What a step before the leave may do in this look.
 pub(crate) enum Guard {
     /// All is well.
@@ -26,10 +30,11 @@ pub(crate) fn guard(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Guard 
     };
     draft.broken();
     if overdue && look.now > draft.intent.entered + look.limits.unknown {
-        return Guard::Stop(cancel(draft, "NotKnown", &why));
+        return Guard::Stop(cancel(draft, "NotKnown", &format!("{why}. {SEE_WHY_UNKNOWN}")));
     }
     if overdue {
-        draft.tell("NotKnown", Severity::Info, format!("the shrink is held: {why}"));
+        let text = format!("the shrink is held: {why}. {SEE_WHY_UNKNOWN}");
+        draft.tell("NotKnown", Severity::Info, text);
     }
     Guard::Stop(Flow::Look)
 }

@@ -59,7 +59,9 @@ fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
         return Condition {
             reason: "MemberDown",
             severity: Severity::Warning,
-            message: format!("{name} is not running; its pod may bring it back. No change of size meanwhile"),
+            message: format!(
+                "{name} is not running; its pod may bring it back: see its Events and log. No change of size meanwhile"
+            ),
         };
     }
     Condition {
@@ -68,8 +70,10 @@ fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
         message: format!(
             "{name} is a member that does not run, and no pod brings it back. While it is listed, brokers \
              with the default netsplit settings refuse every new client. Bring its pod back with its data, \
-             or remove it with `cluster leave node={name}` asked at another member; the price of removing \
-             it is every message that is queued on it"
+             or remove it with `vmq-admin cluster leave node={name}` on another member; the price is every \
+             message that is queued on it. How many is not known: no broker tells what is queued on another. \
+             The nearest to it are its counters in Prometheus from before it went: queue_message_in - \
+             queue_message_out - queue_message_drop - queue_message_expired"
         ),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     Condition, Effect, Facts, Finished, Intent, Limits, NodeName, Ordinal, Outcome, Output, Pod, Severity,
-    Step, Time, Wait,
+    Step, Time, Wait, waits,
 };
 
 /// What a step looks at.
@@ -72,13 +72,18 @@ impl Draft {
     }
 
     pub(crate) fn wait_until(&mut self, name: &'static str, until: Time) -> bool {
-        self.out.wait = Some(Wait { name, until });
+        self.out.wait = Some(Wait { name, until, cure: waits::cure(name) });
         self.now > until
     }
 
     /// For how long the thing that is waited for has held; starts with the first call.
     pub(crate) fn held(&mut self) -> Duration {
-        self.now.since(*self.intent.since.get_or_insert(self.now))
+        self.now.since(self.since())
+    }
+
+    /// Since when it has held; now, with the first call.
+    pub(crate) fn since(&mut self) -> Time {
+        *self.intent.since.get_or_insert(self.now)
     }
 
     /// It does not hold any more.

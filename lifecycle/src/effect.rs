@@ -92,6 +92,8 @@ pub struct Wait {
     pub name: &'static str,
     /// When the wait becomes a condition of its own.
     pub until: Time,
+    /// What to look at then.
+    pub cure: &'static str,
 }
 
 /// Something that people must see: becomes a condition and an Event.
@@ -110,8 +112,23 @@ pub struct Condition {
 pub enum Severity {
     /// Normal course of things.
     Info,
+    /// The same, but a `Warning` once it has stood for longer than this. Who keeps the conditions knows
+    /// since when: see [`Severity::after`].
+    InfoFor(Duration),
     /// Somebody should look during the day.
     Warning,
     /// Somebody must look now.
     Critical,
+}
+
+impl Severity {
+    /// How bad it is once it has stood for so long.
+    #[must_use]
+    pub fn after(self, stood: Duration) -> Self {
+        match self {
+            Self::InfoFor(patience) if stood > patience => Self::Warning,
+            Self::InfoFor(_) => Self::Info,
+            settled => settled,
+        }
+    }
 }

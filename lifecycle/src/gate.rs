@@ -6,6 +6,10 @@ use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below};
 use crate::{Intent, Ordinal, Veto};
 
+/// What makes them one build again.
+const ONE_BUILD: &str = ", and a leave fails between two builds: set one fixed image tag in the pod template, and see \
+                         `kubectl rollout status` until all pods have it";
+
 /// May the highest ordinal leave?
 pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
     let size = look.facts.target.replicas;
@@ -39,17 +43,24 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     let size = look.facts.target.replicas;
     let leaver = intent.ordinal;
     if size != leaver.0 + 1 {
-        let text = format!("replicas became {size} by another hand while ordinal {leaver} was to leave");
+        let text = format!(
+            "replicas became {size} by another hand while ordinal {leaver} was to leave: find out who else \
+             scales this StatefulSet (`kubectl get hpa`, its managedFields)"
+        );
         return Verdict::No("ForeignScale", text);
     }
     if look.facts.wish > leaver.0 {
         return Verdict::No("WishRaised", format!("{} nodes are wanted again", look.facts.wish));
     }
     let Some(pod) = look.same_pod(intent) else {
-        return Verdict::No("LeaverReplaced", format!("pod {leaver} is gone or is another one"));
+        return Verdict::No(
+            "LeaverReplaced",
+            format!("pod {leaver} is gone or is another one: its Events say who deleted it"),
+        );
     };
     if pod.restarts != intent.restarts {
-        return Verdict::No("LeaverRestarted", format!("the container of pod {leaver} was restarted"));
+        let text = format!("the container of pod {leaver} was restarted: see `kubectl logs --previous`");
+        return Verdict::No("LeaverRestarted", text);
     }
     // A rollout makes numbers unknown as well: people are to read of the cause.
     Verdict::worst([
@@ -60,9 +71,13 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     ])
 }
 
-/// Nothing begins against a veto, of whatever kind.
+/// Nothing begins against a veto, of whatever kind. One that is meant is named before one that stands for
+/// lack of knowledge.
 fn vetoed(vetoes: &BTreeSet<Veto>) -> Verdict {
-    vetoes.first().map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
+    vetoes
+        .iter()
+        .min_by_key(|veto| veto.unknown)
+        .map_or(Verdict::Clear, |veto| Verdict::No(veto.name, veto.message.clone()))
 }
 
 /// What has begun ends for what is known. A controller that has just started knows no load yet: the
@@ -83,25 +98,48 @@ fn target_quiet(look: &Look<'_>) -> Verdict {
         return Verdict::No("TargetDeleting", "the StatefulSet is being deleted".into());
     }
     if target.rollout {
-        return Verdict::No("RolloutUnderWay", "a rollout of the StatefulSet is under way".into());
+        let text = "a rollout of the StatefulSet is under way: if it stays so, `kubectl rollout status` says what it \
+                    waits for, and `kubectl describe pod` why";
+        return Verdict::No("RolloutUnderWay", text.into());
     }
     let beyond = look.facts.pods.keys().find(|ordinal| ordinal.0 >= target.replicas);
     beyond.map_or(Verdict::Clear, |ordinal| {
-        Verdict::No("PodBeyondSize", format!("pod {ordinal} still exists though it is not wanted"))
+        let text = format!(
+            "pod {ordinal} still exists though it is not wanted: `kubectl describe pod` shows finalizers and \
+             whether its machine is away; with OrderedReady it also waits until every lower pod is ready"
+        );
+        Verdict::No("PodBeyondSize", text)
     })
 }
 
 /// All pods are there and well. A leaver whose listeners are suspended may have a readiness probe
 /// that says no: that alone is no disruption.
 fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
-    Verdict::worst(below(size).map(|ordinal| match look.facts.pods.get(&ordinal) {
-        None => Verdict::No("PodMissing", format!("pod {ordinal} does not exist")),
-        Some(pod) if pod.deleting => Verdict::No("PodDeleting", format!("pod {ordinal} is being deleted")),
-        Some(pod) if !pod.running => Verdict::No("PodNotRunning", format!("pod {ordinal} does not run")),
-        Some(pod) if !pod.ready && leaver != Some(ordinal) => {
-            Verdict::No("PodNotReady", format!("pod {ordinal} is not ready"))
-        }
-        Some(_) => Verdict::Clear,
+    Verdict::worst(below(size).map(|ordinal| {
+        let (name, trouble, cure) = match look.facts.pods.get(&ordinal) {
+            None => (
+                "PodMissing",
+                "does not exist",
+                "`kubectl describe statefulset` says why it is not made (quota, admission, a lower pod that is not ready)",
+            ),
+            Some(pod) if pod.deleting => (
+                "PodDeleting",
+                "is being deleted",
+                "if it stays so, `kubectl describe pod` shows its finalizers, and `kubectl get node` whether its machine is away",
+            ),
+            Some(pod) if !pod.running => (
+                "PodNotRunning",
+                "does not run",
+                "see `kubectl describe pod` (image, volume, place) and `kubectl logs --previous`",
+            ),
+            Some(pod) if !pod.ready && leaver != Some(ordinal) => (
+                "PodNotReady",
+                "is not ready",
+                "see its readiness probe in `kubectl describe pod`, its log, and `vmq-admin listener show` in it",
+            ),
+            Some(_) => return Verdict::Clear,
+        };
+        Verdict::No(name, format!("pod {ordinal} {trouble}: {cure}"))
     }))
 }
 
@@ -111,7 +149,7 @@ fn one_build(look: &Look<'_>, size: u32) -> Verdict {
     let mut images = below(size).filter_map(|o| look.facts.pods.get(&o)).map(|pod| &pod.image);
     let first = images.next();
     if images.any(|image| Some(image) != first) {
-        return Verdict::No("MixedVersions", "the pods run different images".into());
+        return Verdict::No("MixedVersions", format!("the pods run different images{ONE_BUILD}"));
     }
     let mut versions = Vec::new();
     for ordinal in below(size) {
@@ -124,7 +162,7 @@ fn one_build(look: &Look<'_>, size: u32) -> Verdict {
         }
     }
     if versions.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Verdict::No("MixedVersions", "the nodes run different versions".into());
+        return Verdict::No("MixedVersions", format!("the nodes run different versions{ONE_BUILD}"));
     }
     match versions.first().filter(|version| !look.limits.versions.contains(version)) {
         None => Verdict::Clear,

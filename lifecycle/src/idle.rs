@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
@@ -88,23 +89,42 @@ fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
     }
 }
 
-/// Says what holds the size. A leftover of a leave that we verified is cleared away.
+/// Says what holds the size: by its own name, and where something is wrong also by that of the change that
+/// waits, which stands as long as the change is held, whatever the name of its reason in one look or the
+/// other. A leftover of a leave that we verified is cleared away.
 fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look: &Look<'_>) -> Output {
-    let (reason, message) = match verdict {
-        Verdict::No(reason, message) => (*reason, message.clone()),
-        Verdict::Unknown(why) => (waits, format!("not known yet: {why}")),
-        Verdict::Clear => return Output::default(),
-    };
-    let severity = match reason {
-        "ClaimInTheWay" | "MembersDisagree" | "NoListener" => Severity::Warning,
-        _ => Severity::Info,
-    };
     let mut out = Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() };
-    out.conditions.push(Condition { reason, severity, message });
-    if reason == "ClaimInTheWay" {
-        out.effects = leftovers(previous, look);
+    let why = match verdict {
+        Verdict::No(reason, message) => {
+            let severity = match *reason {
+                "ClaimInTheWay" | "MembersDisagree" | "NoListener" => Severity::Warning,
+                _ => Severity::Info,
+            };
+            out.conditions.push(Condition { reason, severity, message: message.clone() });
+            if *reason == "ClaimInTheWay" {
+                out.effects = leftovers(previous, look);
+            }
+            format!("{reason}: {message}")
+        }
+        Verdict::Unknown(why) => format!("not known yet: {why}. {SEE_WHY_UNKNOWN}"),
+        Verdict::Clear => return out,
+    };
+    if !meant_to_last(verdict, look) {
+        let (size, wish) = (look.facts.target.replicas, look.facts.wish);
+        let message = format!("{wish} nodes are wanted and {size} stay: {why}");
+        let severity = Severity::InfoFor(look.limits.held);
+        out.conditions.push(Condition { reason: waits, severity, message });
     }
     out
+}
+
+/// What people or the decision have said holds the size for as long as they say so (mode, budgets, the
+/// settle time), and what is wrong with a spec or an object has its own warning. That something is not known
+/// is never meant.
+fn meant_to_last(verdict: &Verdict, look: &Look<'_>) -> bool {
+    let facts = look.facts;
+    let vetoes = if facts.wish > facts.target.replicas { &facts.grow_vetoes } else { &facts.shrink_vetoes };
+    matches!(verdict, Verdict::No("LastNode", _)) || vetoes.iter().any(|veto| !veto.unknown)
 }
 
 /// Claims that our own record says belong to a node that has left.

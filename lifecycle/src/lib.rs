@@ -21,6 +21,7 @@ mod step;
 mod stray;
 mod time;
 mod verify;
+mod waits;
 
 pub use effect::{Condition, Effect, Severity, Wait};
 pub use facts::{

@@ -87,6 +87,11 @@ pub struct Limits {
     pub settle: Duration,
     /// A member whose pod has not been ready for so long counts as dead (design.md §4).
     pub dead: Duration,
+    /// A wanted change that something wrong holds back is told as `Info` for so long, then as a `Warning`.
+    /// Longer than what ends by itself: a pod of the official chart is back in three minutes (60 s of
+    /// grace, 90 s before its first probe), and a member whose pod stays away is told as `MemberDead`
+    /// after `dead`. A rollout of more than five nodes can take longer, and is worth a look by then.
+    pub held: Duration,
     /// Time between looks while the 1.7 s after a leave count (baseline.md §2.6), and while draining.
     pub look_soon: Duration,
     /// Time between looks otherwise.
@@ -132,6 +137,7 @@ impl Default for Limits {
             serve: seconds(60),
             settle: seconds(30),
             dead: seconds(600),
+            held: seconds(15 * 60),
             look_soon: Duration::from_millis(200),
             look: seconds(1),
         }

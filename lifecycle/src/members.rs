@@ -68,16 +68,28 @@ fn one_view(look: &Look<'_>, ordinal: Ordinal, names: &BTreeSet<&NodeName>, end:
     for (name, running) in members {
         let ours = names.contains(name);
         if !running && (ours || how == Match::Exact) {
-            return Verdict::No("MemberDown", format!("{name} is not running in the view of pod {ordinal}"));
+            let text = format!(
+                "{name} is not running in the view of pod {ordinal}: see its pod's Events and log; where no pod \
+                 brings it back, MemberDead says what to do"
+            );
+            return Verdict::No("MemberDown", text);
         }
         // Names of pods not heard yet may be among the strangers: only unknown while some are missing.
         if *running && !ours && names.len() == end as usize {
-            let text = format!("{name} is a member in the view of pod {ordinal}, but no pod's node");
+            let text = format!(
+                "{name} is a member in the view of pod {ordinal}, but no pod's node: find out where it runs; if \
+                 nobody wants it, `vmq-admin cluster leave node={name} -k` has it leave"
+            );
             return Verdict::No("MembersDisagree", text);
         }
     }
     if let Some(missing) = names.iter().find(|name| !members.contains_key(**name)) {
-        return Verdict::No("MembersDisagree", format!("{missing} is missing in the view of pod {ordinal}"));
+        let text = format!(
+            "{missing} is missing in the view of pod {ordinal}: compare `vmq-admin cluster show` on each pod. If \
+             it stays so for a minute, one that no other lists while they list one another is a cluster of its own: \
+             delete its claim and its pod, and it starts afresh"
+        );
+        return Verdict::No("MembersDisagree", text);
     }
     if names.len() < end as usize {
         return Verdict::Unknown("not every node has said its name".into());

@@ -62,10 +62,38 @@ fn an_overdue_wait_has_its_name() {
         "step": "PodGone", "started": 0, "entered": 0,
     }))
     .unwrap();
-    let wait = lifecycle::Wait { name: "PodGone", until: Time(10_000) };
+    let wait = lifecycle::Wait { name: "PodGone", until: Time(10_000), cure: "see its finalizers" };
     let output = Output { intent: Some(intent), wait: Some(wait), ..Output::default() };
     assert_eq!(of_output(&output, Time(10_000)), []);
     let told = of_output(&output, Time(15_000));
     assert_eq!(told[0].name, "PodGone");
-    assert!(told[0].message.contains("ordinal 2") && told[0].message.contains("5 s"), "{}", told[0].message);
+    let words = ["ordinal 2", "5 s", "see its finalizers"];
+    assert!(words.iter().all(|word| told[0].message.contains(word)), "{}", told[0].message);
+}
+
+/// I11: what is meant to end by itself, and does not.
+#[test]
+fn what_outlasts_its_time_becomes_a_warning_with_one_event() {
+    let held =
+        Told { severity: Severity::InfoFor(Duration::from_secs(900)), ..told("ShrinkWaits", "held", false) };
+    let at = |before: &[Condition], second: u64| {
+        merge(before, std::slice::from_ref(&held), None, Time(second * 1_000))
+    };
+    let reason = |conditions: &[Condition]| conditions[1].reason.clone();
+    let severities = |begun: &[Happened]| begun.iter().map(|one| one.severity).collect::<Vec<_>>();
+    let (first, begun) = at(&[], 100);
+    assert_eq!((reason(&first).as_str(), severities(&begun)), ("Info", vec![Severity::Info]));
+    let (still, begun) = at(&first, 1_000);
+    assert_eq!((reason(&still).as_str(), severities(&begun)), ("Info", vec![]));
+    let (late, begun) = at(&still, 1_001);
+    assert_eq!((reason(&late).as_str(), severities(&begun)), ("Warning", vec![Severity::Warning]));
+    let (later, begun) = at(&late, 2_000);
+    assert_eq!((reason(&later).as_str(), severities(&begun)), ("Warning", vec![]));
+    let (ended, _) = merge(&later, &[], None, Time(2_100_000));
+    let (again, begun) = at(&ended, 2_200);
+    assert_eq!(
+        (reason(&again).as_str(), severities(&begun)),
+        ("Info", vec![Severity::Info]),
+        "it begins anew"
+    );
 }

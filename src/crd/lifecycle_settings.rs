@@ -156,7 +156,8 @@ pub enum GhostSweep {
 /// What to do about a member that is wanted and dead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeadMember {
-    /// A condition says what to do, and the price.
+    /// A condition says what to do, and what it costs: the messages that are queued on it. How many
+    /// those are no broker tells.
     #[default]
     Report,
 }

@@ -55,7 +55,13 @@ pub(super) fn numbers_unknown(
     let more = missing.len().saturating_sub(NAMED_MAX);
     missing.truncate(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    Some(Veto::unknown("NumbersUnknown", format!("unknown never shrinks: {}{more}", missing.join("; "))))
+    Some(Veto::unknown(
+        "NumbersUnknown",
+        format!(
+            "unknown never shrinks: see whether each pod's /metrics on spec.management.metricsPort has what is missing: {}{more}",
+            missing.join("; ")
+        ),
+    ))
 }
 
 /// Two sources have been apart for three windows.
@@ -84,7 +90,11 @@ pub(super) fn would_overload(predictions: &[Prediction]) -> Option<Veto> {
     }
     Some(Veto::forbids(
         "WouldOverload",
-        format!("after a leave, with a margin of 20 %, each node would carry: {}", failing.join("; ")),
+        format!(
+            "after a leave, with a margin of 20 %, each node would carry: {}. It lifts when the load falls; else raise \
+             that target (for connections, the listeners' max_connections), or set minReplicas to this size",
+            failing.join("; ")
+        ),
     ))
 }
 

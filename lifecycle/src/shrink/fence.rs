@@ -31,7 +31,11 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     draft.broken();
     if overdue {
-        let text = format!("pod {} is still in the client Service's endpoints", draft.intent.ordinal);
+        let text = format!(
+            "pod {} is still in the client Service's endpoints: its selector must have vernescale.dev/serving: \
+             \"true\" (`kubectl get service`), and nobody else may write its slices (`kubectl get endpointslices`)",
+            draft.intent.ordinal
+        );
         return cancel(draft, "EndpointsStay", &text);
     }
     Flow::Look

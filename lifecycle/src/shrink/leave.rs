@@ -81,11 +81,19 @@ fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -
     match (&look.facts.calls.leave, verdict) {
         (_, Verdict::No(reason, text)) => cancel(draft, reason, &text),
         (Call::Answered(text) | Call::Refused(text), _) => {
-            let text = format!("the broker answered {text:?} and pod {} goes on", draft.intent.ordinal);
+            let text = format!(
+                "the broker answered {text:?} and pod {} goes on: see the logs of both, and whether all pods run \
+                 the same build",
+                draft.intent.ordinal
+            );
             cancel(draft, "LeaveRefused", &text)
         }
         _ if overdue => {
-            let text = format!("the leave of pod {} has not begun in time", draft.intent.ordinal);
+            let text = format!(
+                "the leave of pod {} has not begun in time: see the log of pod {ASKER}, which was asked, and \
+                 `vmq-admin cluster show` for a member that is not running",
+                draft.intent.ordinal
+            );
             cancel(draft, "LeaveNotBegun", &text)
         }
         (_, Verdict::Unknown(_)) => Flow::Look,

@@ -28,8 +28,9 @@ fn linger(draft: &mut Draft, look: &Look<'_>, pod: &Pod) {
     }
     if draft.wait("PodGone", look.limits.pod_gone) {
         let text = format!(
-            "pod {ordinal} has left the cluster and is not wanted, but does not end. Its kubelet may be \
-             away; it stays fenced"
+            "pod {ordinal} has left the cluster and is not wanted, but does not end; it stays fenced. See its \
+             finalizers and its machine in `kubectl describe pod`: where that is gone for good, `kubectl delete \
+             node` lets the pod go"
         );
         draft.tell("PodStays", Severity::Warning, text);
     }

@@ -31,7 +31,11 @@ pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
         draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
         return draft.enter(Step::FenceNewcomer);
     }
-    draft.wait("UsedVolumeGone", look.limits.pod_gone);
+    // The step may have been entered long ago, for another end.
+    let since = draft.since();
+    if draft.wait_until("UsedVolumeGone", since + look.limits.pod_gone) {
+        stays(draft, &used, stale);
+    }
     if !survivors_agree(draft, look) {
         return Flow::Look;
     }
@@ -47,6 +51,19 @@ pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
         }
     }
     Flow::Look
+}
+
+/// Nothing new can come in its place meanwhile.
+fn stays(draft: &mut Draft, used: &[&Claim], stale: Option<&Pod>) {
+    let ordinal = draft.intent.ordinal;
+    let claims: Vec<_> = used.iter().map(|claim| format!("`kubectl describe pvc {}`", claim.name)).collect();
+    let pod = stale.map(|_| format!("`kubectl describe pod` of pod {ordinal}"));
+    let text = format!(
+        "what the node of ordinal {ordinal} has left behind does not go, and no new one comes before: see {} for \
+         finalizers and for what uses it, and whether its machine is away",
+        claims.into_iter().chain(pod).collect::<Vec<_>>().join(" and ")
+    );
+    draft.tell("UsedVolumeStays", Severity::Warning, text);
 }
 
 /// Claims of the ordinal that hold the data of the node that has left.

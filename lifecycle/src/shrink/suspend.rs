@@ -32,7 +32,7 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     if overdue {
         let text = format!(
-            "the listeners of pod {} could not be suspended: {}",
+            "the listeners of pod {} could not be suspended: {}. See `vmq-admin listener show` in it",
             draft.intent.ordinal,
             told(&look.facts.calls.suspend)
         );

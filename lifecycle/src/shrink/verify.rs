@@ -18,7 +18,11 @@ pub(crate) fn verify(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if draft.wait("SurvivorDropsIt", look.limits.agree) {
         // Every door is there and every survivor has it: `Done` was said of something else.
         if doors(&draft.intent, look) == Doors::Present && all_have(&draft.intent, look) {
-            let text = format!("the broker said Done, but pod {} is a member still", draft.intent.ordinal);
+            let text = format!(
+                "the broker said Done, but pod {} is a member still: see its log, and that its name is the same \
+                 in `vmq-admin cluster show` of each pod",
+                draft.intent.ordinal
+            );
             return cancel(draft, "VerifyFailed", &text);
         }
         not_agreed(draft);

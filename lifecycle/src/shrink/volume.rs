@@ -27,9 +27,9 @@ pub(crate) fn volume(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     if draft.wait("VolumeGone", look.limits.volume) {
         let text = format!(
-            "claim {} of ordinal {ordinal}, whose node has left, does not go. Something holds it; the \
-             next growth waits for it",
-            claims[0].name
+            "claim {name} of ordinal {ordinal}, whose node has left, does not go, and the next growth waits for \
+             it: `kubectl describe pvc {name}` shows the pod that uses it, and its finalizers",
+            name = claims[0].name
         );
         draft.tell("ClaimStays", Severity::Warning, text);
     }

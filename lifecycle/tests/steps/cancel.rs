@@ -3,7 +3,7 @@
 use lifecycle::{Effect, Listener, ListenerState, Ordinal, Outcome, Step, Veto};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, listener, reasons, unknown};
+use crate::scene::{Scene, at, listener, reasons, tells, unknown};
 
 #[rstest]
 #[case::wish("WishRaised", |s: &mut Scene| s.facts.wish = 3)]
@@ -52,6 +52,7 @@ fn what_is_not_known_holds_a_step_and_ends_it_only_when_it_is_late(
     assert_eq!((at(&out), reasons(&out).is_empty()), (step.0, step.1 > 120));
     let out = scene.after(late + 1);
     assert_eq!((at(&out), reasons(&out)), (Step::Cancel, vec!["NotKnown"]));
+    assert!(tells(&out, "NotKnown", "spec.management.port"), "{:?}", out.conditions);
 }
 
 /// Of two vetoes the one that is known counts, whichever comes first in the alphabet.

@@ -3,67 +3,71 @@
 use lifecycle::{ListenerState, Ordinal, Step};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, reasons, unknown};
+use crate::scene::{Scene, at, reasons, tells, unknown};
 
 fn lowered(scene: &mut Scene) {
     scene.facts.target.replicas = scene.top();
 }
 
 #[rstest]
-#[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", |s: &mut Scene| s.pod(2).routed = true)]
-#[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
-#[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", |_: &mut Scene| ())]
-#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", |s: &mut Scene| s.doors(None))]
-#[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", |s: &mut Scene| s.node(2).listeners = unknown())]
-#[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", |s: &mut Scene| s.doors(None))]
-#[case(Step::Shrink, 10, "ReplicasLowered", "ShrinkRefused", |_: &mut Scene| ())]
-#[case(Step::PodGone, 90, "PodGone", "PodStays", |s: &mut Scene| { lowered(s); s.dropped(); })]
-#[case(Step::PodGone, 30, "SurvivorsAgree", "VerifyFailed", |s: &mut Scene| { lowered(s); s.gone(); })]
-#[case(Step::Volume, 30, "SurvivorsAgree", "VerifyFailed", |s: &mut Scene| { lowered(s); s.gone(); })]
-#[case(Step::Volume, 60, "VolumeGone", "ClaimStays", |s: &mut Scene| { lowered(s); s.gone(); s.dropped(); })]
-#[case(Step::Cancel, 60, "Undone", "UndoStuck", |_: &mut Scene| ())]
+#[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", "kubectl get endpointslices", |s: &mut Scene| s.pod(2).routed = true)]
+#[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
+#[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "after 900 s (50 wanted at most)", |_: &mut Scene| ())]
+#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "restarting the container of pod 2", |s: &mut Scene| s.doors(None))]
+#[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", "Look at its log", |s: &mut Scene| s.node(2).listeners = unknown())]
+#[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| s.doors(None))]
+#[case(Step::Shrink, 10, "ReplicasLowered", "ShrinkRefused", "admission policies on statefulsets/scale", |_: &mut Scene| ())]
+#[case(Step::PodGone, 90, "PodGone", "PodStays", "kubectl describe pod", |s: &mut Scene| { lowered(s); s.dropped(); })]
+#[case(Step::PodGone, 30, "SurvivorsAgree", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| { lowered(s); s.gone(); })]
+#[case(Step::Volume, 30, "SurvivorsAgree", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| { lowered(s); s.gone(); })]
+#[case(Step::Volume, 60, "VolumeGone", "ClaimStays", "kubectl describe pvc data-2", |s: &mut Scene| { lowered(s); s.gone(); s.dropped(); })]
+#[case(Step::Volume, 90, "UsedVolumeGone", "UsedVolumeStays", "kubectl describe pvc data-2", |s: &mut Scene| s.dropped())]
+#[case(Step::Cancel, 60, "Undone", "UndoStuck", "`listener show`", |_: &mut Scene| ())]
 fn a_late_shrink_says_so(
     #[case] step: Step,
     #[case] seconds: u64,
     #[case] wait: &str,
     #[case] reason: &'static str,
+    #[case] cure: &str,
     #[case] disturb: fn(&mut Scene),
 ) {
     let mut scene = Scene::shrinking(3, step);
     scene.intent.as_mut().unwrap().verified = true;
     disturb(&mut scene);
-    check(&mut scene, seconds, wait, reason);
+    check(&mut scene, seconds, wait, (reason, cure));
 }
 
 #[rstest]
-#[case(Step::Raise, 10, "ReplicasRaised", "RaiseRefused", |s: &mut Scene| s.facts.target.replicas = 2)]
-#[case(Step::FenceNewcomer, 60, "NewcomerFenced", "NewcomerNotFenced", |s: &mut Scene| {
+#[case(Step::Raise, 10, "ReplicasRaised", "RaiseRefused", "admission policies on statefulsets/scale", |s: &mut Scene| s.facts.target.replicas = 2)]
+#[case(Step::FenceNewcomer, 60, "NewcomerFenced", "NewcomerNotFenced", "Events of the StatefulSet", |s: &mut Scene| {
     s.facts.pods.remove(&Ordinal(2));
 })]
-#[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", |s: &mut Scene| s.view(2, &[(1, true), (2, true)]))]
-#[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", |_: &mut Scene| ())]
-#[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", |s: &mut Scene| s.pod(2).serving = Some(true))]
+#[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", "`vmq-admin cluster show` on each pod", |s: &mut Scene| s.view(2, &[(1, true), (2, true)]))]
+#[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", "user of spec.canarySecretRef", |_: &mut Scene| ())]
+#[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", "what the client Service selects", |s: &mut Scene| s.pod(2).serving = Some(true))]
 fn a_late_growth_says_so(
     #[case] step: Step,
     #[case] seconds: u64,
     #[case] wait: &str,
     #[case] reason: &'static str,
+    #[case] cure: &str,
     #[case] disturb: fn(&mut Scene),
 ) {
     let mut scene = Scene::growing(3, step);
     disturb(&mut scene);
-    check(&mut scene, seconds, wait, reason);
+    check(&mut scene, seconds, wait, (reason, cure));
 }
 
-fn check(scene: &mut Scene, seconds: u64, wait: &str, reason: &'static str) {
+fn check(scene: &mut Scene, seconds: u64, wait: &str, (reason, cure): (&'static str, &str)) {
     let out = scene.turn(0);
     assert_eq!(out.wait.map(|wait| wait.name), Some(wait));
     let on_time = scene.after(seconds * 1_000);
     assert!(!reasons(&on_time).contains(&reason), "too early: {:?}", on_time.conditions);
     let late = scene.after(seconds * 1_000 + 1);
-    assert!(reasons(&late).contains(&reason), "{:?}", late.conditions);
-    let words = late.conditions.iter().find(|condition| condition.reason == reason).map(|c| &c.message);
-    assert!(words.is_some_and(|message| message.len() > 40), "it must say what, where and what to do");
+    let place = scene.top().to_string();
+    let whole = tells(&late, reason, cure) && tells(&late, reason, &place);
+    assert!(whole, "what, where and what to do: {:?}", late.conditions);
+    assert!(late.wait.is_none_or(|wait| !wait.cure.is_empty()));
 }
 
 /// What the canary met is what people have to mend.

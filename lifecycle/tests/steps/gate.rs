@@ -1,9 +1,11 @@
 //! What keeps a change of size from beginning.
 
-use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Step, Veto};
+use std::time::Duration;
+
+use lifecycle::{Claim, Effect, Kind, ListenerState, Observed, Ordinal, Pod, Severity, Step, Veto};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, kind, reasons, unknown};
+use crate::scene::{Scene, at, kind, reasons, tells, unknown};
 
 #[test]
 fn a_clear_gate_records_what_the_undo_and_the_resume_need_before_the_first_effect() {
@@ -29,41 +31,45 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 }
 
 #[rstest]
-#[case::veto("NumbersStale", |s: &mut Scene| {
-    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", ""));
+#[case::veto("NumbersStale", "see the numbers", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersStale", "see the numbers"));
 })]
-#[case::rollout("RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
-#[case::deleting("TargetDeleting", |s: &mut Scene| s.facts.target.deleting = true)]
-#[case::not_ready("PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
-#[case::leaver_not_ready("PodNotReady", |s: &mut Scene| s.pod(2).ready = false)]
-#[case::pod_deleting("PodDeleting", |s: &mut Scene| s.pod(0).deleting = true)]
-#[case::not_running("PodNotRunning", |s: &mut Scene| s.pod(0).running = false)]
-#[case::missing("PodMissing", |s: &mut Scene| { s.facts.pods.remove(&Ordinal(1)); })]
-#[case::beyond("PodBeyondSize", |s: &mut Scene| {
+#[case::rollout("RolloutUnderWay", "kubectl rollout status", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::deleting("TargetDeleting", "being deleted", |s: &mut Scene| s.facts.target.deleting = true)]
+#[case::not_ready("PodNotReady", "kubectl describe pod", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::leaver_not_ready("PodNotReady", "kubectl describe pod", |s: &mut Scene| s.pod(2).ready = false)]
+#[case::pod_deleting("PodDeleting", "kubectl get node", |s: &mut Scene| s.pod(0).deleting = true)]
+#[case::not_running("PodNotRunning", "kubectl logs --previous", |s: &mut Scene| s.pod(0).running = false)]
+#[case::missing("PodMissing", "kubectl describe statefulset", |s: &mut Scene| { s.facts.pods.remove(&Ordinal(1)); })]
+#[case::beyond("PodBeyondSize", "finalizers", |s: &mut Scene| {
     let pod = Pod { deleting: true, ..s.pod(2).clone() };
     s.facts.pods.insert(Ordinal(3), pod);
 })]
-#[case::down_in_one_view("MemberDown", |s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
-#[case::ghost("MemberDown", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, false)]))]
-#[case::stranger("MembersDisagree", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, true)]))]
-#[case::split("MembersDisagree", |s: &mut Scene| s.view(2, &[(2, true)]))]
-#[case::image("MixedVersions", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
-#[case::version("MixedVersions", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
-#[case::untried("VersionUnknown", |s: &mut Scene| {
+#[case::down_in_one_view("MemberDown", "Events and log", |s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
+#[case::ghost("MemberDown", "Events and log", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, false)]))]
+#[case::stranger("MembersDisagree", "vmq-admin cluster leave", |s: &mut Scene| s.view(0, &[(0, true), (1, true), (2, true), (9, true)]))]
+#[case::split("MembersDisagree", "delete its claim", |s: &mut Scene| s.view(2, &[(2, true)]))]
+#[case::image("MixedVersions", "one fixed image tag", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
+#[case::version("MixedVersions", "one fixed image tag", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
+#[case::untried("VersionUnknown", "spec.leave.versions", |s: &mut Scene| {
     (0..3).for_each(|ordinal| s.node(ordinal).version = Observed::Seen("2.2.0".into()));
 })]
-#[case::no_listener("NoListener", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
-#[case::blind("ShrinkWaits", |s: &mut Scene| s.node(1).members = unknown())]
-#[case::nameless("ShrinkWaits", |s: &mut Scene| s.node(1).name = None)]
-#[case::not_asked("ShrinkWaits", |s: &mut Scene| { s.facts.nodes.remove(&Ordinal(0)); })]
-#[case::version_unknown("ShrinkWaits", |s: &mut Scene| s.node(1).version = unknown())]
-#[case::doors_unknown("ShrinkWaits", |s: &mut Scene| s.node(2).listeners = unknown())]
-fn a_shrink_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mut Scene)) {
+#[case::no_listener("NoListener", "restarting it", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
+#[case::blind("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).members = unknown())]
+#[case::nameless("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).name = None)]
+#[case::not_asked("ShrinkWaits", "spec.management.port", |s: &mut Scene| { s.facts.nodes.remove(&Ordinal(0)); })]
+#[case::version_unknown("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).version = unknown())]
+#[case::doors_unknown("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(2).listeners = unknown())]
+fn a_shrink_does_not_begin(
+    #[case] reason: &'static str,
+    #[case] cure: &str,
+    #[case] disturb: fn(&mut Scene),
+) {
     let mut scene = Scene::new(3, 2);
     disturb(&mut scene);
     let out = scene.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
-    assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+    assert!(tells(&out, reason, cure), "{:?}", out.conditions);
 }
 
 #[test]
@@ -91,6 +97,61 @@ fn a_growth_does_not_begin(#[case] reason: &'static str, #[case] disturb: fn(&mu
     let out = scene.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
     assert!(reasons(&out).contains(&reason), "{:?}", out.conditions);
+}
+
+/// I11: a change that is wanted does not wait silently for ever because of something that is wrong.
+#[rstest]
+#[case::rollout(2, "ShrinkWaits", "RolloutUnderWay", |s: &mut Scene| s.facts.target.rollout = true)]
+#[case::not_ready(2, "ShrinkWaits", "PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::untried(2, "ShrinkWaits", "MixedVersions", |s: &mut Scene| s.pod(1).image = "vernemq:2.2.0".into())]
+#[case::numbers(2, "ShrinkWaits", "NumbersUnknown", |s: &mut Scene| {
+    s.facts.shrink_vetoes.insert(Veto::unknown("NumbersUnknown", ""));
+})]
+#[case::blind(2, "ShrinkWaits", "not known yet", |s: &mut Scene| s.node(1).members = unknown())]
+#[case::no_growth(4, "GrowWaits", "PodNotReady", |s: &mut Scene| s.pod(1).ready = false)]
+#[case::a_veto_on_the_other_way(4, "GrowWaits", "PodNotReady", |s: &mut Scene| {
+    s.pod(1).ready = false;
+    s.facts.shrink_vetoes.insert(Veto::forbids("Settling", ""));
+})]
+#[case::claim(4, "GrowWaits", "ClaimInTheWay", |s: &mut Scene| s.facts.claims.extend([(Ordinal(3), vec![left_over(true)])]))]
+fn what_is_wrong_and_lasts_becomes_a_warning(
+    #[case] wish: u32,
+    #[case] waits: &str,
+    #[case] why: &str,
+    #[case] disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::new(3, wish);
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert!(tells(&out, waits, why), "{:?}", out.conditions);
+    let told = out.conditions.iter().find(|condition| condition.reason == waits).unwrap();
+    let minutes = |minutes: u64| told.severity.after(Duration::from_secs(minutes * 60));
+    assert_eq!((minutes(15), minutes(16)), (Severity::Info, Severity::Warning));
+}
+
+/// A veto that is meant to last is no trouble, alone or beside one.
+#[rstest]
+#[case::mode("Shadow")]
+#[case::budget("ChurnBudgetSpent")]
+fn what_is_meant_to_last_stays_as_it_is(
+    #[case] veto: &'static str,
+    #[values(2, 4)] wish: u32,
+    #[values(
+        |_: &mut Scene| (),
+        |s: &mut Scene| s.pod(1).ready = false,
+        |s: &mut Scene| {
+            s.facts.shrink_vetoes.insert(Veto::unknown("Absent", ""));
+        },
+    )]
+    disturb: fn(&mut Scene),
+) {
+    let mut scene = Scene::new(3, wish);
+    disturb(&mut scene);
+    scene.facts.shrink_vetoes.insert(Veto::forbids(veto, ""));
+    scene.facts.grow_vetoes.insert(Veto::forbids(veto, ""));
+    let told = scene.after(1_000_000).conditions;
+    let told: Vec<_> = told.iter().map(|one| (one.reason, one.severity.after(Duration::MAX))).collect();
+    assert_eq!(told, [(veto, Severity::Info)]);
 }
 
 fn left_over(deleting: bool) -> Claim {

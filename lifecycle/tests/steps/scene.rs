@@ -163,6 +163,12 @@ pub(crate) fn reasons(out: &Output) -> Vec<&'static str> {
     out.conditions.iter().map(|condition| condition.reason).collect()
 }
 
+/// The condition stands, and its message has these words.
+pub(crate) fn tells(out: &Output, reason: &str, words: &str) -> bool {
+    let told = out.conditions.iter().find(|condition| condition.reason == reason);
+    told.is_some_and(|told| told.message.contains(words))
+}
+
 pub(crate) fn at(out: &Output) -> Step {
     out.intent.as_ref().map(|intent| intent.step).unwrap()
 }

@@ -46,6 +46,8 @@ fn a_spent_budget_never_blocks_a_raise() {
     let decision = looks.look(2, 0.12);
     assert_eq!(names(&decision.shrink_vetoes), ["ChurnBudgetSpent", "WouldOverload"]);
     assert_eq!((decision.wish, next_size(&decision, 2)), (4, 3));
+    let overload = &decision.shrink_vetoes.last().unwrap().message;
+    assert!(overload.contains("raise that target") && overload.contains("minReplicas"), "{overload}");
 }
 
 #[test]
@@ -83,6 +85,7 @@ fn a_message_names_a_few_and_counts_the_rest() {
     let decision = looks.look_at(Vec::new(), &current(9));
     let message = &decision.shrink_vetoes.first().unwrap().message;
     assert!(message.ends_with("and 15 more") && message.len() < 400, "{message}");
+    assert!(message.contains("spec.management.metricsPort"), "{message}");
 }
 
 #[test]
