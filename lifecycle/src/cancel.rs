@@ -28,15 +28,20 @@ pub(crate) fn guard(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Guard 
         Verdict::No(reason, text) => return Guard::Stop(cancel(draft, reason, &text)),
         Verdict::Unknown(why) => why,
     };
+    Guard::Stop(unknown(draft, look, overdue, &why))
+}
+
+/// Holds the step, and ends it once that has lasted.
+pub(crate) fn unknown(draft: &mut Draft, look: &Look<'_>, overdue: bool, why: &str) -> Flow {
     draft.broken();
     if overdue && look.now > draft.intent.entered + look.limits.unknown {
-        return Guard::Stop(cancel(draft, "NotKnown", &format!("{why}. {SEE_WHY_UNKNOWN}")));
+        return cancel(draft, "NotKnown", &format!("{why}. {SEE_WHY_UNKNOWN}"));
     }
     if overdue {
         let text = format!("the shrink is held: {why}. {SEE_WHY_UNKNOWN}");
         draft.tell("NotKnown", Severity::Info, text);
     }
-    Guard::Stop(Flow::Look)
+    Flow::Look
 }
 
 /// Turns back.
@@ -71,6 +76,10 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
     // it can be opened any more.
     let Some(pod) = look.same_pod(&draft.intent).filter(|pod| !pod.deleting) else { return Flow::Look };
     if !listeners_open(draft, look) || !belongs(draft, look) {
+        return Flow::Look;
+    }
+    // A suspend that is under way cannot be taken back: what is open now, it closes when it gets there.
+    if look.facts.calls.suspend == Call::InFlight {
         return Flow::Look;
     }
     if pod.serving == Some(true) {
@@ -118,7 +127,9 @@ fn listeners_open(draft: &mut Draft, look: &Look<'_>) -> bool {
     let node = look.facts.nodes.get(&draft.intent.ordinal);
     let Some(shown) = node.and_then(|node| node.listeners.seen()) else { return false };
     let mut open = true;
-    let was_open = |listener: &&crate::Listener| listener.state == ListenerState::Running;
+    // None at all was open for clients: the record was lost in an earlier shrink, and this one began on its doors.
+    let all = draft.intent.listeners.iter().all(|listener| listener.state != ListenerState::Running);
+    let was_open = |listener: &&crate::Listener| all || listener.state == ListenerState::Running;
     for listener in draft.intent.listeners.clone().iter().filter(was_open) {
         let now = shown.iter().find(|shown| same(shown, listener)).map(|shown| shown.state);
         if now == Some(ListenerState::Running) {

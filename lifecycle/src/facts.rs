@@ -242,4 +242,6 @@ pub struct Calls {
     pub drain_sent: Option<Time>,
     /// The canary: answered with `crossed` when it was received in both directions.
     pub canary: Call,
+    /// When the last canary was sent by this process: one that was sent for another pod says nothing of this one.
+    pub canary_sent: Option<Time>,
 }

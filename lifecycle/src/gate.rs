@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::draft::Look;
-use crate::members::{Match, Verdict, agree, below};
-use crate::{Intent, Ordinal, Veto};
+use crate::members::{Match, Verdict, agree, below, view};
+use crate::{Intent, NodeName, Ordinal, Veto};
 
 /// What makes them one build again.
 const ONE_BUILD: &str = ", and a leave fails between two builds: set one fixed image tag in the pod template, and see \
@@ -193,15 +193,30 @@ fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {
 
 /// A used volume must not be used again (vernemq.md §4.6); one that is terminating is still there.
 fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
-    match look.facts.claims.get(&newcomer).and_then(|claims| claims.first()) {
-        None => Verdict::Clear,
-        Some(claim) => Verdict::No(
-            "ClaimInTheWay",
-            format!(
-                "claim {} of ordinal {newcomer} is left over: a node with old data cannot join. \
-                 Delete the claim if nobody needs what it holds",
-                claim.name
-            ),
+    let Some(claim) = look.facts.claims.get(&newcomer).and_then(|claims| claims.first()) else {
+        return Verdict::Clear;
+    };
+    let text = match without_pod(look, newcomer.0).next() {
+        // It was not we who took its pod away, and it did not leave.
+        Some(member) => format!(
+            "claim {} of ordinal {newcomer} is there, and {member} is a member without a pod. If the claim is its \
+             data, bring the pod back with it: `kubectl scale statefulset --replicas={}` (and find out who took it \
+             away). If not, delete the claim",
+            claim.name,
+            newcomer.0 + 1
         ),
-    }
+        None => format!(
+            "claim {} of ordinal {newcomer} is left over: a node with old data cannot join. Delete the claim if \
+             nobody needs what it holds",
+            claim.name
+        ),
+    };
+    Verdict::No("ClaimInTheWay", text)
+}
+
+/// Members that some view lists and no pod's node is.
+fn without_pod<'a>(look: &Look<'a>, size: u32) -> impl Iterator<Item = &'a NodeName> {
+    let names: BTreeSet<_> = below(size).filter_map(|ordinal| look.name(ordinal)).collect();
+    let views = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal));
+    views.flat_map(|members| members.keys()).filter(move |name| !names.contains(*name))
 }

@@ -20,6 +20,7 @@ mod shrink;
 mod step;
 mod stray;
 mod time;
+mod unserved;
 mod verify;
 mod waits;
 

@@ -26,6 +26,14 @@ pub(crate) use watch::over_before_migration;
 use crate::Effect;
 use crate::draft::{Draft, Look};
 
+/// Characters of an answer that are told: the record is an annotation.
+const TOLD_MAX: usize = 400;
+
+/// An answer as far as the record can hold it.
+fn brief(answer: &str) -> String {
+    answer.chars().take(TOLD_MAX).collect()
+}
+
 /// Another pod has taken the leaver's place, perhaps on the data of a node that has left: it comes
 /// with the template's label, and must not be served before that is known (I10).
 fn fence_replacement(draft: &mut Draft, look: &Look<'_>) {

@@ -1,6 +1,7 @@
 //! One step: from the recorded intent and what was seen to what is done next.
 
 use crate::draft::{Draft, Flow, Look};
+use crate::unserved::unserved;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
 
 /// More than the longest way through the steps of one intent on a single look.
@@ -18,6 +19,8 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
         Some(intent) => run(intent.clone(), &look),
     };
     out.conditions.extend(dead::conditions(intent.filter(|intent| intent.active()), &look));
+    let changing = out.intent.as_ref().filter(|intent| intent.active()).map(|intent| intent.ordinal);
+    out.conditions.extend(unserved(changing, &look));
     out
 }
 

@@ -48,13 +48,23 @@ pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
     let survivors = intent.ordinal.0;
     // The leaver itself says otherwise: one of the two is wrong.
     let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(|v| v.len() > 1);
-    !denied && below(survivors).filter(|o| survivors == 1 || *o != ASKER).any(|o| dropped(intent, look, o))
+    !denied
+        && below(survivors)
+            .filter(|o| survivors == 1 || *o != ASKER)
+            .any(|o| dropped(intent, look, o, survivors))
 }
 
 /// The view of every survivor is without the leaver.
 pub(crate) fn all_dropped(intent: &Intent, look: &Look<'_>) -> bool {
     let survivors = intent.ordinal.0;
-    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal))
+    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal, survivors))
+}
+
+/// The same of those that are there still, once the leave is verified: another hand may have lowered the size
+/// further, and nobody can ask a pod that is gone.
+pub(crate) fn all_left_dropped(intent: &Intent, look: &Look<'_>) -> bool {
+    let survivors = intent.ordinal.0.min(look.facts.target.replicas);
+    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal, survivors))
 }
 
 /// Every survivor's view was seen, and each has the leaver.
@@ -65,9 +75,8 @@ pub(crate) fn all_have(intent: &Intent, look: &Look<'_>) -> bool {
 
 /// This survivor's view is without the leaver, and is the view of the cluster rather than that of
 /// one that sees only itself: an issuer that restarts does for up to 19 s (leave.md §3).
-fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal) -> bool {
+fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal, survivors: u32) -> bool {
     let (Some(members), Some(leaver)) = (view(look, ordinal), &intent.node) else { return false };
-    let survivors = intent.ordinal.0;
     let complete = below(survivors).filter_map(|o| look.name(o)).all(|name| members.contains_key(name));
     !members.contains_key(leaver) && complete && (survivors == 1 || members.len() > 1)
 }

@@ -107,8 +107,10 @@ impl InFlight {
         {
             let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             *slot.call(&mut outcomes) = Call::InFlight;
-            if slot == Slot::Drain {
-                outcomes.drain_sent = Some(now);
+            match slot {
+                Slot::Drain => outcomes.drain_sent = Some(now),
+                Slot::Canary => outcomes.canary_sent = Some(now),
+                Slot::Suspend | Slot::Leave | Slot::Reopen => {}
             }
         }
         let outcomes = Arc::clone(&self.outcomes);

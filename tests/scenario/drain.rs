@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lifecycle::Time;
 use rstest::rstest;
+use serde_json::json;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Connect, Protocol};
 use vernescale::standin::fleet::Fleet;
@@ -65,6 +66,25 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
             seen.iter().rfind(|(then, _)| then.since(*at) <= seconds(1)).map_or(*before, |last| last.1);
         assert!(before - after <= GO_IN_A_SECOND, "{before} were online at {at:?}, {after} a second later");
     }
+    ends_well(&mut world).await;
+}
+
+/// Sixty at 100 % a second are paced as six thousand at 1 % are: five lists a second, each of which may take as long.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_quick_pace_ends_with_the_last_session(#[case] via: Via) {
+    let mut world = three(via).spec(&json!({ "drain": { "percentPerSecond": 100 } })).start().await;
+    let leaver = node(&world, 2);
+    for visitor in 0..VISITORS {
+        let connect = Connect::new(format!("visitor-{visitor}"), Protocol::V4, true);
+        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
+    }
+    begin(&mut world).await;
+    until_step(&mut world, "Drain").await;
+    world.until("nobody is there", minutes(1), |world| online(&world.fleet) == 0).await;
+    world.until("it is asked to leave", seconds(10), |world| world.taps.times("Leave") > 0).await;
     ends_well(&mut world).await;
 }
 

@@ -8,6 +8,8 @@ use lifecycle::{Kind, Ordinal};
 use rstest::rstest;
 use serde_json::json;
 use tokio::time::sleep;
+use vernescale::act::intent::INTENT;
+use vernescale::act::owner::OWNER;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Command, Via as Door};
 
@@ -73,4 +75,46 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
     let well = |world: &World| world.settled(3) && world.dead_members().is_empty();
     world.until("three nodes", minutes(5), well).await;
     assert!(!told(&world), "{}", world.dump());
+}
+
+/// Ours from three to two, another hand's to one while the pod goes. Pod 1 does not come back to agree.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_fall_below_ours_does_not_hold_up_its_end(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after("record PodGone", move || async move {
+        kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(1));
+    });
+    begin(&mut world).await;
+    // Without the bars: what another hand takes away dies as a member.
+    let began = world.clock.now();
+    while world.step().as_deref() != Some("Done") {
+        assert!(world.clock.now() < began + minutes(10), "it never ends\n{}", world.dump());
+        sleep(seconds(1)).await;
+    }
+    sleep(seconds(10)).await;
+    let told = |name: &str| world.condition(name).map(|told| told.message).unwrap_or_default();
+    let (dead, claim) = (told("MemberDead"), told("ClaimInTheWay"));
+    assert!(dead.contains(&node(&world, 1).0), "{dead}\n{}", world.dump());
+    assert!(claim.contains("kubectl scale statefulset --replicas=2"), "as what holds its data: {claim}");
+}
+
+/// `kubectl replace`, a chart applied by force: nothing of ours is left on the StatefulSet.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_wiped_in_the_drain_is_told(#[case] via: Via) {
+    let mut world = draining(via).await;
+    world.wish(3);
+    let ours = json!({ "metadata": { "annotations": { INTENT: null, OWNER: null } } });
+    assert!(world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &ours)));
+    let told = |world: &World| world.condition("PodUnserved").is_some();
+    world.until("a person is told", seconds(30), told).await;
+    let message = world.condition("PodUnserved").map(|told| told.message).unwrap_or_default();
+    assert!(message.starts_with("pod 2 is fenced, and its listeners are suspended"), "{message}");
+    assert!(!serves(&world, 2) && sizes_written(&world).is_empty(), "{}", world.dump());
 }

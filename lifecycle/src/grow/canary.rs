@@ -18,7 +18,7 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
         return draft.enter(Step::Join);
     }
     // The first node has nobody to send to.
-    if draft.intent.ordinal == ASKER || crossed(&look.facts.calls.canary) {
+    if draft.intent.ordinal == ASKER || crossed(draft, look) {
         return draft.enter(Step::Serve);
     }
     if look.facts.calls.canary != Call::InFlight {
@@ -40,6 +40,9 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
     Flow::Look
 }
 
-fn crossed(call: &Call) -> bool {
-    matches!(call, Call::Answered(text) if text.trim() == "crossed")
+/// In this step: the pod may have been made again after an earlier one.
+fn crossed(draft: &Draft, look: &Look<'_>) -> bool {
+    let calls = &look.facts.calls;
+    let ours = calls.canary_sent.is_some_and(|sent| sent >= draft.intent.entered);
+    ours && matches!(&calls.canary, Call::Answered(text) if text.trim() == "crossed")
 }

@@ -9,7 +9,7 @@ use crate::members::{Match, Verdict, agree};
 use crate::verify::{ASKER, all_dropped, all_have, left, said_done};
 use crate::{Call, Effect, Severity, Step};
 
-use super::{fence_replacement, watch};
+use super::{brief, fence_replacement, watch};
 
 pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.out.again = look.limits.look_soon;
@@ -81,6 +81,7 @@ fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -
     match (&look.facts.calls.leave, verdict) {
         (_, Verdict::No(reason, text)) => cancel(draft, reason, &text),
         (Call::Answered(text) | Call::Refused(text), _) => {
+            let text = brief(text);
             let text = format!(
                 "the broker answered {text:?} and pod {} goes on: see the logs of both, and whether all pods run \
                  the same build",

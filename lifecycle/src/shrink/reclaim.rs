@@ -36,19 +36,18 @@ pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if draft.wait_until("UsedVolumeGone", since + look.limits.pod_gone) {
         stays(draft, &used, stale);
     }
+    // Before anything is waited for: it may be a twin that has come with the template's label (I10).
+    if let Some(pod) = stale.filter(|pod| pod.serving != Some(false)) {
+        draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
+    }
     if !survivors_agree(draft, look) {
         return Flow::Look;
     }
     for claim in used.iter().filter(|claim| !claim.deleting) {
         draft.ask(Effect::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() });
     }
-    if let Some(pod) = stale {
-        if pod.serving != Some(false) {
-            draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
-        }
-        if !pod.deleting {
-            draft.ask(Effect::DeletePod { ordinal, uid: pod.uid.clone() });
-        }
+    if let Some(pod) = stale.filter(|pod| !pod.deleting) {
+        draft.ask(Effect::DeletePod { ordinal, uid: pod.uid.clone() });
     }
     Flow::Look
 }

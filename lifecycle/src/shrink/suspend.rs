@@ -1,13 +1,12 @@
 //! `cluster leave` without `-k`: no new clients; live sessions go on (vernemq.md §4.1).
 
-use crate::cancel::{Guard, cancel, guard};
+use crate::cancel::{Guard, cancel, guard, unknown};
 use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
 use crate::verify::ASKER;
-use crate::{Call, Effect, ListenerState, Step};
+use crate::{Call, Effect, ListenerState, Observed, Step};
 
-/// Characters of an answer that are told: the record is an annotation.
-const TOLD_MAX: usize = 400;
+use super::brief;
 
 pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("ListenersSuspended", look.limits.suspend);
@@ -19,7 +18,7 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
         Doors::Unknown => {}
         // Somebody else's leave has begun: it cannot be taken back, only watched.
         Doors::Deleted => return draft.enter(Step::Leave),
-        Doors::Present if closed(draft, look) => return to_drain(draft, look),
+        Doors::Present if closed(draft, look) => return to_drain(draft, look, overdue),
         // Nothing is asked in the look that turns back.
         Doors::Present if overdue => {}
         Doors::Present => {
@@ -41,13 +40,12 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
     Flow::Look
 }
 
-/// What has become of the call, as far as the record can hold it.
+/// What has become of the call.
 fn told(call: &Call) -> String {
-    let text = match call {
-        Call::None | Call::InFlight => "no answer yet",
-        Call::Answered(text) | Call::Refused(text) | Call::Unknown(text) => text,
-    };
-    text.chars().take(TOLD_MAX).collect()
+    match call {
+        Call::None | Call::InFlight => "no answer yet".to_owned(),
+        Call::Answered(text) | Call::Refused(text) | Call::Unknown(text) => brief(text),
+    }
 }
 
 /// No listener of the leaver takes clients.
@@ -58,12 +56,22 @@ fn closed(draft: &Draft, look: &Look<'_>) -> bool {
 }
 
 /// The pace of the drain is a share of what is online now, so that must be known.
-fn to_drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let node = look.facts.nodes.get(&draft.intent.ordinal);
-    let Some(counts) = node.and_then(|node| node.counts.seen()) else { return Flow::Look };
+fn to_drain(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Flow {
+    let counts = look.facts.nodes.get(&draft.intent.ordinal).map(|node| &node.counts);
+    let counts = match counts {
+        Some(Observed::Seen(counts)) => counts,
+        Some(Observed::Unknown(why)) => return uncounted(draft, look, overdue, why),
+        None => return uncounted(draft, look, overdue, "it was not asked"),
+    };
     // Negative in a migration backlog: not empty, only not known. One session keeps the drain from
     // being skipped.
     let online = if counts.online < 0 { 1 } else { counts.online };
     draft.intent.sessions = u32::try_from(online).unwrap_or(u32::MAX);
     draft.enter(Step::Drain)
+}
+
+/// Closed to clients, a node does not wait for ever: that ends as every unknown before a leave does.
+fn uncounted(draft: &mut Draft, look: &Look<'_>, overdue: bool, why: &str) -> Flow {
+    let text = format!("sessions of pod {} cannot be counted: {}", draft.intent.ordinal, brief(why));
+    unknown(draft, look, overdue, &text)
 }

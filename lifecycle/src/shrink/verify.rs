@@ -3,7 +3,7 @@
 use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
-use crate::verify::{a_survivor_dropped, all_dropped, all_have};
+use crate::verify::{a_survivor_dropped, all_have, all_left_dropped};
 use crate::{Severity, Step};
 
 use super::fence_replacement;
@@ -32,7 +32,7 @@ pub(crate) fn verify(draft: &mut Draft, look: &Look<'_>) -> Flow {
 
 /// All survivors agree without the leaver, in this look; else says so once it is overdue.
 pub(super) fn survivors_agree(draft: &mut Draft, look: &Look<'_>) -> bool {
-    if all_dropped(&draft.intent, look) {
+    if all_left_dropped(&draft.intent, look) {
         return true;
     }
     if draft.wait("SurvivorsAgree", look.limits.agree) {

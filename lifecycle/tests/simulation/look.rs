@@ -141,6 +141,7 @@ impl World {
                     && self.running(peer.0)
                     && self.now >= self.members[&newcomer.0] + 7_500;
                 self.calls.canary = Call::Answered(if crossed { "crossed" } else { "lost" }.into());
+                self.calls.canary_sent = Some(Time(self.now));
             }
             Effect::LabelServing { .. }
             | Effect::SetReplicas { .. }

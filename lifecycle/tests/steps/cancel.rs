@@ -1,6 +1,6 @@
 //! The undo: what is opened again, and for whom the label comes back.
 
-use lifecycle::{Effect, Listener, ListenerState, Ordinal, Outcome, Step, Veto};
+use lifecycle::{Call, Effect, Listener, ListenerState, Ordinal, Outcome, Step, Veto};
 use rstest::rstest;
 
 use crate::scene::{Scene, at, listener, reasons, tells, unknown};
@@ -170,4 +170,34 @@ fn nothing_is_done_to_a_target_that_is_being_deleted() {
     let mut scene = Scene::shrinking(3, Step::Cancel);
     scene.facts.target.deleting = true;
     assert_eq!((reasons(&scene.after(0)), scene.after(0).effects), (vec!["TargetDeleting"], vec![]));
+}
+
+/// The suspend cannot be taken back: it closes the doors when it gets there.
+#[test]
+fn a_suspend_that_is_under_way_is_waited_for() {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    scene.doors(Some(ListenerState::Running));
+    scene.facts.calls.suspend = Call::InFlight;
+    scene.facts.wish = 3;
+    let out = scene.turn(100);
+    assert_eq!((at(&out), out.effects), (Step::Cancel, vec![]));
+    scene.doors(Some(ListenerState::Suspended));
+    scene.facts.calls.suspend = Call::Answered("Done! Use -k".into());
+    assert!(matches!(&scene.turn(3_000).effects[..], [Effect::Reopen { deleted: false, .. }]));
+    scene.doors(Some(ListenerState::Running));
+    assert!(matches!(&scene.turn(4_000).effects[..], [Effect::LabelServing { serving: true, .. }]));
+}
+
+/// The record of the first one was lost in its drain.
+#[test]
+fn the_undo_of_a_shrink_that_began_on_closed_doors_opens_them() {
+    let mut scene = Scene::new(3, 2);
+    scene.pod(2).serving = Some(false);
+    scene.pod(2).routed = false;
+    scene.doors(Some(ListenerState::Suspended));
+    scene.turn(0);
+    scene.facts.wish = 3;
+    let out = scene.turn(3_000);
+    assert_eq!(at(&out), Step::Cancel);
+    assert!(matches!(&out.effects[..], [Effect::Reopen { deleted: false, .. }]), "{:?}", out.effects);
 }

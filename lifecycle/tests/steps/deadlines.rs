@@ -12,7 +12,7 @@ fn lowered(scene: &mut Scene) {
 #[rstest]
 #[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", "kubectl get endpointslices", |s: &mut Scene| s.pod(2).routed = true)]
 #[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
-#[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "after 900 s (50 wanted at most)", |_: &mut Scene| ())]
+#[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "spec.drain.budget", |_: &mut Scene| ())]
 #[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "restarting the container of pod 2", |s: &mut Scene| s.doors(None))]
 #[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", "Look at its log", |s: &mut Scene| s.node(2).listeners = unknown())]
 #[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| s.doors(None))]

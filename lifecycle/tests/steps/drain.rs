@@ -3,7 +3,7 @@
 use lifecycle::{Call, Effect, ListenerState, NodeName, Step, Time};
 use rstest::rstest;
 
-use crate::scene::{Scene, THEN, at, name, unknown};
+use crate::scene::{Scene, THEN, at, name, reasons, unknown};
 
 fn asked(scene: &mut Scene, millis: u64) -> bool {
     let out = scene.turn(millis);
@@ -100,4 +100,68 @@ fn a_leave_that_another_hand_began_is_watched() {
         let out = scene.after(0);
         assert_eq!((at(&out), out.effects), (Step::Leave, vec![]));
     }
+}
+
+/// Between two batches there is less time than a list takes: some look always comes while one is under way.
+#[rstest]
+#[case(100, 450)]
+#[case(100, 1_200)]
+#[case(3_000, 450)]
+#[case(20_000, 250)]
+#[case(50_000, 80)]
+fn an_empty_node_leaves_however_long_a_list_takes(#[case] sessions: u32, #[case] list: u64) {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.intent.as_mut().expect("it shrinks").sessions = sessions;
+    scene.counts(2).online = 0;
+    let (mut now, mut ends) = (0, None);
+    while now < 20_000 {
+        if ends.is_some_and(|end| now >= end) {
+            scene.facts.calls.drain = Call::Answered("0".into());
+            ends = None;
+        }
+        let out = scene.turn(now);
+        if at(&out) == Step::Leave {
+            return;
+        }
+        now += 50;
+        if out.effects.iter().any(|effect| matches!(effect, Effect::DrainBatch { .. })) {
+            scene.facts.calls.drain = Call::InFlight;
+            scene.facts.calls.drain_sent = Some(Time(THEN.0 + now));
+            ends = Some(now + list);
+        }
+        let next = now + u64::try_from(out.again.as_millis()).expect("a short time");
+        // The end of a call wakes the next look.
+        now = ends.map_or(next, |end| next.min(end.max(now)));
+    }
+    panic!("it never leaves");
+}
+
+#[test]
+fn what_was_not_drained_is_told_as_it_is() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.counts(2).online = 7;
+    scene.facts.calls.drain = Call::Refused("the list cannot be read".into());
+    let out = scene.after(901_000);
+    let reason = out.intent.and_then(|intent| intent.reason).unwrap_or_default();
+    assert!(
+        reason.starts_with("DrainBudgetSpent: pod 2 was not drained within 900 s: 7 sessions are online"),
+        "{reason}"
+    );
+    assert!(reason.contains("the last list of them failed: the list cannot be read. See who"), "{reason}");
+}
+
+/// Closed to clients, and what is to be drained is not known.
+#[test]
+fn a_suspended_node_that_cannot_be_counted_does_not_wait_for_ever() {
+    let mut scene = Scene::shrinking(3, Step::Suspend);
+    scene.node(2).counts = unknown();
+    let out = scene.after(31_000);
+    assert_eq!((at(&out), reasons(&out)), (Step::Suspend, vec!["NotKnown"]));
+    let out = scene.after(121_000);
+    assert_eq!(at(&out), Step::Cancel);
+    let reason = out.intent.and_then(|intent| intent.reason).unwrap_or_default();
+    assert!(
+        reason.starts_with("NotKnown: sessions of pod 2 cannot be counted: no answer within 2 s"),
+        "{reason}"
+    );
 }

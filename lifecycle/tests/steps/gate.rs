@@ -193,3 +193,18 @@ fn what_is_seen_never_becomes_the_wish() {
     assert_eq!(scene.after(0).effects, []);
     assert_eq!(kind(&scene.after(0)), None);
 }
+
+/// A fall by another hand: its claim is what the member that is down comes back with.
+#[test]
+fn the_claim_of_a_member_without_a_pod_is_not_to_be_deleted() {
+    let mut scene = Scene::new(3, 3);
+    scene.facts.target.replicas = 2;
+    scene.facts.pods.remove(&Ordinal(2));
+    scene.facts.nodes.remove(&Ordinal(2));
+    for viewer in 0..2 {
+        scene.view(viewer, &[(0, true), (1, true), (2, false)]);
+    }
+    let out = scene.after(0);
+    assert!(tells(&out, "ClaimInTheWay", "VerneMQ@vmq-2 is a member without a pod"), "{:?}", out.conditions);
+    assert!(tells(&out, "ClaimInTheWay", "kubectl scale statefulset --replicas=3"), "{:?}", out.conditions);
+}

@@ -1,6 +1,6 @@
 //! A newcomer on its way to being served.
 
-use lifecycle::{Call, Effect, Kind, Observed, Ordinal, Outcome, Step, Veto};
+use lifecycle::{Call, Effect, Kind, Observed, Ordinal, Outcome, Step, Time, Veto};
 use rstest::rstest;
 
 use crate::scene::{Scene, THEN, at, kind, reasons, unknown};
@@ -129,6 +129,7 @@ fn the_fence_is_held_and_a_new_pod_is_fenced_anew() {
 #[test]
 fn only_a_canary_that_crossed_lets_clients_in() {
     let mut scene = Scene::growing(3, Step::Canary);
+    scene.facts.calls.canary_sent = Some(THEN);
     scene.facts.calls.canary = Call::Answered("lost".into());
     assert_eq!(at(&scene.after(0)), Step::Canary);
     scene.facts.calls.canary = Call::InFlight;
@@ -144,6 +145,7 @@ fn only_a_canary_that_crossed_lets_clients_in() {
 #[case::split(|s: &mut Scene| s.view(0, &[(0, true), (1, true)]))]
 fn a_newcomer_that_falls_out_of_step_at_the_canary_joins_again(#[case] disturb: fn(&mut Scene)) {
     let mut scene = Scene::growing(3, Step::Canary);
+    scene.facts.calls.canary_sent = Some(THEN);
     scene.facts.calls.canary = Call::Answered("crossed".into());
     disturb(&mut scene);
     assert_eq!(at(&scene.after(0)), Step::Join);
@@ -190,4 +192,20 @@ fn a_join_ends_before_a_shrink_begins() {
     scene.facts.wish = 1;
     scene.node(2).members = Observed::Unknown("booting".into());
     assert_eq!(kind(&scene.after(100_000)), Some(Kind::Grow));
+}
+
+/// Its pod was made again while it was let in: a message that its predecessor passed on is no proof.
+#[test]
+fn a_newcomer_that_was_replaced_has_a_canary_of_its_own() {
+    let mut scene = Scene::growing(3, Step::Serve);
+    scene.facts.calls.canary = Call::Answered("crossed".into());
+    scene.facts.calls.canary_sent = Some(THEN);
+    scene.pod(2).uid = "other".into();
+    assert_eq!(at(&scene.turn(1_000)), Step::Join);
+    scene.turn(1_500);
+    let out = scene.turn(12_000);
+    assert_eq!(at(&out), Step::Canary);
+    assert!(matches!(&out.effects[..], [Effect::Canary { .. }]), "{:?}", out.effects);
+    scene.facts.calls.canary_sent = Some(Time(THEN.0 + 12_000));
+    assert_eq!(at(&scene.turn(12_500)), Step::Serve);
 }

@@ -1,6 +1,6 @@
 //! Dead members, foreign falls, split clusters: told by name, never acted on.
 
-use lifecycle::{Effect, Kind, Ordinal, Step, Time, Veto, step};
+use lifecycle::{Effect, Kind, ListenerState, Ordinal, Step, Time, Veto, step};
 use rstest::rstest;
 
 use crate::scene::{Scene, name, reasons};
@@ -111,4 +111,24 @@ fn it_is_let_be_where_that_is_not_certain(
         scene.facts.grow_vetoes.insert(Veto::forbids("Shadow", ""));
     }
     assert_eq!(scene.after(0).effects, []);
+}
+
+#[rstest]
+#[case::fenced(|s: &mut Scene| s.pod(2).serving = Some(false), "pod 2 is fenced")]
+#[case::closed(|s: &mut Scene| s.doors(Some(ListenerState::Suspended)), "all listeners of pod 2 are suspended")]
+fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Scene), #[case] words: &str) {
+    let mut scene = Scene::new(3, 3);
+    assert!(reasons(&scene.after(0)).is_empty());
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert_eq!((reasons(&out), &out.effects), (vec!["PodUnserved"], &vec![]));
+    let text = &out.conditions[0].message;
+    assert!(text.starts_with(words) && text.contains("kubectl label pod NAME"), "{text}");
+}
+
+#[test]
+fn a_pod_that_a_change_is_about_is_not_told() {
+    for scene in [Scene::shrinking(3, Step::Drain), Scene::growing(3, Step::Canary)] {
+        assert!(!reasons(&scene.after(0)).contains(&"PodUnserved"));
+    }
 }

@@ -213,3 +213,41 @@ fn a_fresh_pod_in_the_place_of_one_that_left_is_not_shrunk_away() {
     let intent = out.intent.unwrap();
     assert_eq!((intent.kind, intent.epoch), (lifecycle::Kind::Grow, 2));
 }
+
+/// Ours from three to two, another hand's to one, while the pod goes: who is not there cannot agree.
+#[test]
+fn survivors_are_those_whom_another_hand_has_left() {
+    let mut scene = Scene::shrinking(3, Step::PodGone);
+    scene.intent.as_mut().unwrap().verified = true;
+    scene.dropped();
+    scene.gone();
+    scene.facts.target.replicas = 1;
+    scene.facts.pods.remove(&Ordinal(1));
+    scene.node(1).members = unknown();
+    scene.view(0, &[(0, true), (1, false), (2, true)]);
+    assert_eq!(at(&scene.after(1_000)), Step::PodGone, "it lists the leaver still");
+    scene.view(0, &[(0, true), (1, false)]);
+    assert_ne!(at(&scene.after(1_000)), Step::PodGone);
+    // Told to, the broker forgets the dead one.
+    scene.view(0, &[(0, true)]);
+    assert_ne!(at(&scene.after(1_000)), Step::PodGone);
+}
+
+/// Another hand raises the size over the one that has left, and its new pod stands on the old claim.
+#[rstest]
+#[case(Step::Shrink, 4)]
+#[case(Step::PodGone, 3)]
+fn a_twin_is_fenced_before_all_survivors_agree(#[case] step: Step, #[case] replicas: u32) {
+    let mut scene = Scene::shrinking(3, step);
+    scene.intent.as_mut().unwrap().verified = true;
+    scene.dropped();
+    scene.facts.target.replicas = replicas;
+    scene.pod(2).uid = "twin".into();
+    scene.pod(2).serving = Some(true);
+    scene.doors(Some(ListenerState::Running));
+    scene.view(2, &[(2, true)]);
+    scene.node(1).members = unknown();
+    let out = scene.after(1_000);
+    let fences = |effect: &Effect| matches!(effect, Effect::LabelServing { pod_uid, serving: false, .. } if pod_uid == "twin");
+    assert!(out.effects.iter().any(fences), "{:?}", out.effects);
+}

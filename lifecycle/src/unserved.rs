@@ -1,0 +1,36 @@
+//! A pod that takes no clients though nothing is under way that would let it again: the record of a change was lost
+//! (`kubectl replace`, a chart applied by force), or somebody has fenced it.
+
+use crate::draft::Look;
+use crate::members::below;
+use crate::{Condition, ListenerState, Ordinal, Severity};
+
+/// All but the one that a change is about.
+pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Condition> {
+    let others = below(look.facts.target.replicas).filter(|ordinal| Some(*ordinal) != changing);
+    let found: Vec<_> = others.filter_map(|ordinal| why(look, ordinal)).collect();
+    (!found.is_empty()).then(|| Condition {
+        reason: "PodUnserved",
+        severity: Severity::Warning,
+        message: format!(
+            "{}, and no change of it is under way: the record of one was lost, or somebody wants it so. Where other pods' \
+             `vmq-admin cluster show` lists the node as running, `vmq-admin listener restart address=A port=P` opens \
+             a listener, and `kubectl label pod NAME vernescale.dev/serving=true --overwrite` lets clients come",
+            found.join("; ")
+        ),
+    })
+}
+
+fn why(look: &Look<'_>, ordinal: Ordinal) -> Option<String> {
+    let pod = look.facts.pods.get(&ordinal).filter(|pod| pod.ready && !pod.deleting)?;
+    let listeners = look.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
+    let closed = listeners.is_some_and(|list| {
+        !list.is_empty() && list.iter().all(|listener| listener.state == ListenerState::Suspended)
+    });
+    match (pod.serving == Some(false), closed) {
+        (false, false) => None,
+        (true, false) => Some(format!("pod {ordinal} is fenced (label vernescale.dev/serving)")),
+        (false, true) => Some(format!("all listeners of pod {ordinal} are suspended")),
+        (true, true) => Some(format!("pod {ordinal} is fenced, and its listeners are suspended")),
+    }
+}
