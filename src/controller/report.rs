@@ -56,13 +56,14 @@ impl Reporter {
         self.resource = Some(resource.clone());
     }
 
-    /// A look that failed: what was known stays, with the reason.
+    /// A look that failed: what was known stays in the status, with the reason.
     pub(super) async fn failed(&mut self, told: Told) {
         self.blocked(vec![told]).await;
     }
 
     /// A look that could not go on.
     pub(super) async fn blocked(&mut self, told: Vec<Told>) {
+        self.shared.metrics.unknown(&self.name);
         let Some(resource) = self.resource.clone() else { return };
         let mut status = resource.status.clone().unwrap_or_default();
         self.tell(&resource, &mut status, &told);
@@ -206,6 +207,13 @@ impl Reporter {
                 tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
             }
         }
+    }
+}
+
+/// With its worker, be the resource deleted or the lease lost: whoever does not look shows nothing.
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.shared.metrics.forget(&self.name);
     }
 }
 
