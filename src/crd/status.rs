@@ -33,8 +33,9 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "anything")]
     pub intent: Option<lifecycle::Intent>,
-    /// 0 nothing is changed at the broker, 1 ordered leaves, 2 fenced nodes,
-    /// 3 the start hook.
+    /// What is known to protect clients now: 0 nothing is asked of a broker (Shadow, Paused, or one that
+    /// cannot be read or asked), 1 ordered leaves, 2 the client Service drops a node first, 3 the start
+    /// hook as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection_level: Option<u8>,
     /// Members of the broker's cluster, running or not.
