@@ -45,7 +45,7 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub nodes: Vec<NodeSeen>,
-    /// Why this size: the metrics, each clamp, and what would change it.
+    /// Why this size: the metrics, each clamp, what would change it, and what each node would carry after a leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,
     /// What the decision remembers, so that a restart forgets nothing: recommendations,
