@@ -27,6 +27,7 @@ mod gather;
 mod metrics;
 mod nodes;
 mod perform;
+mod protection;
 mod report;
 mod task;
 mod worker;

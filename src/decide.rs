@@ -106,8 +106,6 @@ pub struct Decision {
     pub grow_vetoes: BTreeSet<Veto>,
     /// What people should know, such as `Skewed`.
     pub conditions: Vec<Condition>,
-    /// Each node's load after one leave, for status and log.
-    pub predictions: Vec<Prediction>,
     /// The way to the wish.
     pub explain: Explain,
 }
@@ -143,14 +141,19 @@ pub fn decide(
         windows.extend(measure_all(policy, span, view, current));
     }
     let predictions = absorb::predict(&windows, &connections, current);
+    let numbers_unknown = guard::numbers_unknown(&measured, &connections, current.conns_max);
+    let would_overload = guard::would_overload(&predictions);
+    // What is not known is no number to show.
+    let considered = way.wish < current.replicas && numbers_unknown.is_none();
+    let after_leave = if considered { predictions } else { Vec::new() };
     let shrink_vetoes = [
         guard::shadow(policy.mode),
         guard::paused(policy.mode),
         guard::grow_only(policy.mode),
-        guard::numbers_unknown(&measured, &connections, current.conns_max),
+        numbers_unknown,
         guard::sources_contradict(&contradicting),
         guard::panic(panic.as_ref(), now),
-        guard::would_overload(&predictions),
+        would_overload,
         guard::churn_budget_spent(policy, &history, now),
         guard::settling(policy, current, now),
     ];
@@ -161,8 +164,7 @@ pub fn decide(
         shrink_vetoes: shrink_vetoes.into_iter().flatten().collect(),
         grow_vetoes: grow_vetoes.into_iter().flatten().collect(),
         conditions,
-        predictions,
-        explain: way.explain(policy, &history, panic.as_ref(), now),
+        explain: Explain { after_leave, ..way.explain(policy, &history, panic.as_ref(), now) },
     };
     debug_assert!((policy.min..=policy.max).contains(&decision.wish), "I7: the wish is inside min and max");
     (decision, history)
@@ -223,8 +225,13 @@ impl Way {
     }
 
     fn explain(self, policy: &Policy, history: &History, panic: Option<&Panic>, now: Time) -> Explain {
-        let mut explain =
-            Explain { size: self.size, reasons: self.reasons, wish: self.wish, flip: String::new() };
+        let mut explain = Explain {
+            size: self.size,
+            reasons: self.reasons,
+            wish: self.wish,
+            flip: String::new(),
+            after_leave: Vec::new(),
+        };
         explain.flip = match explain.binding() {
             None => String::new(),
             Some(Reason::Outside(_)) => "kubectl scale, HPA or KEDA change it".into(),

@@ -142,14 +142,20 @@ impl Metrics {
         }
     }
 
-    /// A resource is gone.
-    pub(super) fn forget(&self, name: &str) {
-        for kind in [Named::Step, Named::Veto, Named::Condition] {
+    /// A look that could not go on knows no size, no step and no veto.
+    pub(super) fn unknown(&self, name: &str) {
+        for kind in [Named::Step, Named::Veto] {
             self.stand(kind, name, []);
         }
         for gauge in [&self.wanted, &self.replicas, &self.members] {
             let _ = gauge.remove_label_values(&[name]);
         }
+    }
+
+    /// Nobody looks at a resource any more.
+    pub(super) fn forget(&self, name: &str) {
+        self.unknown(name);
+        self.stand(Named::Condition, name, []);
     }
 }
 

@@ -16,7 +16,7 @@ use super::task::Task;
 use crate::act::event::{Happened, publish};
 use crate::act::status;
 use crate::conditions::{Told, merge};
-use crate::crd::{Mode, NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use crate::crd::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::decide::{Decision, History};
 use crate::fleet::FleetView;
 use crate::observe::kubernetes::selector;
@@ -32,6 +32,15 @@ const EVENTS_MAX: usize = 64;
 
 /// Most nodes in the status, as the CRD has it.
 const NODES_MAX: usize = 128;
+
+/// What a whole look has come to.
+pub(super) struct Whole<'a> {
+    pub(super) decision: Option<&'a Decision>,
+    pub(super) out: &'a Output,
+    pub(super) history: History,
+    pub(super) fleet: &'a FleetView,
+    pub(super) protection: u8,
+}
 
 /// Reports on one resource.
 pub(super) struct Reporter {
@@ -56,13 +65,14 @@ impl Reporter {
         self.resource = Some(resource.clone());
     }
 
-    /// A look that failed: what was known stays, with the reason.
+    /// A look that failed: what was known stays in the status, with the reason.
     pub(super) async fn failed(&mut self, told: Told) {
         self.blocked(vec![told]).await;
     }
 
     /// A look that could not go on.
     pub(super) async fn blocked(&mut self, told: Vec<Told>) {
+        self.shared.metrics.unknown(&self.name);
         let Some(resource) = self.resource.clone() else { return };
         let mut status = resource.status.clone().unwrap_or_default();
         self.tell(&resource, &mut status, &told);
@@ -70,15 +80,8 @@ impl Reporter {
     }
 
     /// A whole look.
-    pub(super) async fn whole(
-        &mut self,
-        world: &World,
-        decision: Option<&Decision>,
-        out: &Output,
-        told: Vec<Told>,
-        history: History,
-        fleet: &FleetView,
-    ) {
+    pub(super) async fn whole(&mut self, world: &World, look: Whole<'_>, told: Vec<Told>) {
+        let Whole { decision, out, history, fleet, protection } = look;
         let resource = &world.resource;
         let old = resource.status.clone().unwrap_or_default();
         let wanted = decision.map_or(world.target.replicas, |decision| decision.wish);
@@ -91,7 +94,7 @@ impl Reporter {
             target: decision.and_then(|decision| decision.explain.target()),
             step: active.map(|intent| format!("{:?} {}", intent.step, intent.ordinal)),
             intent: out.intent.clone(),
-            protection_level: Some(protection(world)),
+            protection_level: Some(protection),
             members: u32::try_from(world.members().len()).ok(),
             nodes: nodes(world, fleet),
             explain: decision.map(|decision| decision.explain.to_string()),
@@ -209,6 +212,13 @@ impl Reporter {
     }
 }
 
+/// With its worker, be the resource deleted or the lease lost: whoever does not look shows nothing.
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.shared.metrics.forget(&self.name);
+    }
+}
+
 /// The part of a status that must not wait.
 fn essence(status: &VerneMQAutoscalerStatus) -> impl PartialEq {
     let conditions: Vec<_> = status
@@ -222,28 +232,6 @@ fn essence(status: &VerneMQAutoscalerStatus) -> impl PartialEq {
         (status.observed_generation, status.replicas, status.selector.clone(), status.wanted),
         (status.protection_level, status.members, step, conditions, leaves),
     )
-}
-
-/// Levels of protection (design.md §5).
-fn protection(world: &World) -> u8 {
-    let spec = &world.resource.spec;
-    if matches!(spec.mode, Mode::Shadow) {
-        return 0;
-    }
-    let template = world.statefulset.spec.as_ref().map(|spec| &spec.template);
-    let labels = template.and_then(|template| template.metadata.as_ref()?.labels.as_ref());
-    let serves = labels
-        .and_then(|labels| labels.get(crate::act::serving::SERVING))
-        .is_some_and(|value| value == "true");
-    if spec.client_service.is_none() || !serves {
-        return 1;
-    }
-    let containers = template.and_then(|template| template.spec.as_ref()).map(|spec| &spec.containers);
-    let hooked = containers.into_iter().flatten().any(|container| {
-        let command = container.command.iter().chain(&container.args).flatten();
-        command.cloned().collect::<Vec<_>>().join(" ").contains("vernescale hook start")
-    });
-    if hooked { 3 } else { 2 }
 }
 
 fn nodes(world: &World, fleet: &FleetView) -> Vec<NodeSeen> {

@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use super::Reach;
 use super::calls::InFlight;
 use super::gather::{World, gather};
-use super::report::Reporter;
-use super::{Shared, fold};
+use super::report::{Reporter, Whole};
+use super::{Shared, fold, protection};
 use crate::act::deadline::Failure;
 use crate::act::hold;
 use crate::act::intent::Held;
@@ -208,7 +208,9 @@ impl Worker {
 
     async fn decide_and_act(&mut self, mut world: World, mut told: Vec<Told>) -> Result<Duration, Failure> {
         let now = self.shared.clock.now();
-        told.extend(fold::unreadable(&mut self.state.unreadable, &world, now));
+        let unreadable = fold::unreadable(&mut self.state.unreadable, &world, now);
+        let protection = protection::of(&world, &self.state.slow, unreadable.is_empty());
+        told.extend(unreadable);
         if world.resource.metadata.deletion_timestamp.is_some() {
             told.push(deleting());
         }
@@ -244,7 +246,8 @@ impl Worker {
             self.release(&mut world).await?;
         }
         let history = self.state.history.clone().unwrap_or_default();
-        self.reporter.whole(&world, decision.as_ref(), &out, told, history, &fleet).await;
+        let look = Whole { decision: decision.as_ref(), out: &out, history, fleet: &fleet, protection };
+        self.reporter.whole(&world, look, told).await;
         self.state.reported = done.is_err();
         done?;
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })

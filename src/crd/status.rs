@@ -33,8 +33,9 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "anything")]
     pub intent: Option<lifecycle::Intent>,
-    /// 0 nothing is changed at the broker, 1 ordered leaves, 2 fenced nodes,
-    /// 3 the start hook.
+    /// What is known to protect clients now: 0 nothing is asked of a broker (Shadow, Paused, or one that
+    /// cannot be read or asked), 1 ordered leaves, 2 the client Service drops a node first, 3 the start
+    /// hook as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection_level: Option<u8>,
     /// Members of the broker's cluster, running or not.
@@ -44,7 +45,7 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub nodes: Vec<NodeSeen>,
-    /// Why this size: the metrics, each clamp, and what would change it.
+    /// Why this size: the metrics, each clamp, what would change it, and what each node would carry after a leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,
     /// What the decision remembers, so that a restart forgets nothing: recommendations,

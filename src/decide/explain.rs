@@ -1,14 +1,18 @@
-//! Why this size: the metrics, each clamp in order, the binding one, and what
-//! would flip it. Values first; `Display` writes them for people.
+//! Why this size: the metrics, each clamp in order, the binding one, what would
+//! flip it, and what a leave would do to the survivors. Values first; `Display` writes them for people.
 
 use std::fmt;
 
+use super::absorb::Prediction;
 use super::desired::Desired;
 use super::policy::Aim;
 use crate::crd::Quantity;
 
 /// Longest text in our status: more than eight metrics and all clamps need.
 const TEXT_MAX: usize = 1_000;
+
+/// So many of the numbers after a leave are named, the fullest first; the rest is counted.
+const NUMBERS_MAX: usize = 3;
 
 /// One reason for the wish.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +64,8 @@ pub struct Explain {
     pub wish: u32,
     /// What would change the wish.
     pub flip: String,
+    /// Each node's load after one leave; empty where none is wanted.
+    pub after_leave: Vec<Prediction>,
 }
 
 impl Explain {
@@ -92,6 +98,17 @@ fn shown(desired: &Desired) -> String {
     let value = desired.shown.map_or("<unknown>".into(), Quantity::print);
     let average = if desired.metric.aim == Aim::Share { " (avg)" } else { "" };
     format!("{value}/{}{average}", Quantity::print(desired.metric.target))
+}
+
+/// What each survivor would carry.
+fn numbers(after_leave: &[Prediction]) -> Option<String> {
+    let mut fullest: Vec<_> = after_leave.iter().collect();
+    fullest.sort_by(|a, b| (b.after / b.bound).total_cmp(&(a.after / a.bound)));
+    let more = fullest.len().saturating_sub(NUMBERS_MAX);
+    fullest.truncate(NUMBERS_MAX);
+    let named: Vec<String> = fullest.into_iter().map(ToString::to_string).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| format!("after a leave, with 20 % more: {}{more}", named.join(", ")))
 }
 
 /// What would make a metric ask for another number of nodes.
@@ -140,6 +157,7 @@ impl fmt::Display for Explain {
         let mut parts: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
         parts.push(format!("wish {} of {} now", self.wish, self.size));
         parts.push(self.flip.clone());
+        parts.extend(numbers(&self.after_leave));
         let mut text = parts.join("; ");
         if text.chars().count() > TEXT_MAX {
             text = text.chars().take(TEXT_MAX - 1).chain(['…']).collect();

@@ -257,3 +257,25 @@ fn explain_names_the_metric_the_clamps_and_the_flip() {
          mqtt_publish_received above 330m in total raises it, 240m or less lowers it"
     );
 }
+
+#[test]
+fn the_numbers_after_a_leave_are_shown_where_one_is_wanted() {
+    let numbers = |decision: &Decision| {
+        let text = decision.explain.to_string();
+        text.split_once("after a leave, ").map(|(_, numbers)| numbers.to_owned())
+    };
+    let mut looks = Looks::from(policy(quick()), 10);
+    assert_eq!(numbers(&looks.look(3, 0.06)), None);
+    // 3 × 10m on two nodes, and a fifth.
+    let decision = looks.look(3, 0.01);
+    assert_eq!(
+        (decision.wish, numbers(&decision)),
+        (1, Some("with 20 % more: mqtt_publish_received 18m of 60m per node".into()))
+    );
+    // From outside it is wished though a node is silent: nobody knows what the others would carry.
+    let outside = json!({"wishFrom": "Scale", "replicas": 2});
+    let mut looks = Looks::from(policy(outside), 10);
+    assert!(numbers(&looks.look(3, 0.01)).is_some());
+    let decision = looks.look_at(vec![node(0.01), node(0.01), silent()], &current(3));
+    assert_eq!((decision.wish, numbers(&decision)), (2, None));
+}

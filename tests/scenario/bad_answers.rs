@@ -133,6 +133,7 @@ async fn something_else_answers(
     world.start_controller("a");
     let (condition, cure) = answer.told();
     stands(&mut world, condition, cure).await;
+    assert_eq!(world.status().protection_level, Some(0), "nobody can be asked");
     world.wish(2);
     world.edit_spec(&ports(via, PLAIN));
     world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
@@ -150,6 +151,7 @@ async fn keys_that_nobody_has_made() {
     world.load(1.0).await;
     world.start_controller("a");
     stands(&mut world, "ManagementKeyMissing", "create it, or correct spec.management.secretRef").await;
+    assert_eq!(world.status().protection_level, Some(0), "nobody can be asked");
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-key", "namespace": NAMESPACE },
         "data": { "key": "YS1rZXktb2YtdGhpcy1jbHVzdGVyLWZvci10ZXN0cw==" },
@@ -168,6 +170,7 @@ async fn keys_that_nobody_has_made() {
     }
     let known = |world: &World| world.condition("ManagementUnauthorized").is_none();
     world.until("the key is known", seconds(20), known).await;
+    world.until("all is there", seconds(5), |world| world.status().protection_level == Some(2)).await;
     world.wish(1);
     world.until("one serves", minutes(4), |world| world.settled(1)).await;
     world.assert_bars().await;

@@ -167,9 +167,11 @@ async fn a_client_service_of_another_name(#[case] via: Via) {
     world.load(1.0).await;
     world.start_controller("a");
     stands(&mut world, "ClientServiceMissing", "correct spec.clientService").await;
+    assert_eq!(world.status().protection_level, Some(1), "nobody is kept from a node");
     world.edit_spec(&json!({ "clientService": NAME }));
     world.wish(2);
     world.until("nothing is told", seconds(10), |w| w.condition("ClientServiceMissing").is_none()).await;
+    world.until("they are fenced", seconds(5), |w| w.status().protection_level == Some(2)).await;
     works_again(&mut world).await;
 }
 

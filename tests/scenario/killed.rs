@@ -1,12 +1,17 @@
 //! The controller is killed after each of the things that it does, one after the
-//! other, on the way down and on the way up; whoever comes next goes on from
-//! what is recorded.
+//! other, on the way down, on the way up and on the way back; whoever comes next
+//! goes on from what is recorded.
 
+use kube::ResourceExt as _;
+use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::json;
+use tokio::sync::oneshot;
 use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Connect, Protocol};
 
 use crate::one_leave::{begin, node, restarted, three};
+use crate::steering::{asked_to_leave, sizes_written};
 use crate::world::{World, minutes, seconds};
 
 /// More than the things that one change consists of: then it has not ended.
@@ -81,6 +86,55 @@ async fn a_drain_is_held_until_the_numbers_are_known_again(
     assert_eq!(world.intent().map(|intent| intent.epoch), Some(1), "begun again\n{}", world.dump());
     assert_eq!(world.taps.times("record Cancel"), 0, "undone\n{}", world.dump());
     world.assert_bars().await;
+}
+
+/// The wish rises once the drain is recorded, and the controller is killed after each of the things
+/// that it does to take the shrink back, one later each time.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
+    let spec = json!({ "wishFrom": "Scale", "replicas": 3, "window": "10s" });
+    let mut world = World::builder(via).replicas(3).spec(&spec).start().await;
+    world.start_controller("a");
+    world.load(0.8).await;
+    let mut met = Vec::new();
+    for point in 1..POINTS_MAX {
+        // The others have moved away with the first drain.
+        let (leaver, visitor) = (node(&world, 2), Connect::new("visitor", Protocol::V4, true));
+        world.fleet.with_model(|model, now| model.connect(&leaver, visitor, now));
+        let (go, held) = oneshot::channel::<()>();
+        world.taps.after("record Drain", || async { drop(held.await) });
+        world.wish(2);
+        let drains = |world: &World| world.taps.times("record Drain") == point;
+        world.until("the drain is recorded", minutes(5), drains).await;
+        world.wish(3);
+        drop(go);
+        let thing = world.kill_after("a", point, minutes(1)).await;
+        if let Some(thing) = &thing {
+            world.pass(seconds(3)).await;
+            world.start_controller("a");
+            met.push(thing.clone());
+        }
+        let what = format!("taken back after point {point}, {thing:?}");
+        let undone = |world: &World| {
+            let outcome = world.intent().and_then(|intent| intent.outcome);
+            let free = world.resource().is_some_and(|resource| resource.finalizers().is_empty());
+            let back = world.settled(3) && world.dead_members().is_empty();
+            outcome == Some(Outcome::Cancelled) && back && free
+        };
+        world.until(&what, minutes(3), undone).await;
+        assert!(!asked_to_leave(&world) && sizes_written(&world).is_empty(), "{what}\n{}", world.dump());
+        if thing.is_none() {
+            for step in ["record Cancel", "Reopen", "LabelServing", "record Done", "release"] {
+                assert!(met.iter().any(|thing| thing == step), "never killed after {step}: {met:?}");
+            }
+            world.assert_bars().await;
+            return;
+        }
+    }
+    panic!("the undo did not end within {POINTS_MAX} things");
 }
 
 /// From `from` to `to` again and again, killed one thing later each time.

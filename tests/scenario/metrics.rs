@@ -6,6 +6,8 @@ use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::bad_input::two_and_one_too_many;
+use crate::steering::{annotation, draining};
+use crate::told::annotate;
 use crate::world::{NAME, World, minutes, seconds};
 
 /// The series of `:8889/metrics`, as people are told.
@@ -20,6 +22,15 @@ fn documented() -> Vec<&'static str> {
         .collect();
     assert!(names.len() >= 10, "{names:?}");
     names
+}
+
+/// The gauges about a resource on the page of this controller; what is counted stays counted.
+pub(crate) fn gauges(world: &World, identity: &str) -> Vec<String> {
+    let about = ["wanted", "replicas", "members", "step", "veto", "condition"];
+    let about = about.map(|gauge| format!("vernescale_{gauge}{{"));
+    let page = world.metrics(identity);
+    let lines = page.lines().filter(|line| about.iter().any(|gauge| line.starts_with(gauge)));
+    lines.map(str::to_owned).collect()
 }
 
 /// Whether a line of the page begins so; labels are in alphabetical order.
@@ -66,4 +77,52 @@ async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
     for name in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
         assert!(documented().contains(&name), "{name} is not in README");
     }
+}
+
+/// What keeps a look from its end while a node drains.
+#[derive(Clone, Copy, Debug)]
+enum Blocks {
+    /// The API server does not let us list the pods.
+    Look,
+    /// The record cannot be read.
+    Record,
+}
+
+/// What is not known any more is not shown, and shown again once it is.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_is_not_known_is_not_shown(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(Blocks::Look, Blocks::Record)] blocks: Blocks,
+) {
+    let mut world = draining(via).await;
+    let known = |world: &World| {
+        let page = gauges(world, "a");
+        let both = ["vernescale_wanted{", "vernescale_step{"];
+        both.iter().all(|gauge| page.iter().any(|line| line.starts_with(gauge)))
+    };
+    world.until("the drain is shown", seconds(5), known).await;
+    let record = annotation(&world).expect("it drains");
+    let condition = match blocks {
+        Blocks::Look => {
+            world.kubernetes.faults().add(Rule::new(Fault::Forbidden).resource("pods").verb(Verb::List));
+            "LookFailed"
+        }
+        Blocks::Record => {
+            annotate(&world, Some("{}"));
+            "IntentUnreadable"
+        }
+    };
+    world.until("it is told", seconds(5), |world| world.condition(condition).is_some()).await;
+    let told = format!(r#"vernescale_condition{{condition="{condition}",name="{NAME}"}} 1"#);
+    let (conditions, rest): (Vec<_>, Vec<_>) =
+        gauges(&world, "a").into_iter().partition(|line| line.starts_with("vernescale_condition{"));
+    assert!(conditions.contains(&told), "{told} is not in {conditions:?}");
+    assert_eq!(rest, Vec::<String>::new(), "nothing else is known");
+    world.kubernetes.faults().clear();
+    annotate(&world, Some(&record));
+    let again = |world: &World| shows(world, &format!(r#"vernescale_replicas{{name="{NAME}"}}"#));
+    world.until("it is shown again", seconds(10), again).await;
+    world.until("two nodes are left", minutes(3), |world| world.settled(2)).await;
+    world.assert_bars().await;
 }

@@ -6,6 +6,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use vernescale::crd::{VerneMQAutoscaler, Via};
 
+use crate::metrics::gauges;
 use crate::steering::{
     chart_defaults, claim, draining, edit, serves, sizes_written, steered, until_step, until_undone,
 };
@@ -36,6 +37,7 @@ async fn deleted_before_the_leave_it_is_taken_back_and_made_anew_goes_on(#[case]
     world.until("the leaver serves", seconds(3), |world| serves(world, 2)).await;
     world.pass(seconds(30)).await;
     assert!(world.settled(3), "nothing is changed without a resource\n{}", world.dump());
+    assert_eq!(gauges(&world, "a"), Vec::<String>::new(), "nothing is shown of what is gone");
     world.kubernetes.apply(&anew).expect("it is taken");
     world.until("two nodes", minutes(4), |world| world.settled(2)).await;
     world.assert_bars().await;

@@ -84,7 +84,7 @@ async fn a_call_that_fails(#[case] via: Via) {
 }
 
 /// Writes the record on the StatefulSet, or takes it away, as `kubectl annotate` does.
-fn annotate(world: &World, record: Option<&str>) {
+pub(crate) fn annotate(world: &World, record: Option<&str>) {
     let patch = json!({ "metadata": { "annotations": { INTENT: record } } });
     assert!(world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &patch)));
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use vernescale::crd::Via;
 use vernescale::standin::kubernetes::{Fault, Rule, Verb, Write};
 
+use crate::metrics::gauges;
 use crate::steering::{annotation, steered};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
@@ -75,6 +76,8 @@ async fn a_leader_that_cannot_renew_stops_before_the_other_begins(#[case] via: V
     let epoch = writer(&world).1;
     world.until("b leads", seconds(20), |world| holder(world) == "b").await;
     assert!(world.kubernetes.faults().hits(cut_off) > 0);
+    world.until("b shows the size", seconds(5), |world| !gauges(world, "b").is_empty()).await;
+    assert_eq!(gauges(&world, "a"), Vec::<String>::new(), "a shows what it does not look at any more");
     world.until("two nodes", minutes(3), |world| world.settled(2)).await;
     assert_eq!(writer(&world), ("b".to_owned(), epoch), "the same change was finished");
 

@@ -88,6 +88,8 @@ pub(crate) struct World {
     /// Every identity that a controller has had.
     identities: Vec<String>,
     timing: Timing,
+    /// Messages that were acknowledged before load was asked for; none where nothing is expected of it.
+    acknowledged_before: Option<usize>,
     began: Time,
 }
 
@@ -185,6 +187,7 @@ impl World {
 
     /// Begins to publish `rate` messages a second in all; returns when every subscriber is on.
     pub(crate) async fn load(&mut self, rate: f64) {
+        self.acknowledged_before = Some(self.load.acknowledged());
         self.load.set_rate(rate);
         let deadline = self.clock.now() + minutes(1);
         while !self.load.ready() {
@@ -205,6 +208,10 @@ impl World {
         let worst = self.prober.worst(self.bars.leaves());
         assert!(worst <= 12, "{worst} probes refused by one leave\n{report}");
         assert_eq!(self.load.lost(), Vec::<String>::new(), "acknowledged QoS 1 messages lost\n{report}");
+        // Where nothing was acknowledged, nothing could be lost.
+        if let Some(before) = self.acknowledged_before.take() {
+            assert!(self.load.acknowledged() > before, "nothing was acknowledged\n{report}");
+        }
         assert_eq!(self.dead_members(), Vec::<String>::new(), "dead members\n{report}");
         let unguarded = unguarded(&self.kubernetes.log(), &self.identities);
         assert_eq!(unguarded, Vec::<String>::new(), "writes without a guard");

@@ -20,19 +20,19 @@ fn a_shrink_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
     die_everywhere(&Drive::new(3, 2, true, exec));
 }
 
-#[test]
-fn a_shrink_to_one_node_survives_a_crash_at_every_point() {
-    die_everywhere(&Drive::new(2, 1, true, false));
+#[rstest::rstest]
+fn a_shrink_to_one_node_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
+    die_everywhere(&Drive::new(2, 1, true, exec));
 }
 
-#[test]
-fn a_growth_survives_a_crash_at_every_point() {
-    die_everywhere(&Drive::new(1, 2, true, false));
+#[rstest::rstest]
+fn a_growth_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
+    die_everywhere(&Drive::new(1, 2, true, exec));
 }
 
-#[test]
-fn a_cancel_survives_a_crash_at_every_point() {
-    let mut drive = Drive::new(3, 2, true, false);
+#[rstest::rstest]
+fn a_cancel_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
+    let mut drive = Drive::new(3, 2, true, exec);
     while drive.world.pods[&2].online > 15 {
         drive.round();
     }

@@ -7,7 +7,7 @@ fn desired(shown: Option<f64>, aim: Aim, size: u32) -> Desired {
 }
 
 fn explain(reasons: Vec<Reason>) -> Explain {
-    Explain { size: 5, reasons, wish: 5, flip: "flip".into() }
+    Explain { size: 5, reasons, wish: 5, flip: "flip".into(), after_leave: Vec::new() }
 }
 
 #[test]
@@ -43,4 +43,17 @@ fn a_flip_is_a_number_that_would_change_the_wish() {
 fn the_text_is_bounded() {
     let many = explain(vec![Reason::Metric(desired(None, Aim::Node, 1)); 100]);
     assert_eq!(many.to_string().chars().count(), TEXT_MAX);
+}
+
+#[test]
+fn the_fullest_after_a_leave_are_named() {
+    let prediction = |name: &str, after| Prediction { name: name.into(), after, bound: 10.0 };
+    let text = |after_leave| Explain { after_leave, ..explain(Vec::new()) }.to_string();
+    assert_eq!(text(Vec::new()), "wish 5 of 5 now; flip");
+    let two = vec![prediction("mqtt_publish_received", 5.4), prediction("connections", 8.0)];
+    let named = "connections 8 of 10 per node, mqtt_publish_received 5400m of 10 per node";
+    assert_eq!(text(two), format!("wish 5 of 5 now; flip; after a leave, with 20 % more: {named}"));
+    let many = (1..=9).map(|n| prediction(&format!("m{n}"), f64::from(n))).collect();
+    let ends = ": m9 9 of 10 per node, m8 8 of 10 per node, m7 7 of 10 per node and 6 more";
+    assert!(text(many).ends_with(ends));
 }

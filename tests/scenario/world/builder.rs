@@ -138,6 +138,7 @@ impl Builder {
             load,
             prober,
             timing: self.timing,
+            acknowledged_before: None,
             bars: Bars::default(),
             pace: Pace::default(),
             records: Records::default(),
