@@ -75,7 +75,7 @@ fn an_overdue_wait_has_its_name() {
 #[test]
 fn what_outlasts_its_time_becomes_a_warning_with_one_event() {
     let held =
-        Told { severity: Severity::InfoFor(Duration::from_secs(900)), ..told("ShrinkWaits", "held", false) };
+        Told { severity: Severity::InfoFor(Duration::from_mins(15)), ..told("ShrinkWaits", "held", false) };
     let at = |before: &[Condition], second: u64| {
         merge(before, std::slice::from_ref(&held), None, Time(second * 1_000))
     };

@@ -3,6 +3,7 @@
 //! without a restart of the controller.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams, PropagationPolicy};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -34,13 +35,17 @@ pub(crate) async fn stands(world: &mut World, condition: &str, cure: &str) {
     }
 }
 
-/// It is mended: the same controller goes to one node, and back to two.
+/// It is mended: the same controller goes to one node, and back to two, and no client pays for it.
 pub(crate) async fn works_again(world: &mut World) {
+    changes(world).await;
+    world.assert_bars().await;
+}
+
+async fn changes(world: &mut World) {
     for size in [1, 2] {
         world.wish(size);
         world.until(&format!("mended: {size} serve"), minutes(4), |world| world.settled(size)).await;
     }
-    world.assert_bars().await;
 }
 
 /// Settings of the StatefulSet on which the order of our steps does not rest.
@@ -121,8 +126,8 @@ async fn a_statefulset_that_we_cannot_order(
     works_again(&mut world).await;
 }
 
-/// Ordinals that do not begin at 0. Putting it right takes a pod away without a leave, by the
-/// hand of whoever does it: so that only the end of the condition is asked for here.
+/// Ordinals that do not begin at 0. Putting it right takes a pod away without a leave, by the hand of
+/// whoever does it: it stays behind as a dead member, which is removed as its condition says.
 #[rstest]
 #[case(Via::ManagementApi)]
 #[case(Via::Exec)]
@@ -130,14 +135,32 @@ async fn a_statefulset_that_we_cannot_order(
 async fn ordinals_that_begin_later(#[case] via: Via) {
     let start = json!({ "ordinals": { "start": 1 } });
     let builder = two_and_one_too_many(via).objects(move |object| merged(object, &start));
-    let mut world = builder.start().await;
+    // The pod that comes by that hand has joined before it is served.
+    let mut world = builder.install(|install| install.probe_delay = seconds(30)).start().await;
     world.start_controller("a");
     stands(&mut world, "OrdinalsStart", "Remove it").await;
     world.wish(2);
     let mut mended = manifest(&world);
     merged(&mut mended, &json!({ "ordinals": { "start": 0 } }));
     world.kubernetes.apply(&mended).expect("it is mended");
+    let dead = world.node(2).expect("it runs");
     world.until("nothing is told", seconds(20), |world| world.condition("OrdinalsStart").is_none()).await;
+    let told = |world: &World| world.condition("MemberDead").map(|told| told.message);
+    world.until("it is a dead member", minutes(3), |world| told(world).is_some()).await;
+    let cure = format!("cluster leave node={dead}");
+    assert!(told(&world).is_some_and(|message| message.contains(&cure)), "{}", world.dump());
+    let argv: Vec<String> = cure.split(' ').map(String::from).collect();
+    let asked = world.node(1).expect("it runs");
+    assert!(world.fleet.admin(&asked, &argv).await.stdout.contains("Done"), "{}", world.dump());
+    // Its data as well: no other node may come upon it.
+    let claims = Api::<PersistentVolumeClaim>::namespaced(world.kubernetes.client(), NAMESPACE);
+    claims.delete(&format!("data-{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
+    let well = |world: &World| world.settled(2) && world.dead_members().is_empty() && told(world).is_none();
+    world.until("two nodes are left", minutes(1), well).await;
+    world.load(1.0).await;
+    // Without the bars: what that hand did has refused clients.
+    changes(&mut world).await;
+    assert_eq!(world.dead_members(), Vec::<String>::new(), "{}", world.dump());
 }
 
 #[rstest]

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use lifecycle::Limits;
 use rstest::rstest;
 use serde_json::json;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Process, Signal};
 
 use crate::steering::{asked_to_leave, claim, sizes_written, steered};
-use crate::world::{World, minutes, seconds};
+use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// The process of this ordinal ends whenever it begins, as one whose data is spoilt.
 pub(crate) fn break_for_good(world: &World, ordinal: u32) -> tokio::task::JoinHandle<()> {
@@ -30,7 +31,8 @@ pub(crate) fn break_for_good(world: &World, ordinal: u32) -> tokio::task::JoinHa
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_broken_top_ordinal_is_told_and_left_alone(#[case] via: Via) {
-    let mut world = steered(via, 3).spec(&json!({ "deadAfter": "1m" })).start().await;
+    let soon = |limits: &mut Limits| limits.held = minutes(2);
+    let mut world = steered(via, 3).spec(&json!({ "deadAfter": "1m" })).limits(soon).start().await;
     world.start_controller("a");
     world.pass(seconds(8)).await;
     let data = claim(&world, 2).expect("it has a volume");
@@ -51,10 +53,19 @@ async fn a_broken_top_ordinal_is_told_and_left_alone(#[case] via: Via) {
     assert!(!asked_to_leave(&world), "{}", world.dump());
     assert_eq!((world.pod_count(), claim(&world, 2)), (3, Some(data)));
     assert!(world.condition("MemberDead").is_some(), "{}", world.dump());
+    let waits = |world: &World| world.condition("ShrinkWaits").map(|told| told.reason);
+    assert_eq!(waits(&world).as_deref(), Some("Info"), "{}", world.dump());
+    let warned = |world: &World| waits(world).as_deref() == Some("Warning");
+    let took = world.until("people are warned", minutes(1), warned).await;
+    assert!(took >= seconds(50), "warned after {took:?}");
+    let events = world.kubernetes.objects("events", NAMESPACE);
+    let told: Vec<_> = events.iter().filter(|event| event["reason"] == "ShrinkWaits").collect();
+    let kinds: Vec<_> = told.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(kinds, ["Normal", "Warning"], "{told:?}");
 
     // It is healed: the shrink goes on, and without a restart of ours.
     broken.abort();
     world.until("two nodes", minutes(10), |world| world.settled(2)).await;
-    assert!(world.condition("MemberDead").is_none());
+    assert!(world.condition("MemberDead").is_none() && waits(&world).is_none());
     assert_eq!(world.dead_members(), Vec::<String>::new());
 }

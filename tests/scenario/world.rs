@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use lifecycle::{Intent, NodeName, Time};
+use lifecycle::{Intent, Limits, NodeName, Time};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
@@ -90,6 +90,7 @@ pub(crate) struct World {
     timing: Timing,
     /// Messages that were acknowledged before load was asked for; none where nothing is expected of it.
     acknowledged_before: Option<usize>,
+    limits: Limits,
     began: Time,
 }
 
@@ -104,7 +105,8 @@ impl World {
         });
         let tap = Some(tap);
         self.identities.push(identity.to_owned());
-        let settings = Settings { tap, timing: self.timing, ..Settings::new(NAMESPACE, identity) };
+        let (timing, limits) = (self.timing, self.limits.clone());
+        let settings = Settings { tap, timing, limits, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         self.metrics.insert(identity.to_owned(), controller.metrics());
         let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use lifecycle::Time;
+use lifecycle::{Limits, Time};
 use serde_json::{Value, json};
 use vernescale::clock::Clock;
 use vernescale::crd::Via;
@@ -30,6 +30,7 @@ pub(crate) struct Builder {
     changes: Vec<Change>,
     cluster_domain: String,
     timing: Timing,
+    limits: Limits,
 }
 
 /// Changes one of the objects of the installation before it is applied.
@@ -60,6 +61,7 @@ impl World {
             changes: Vec::new(),
             cluster_domain: "cluster.local".into(),
             timing: Timing::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -101,6 +103,12 @@ impl Builder {
         self
     }
 
+    /// Numbers of the lifecycle that no spec has.
+    pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
+
     /// The cluster's domain.
     pub(crate) fn cluster_domain(mut self, domain: &str) -> Self {
         domain.clone_into(&mut self.cluster_domain);
@@ -139,6 +147,7 @@ impl Builder {
             prober,
             timing: self.timing,
             acknowledged_before: None,
+            limits: self.limits,
             bars: Bars::default(),
             pace: Pace::default(),
             records: Records::default(),
