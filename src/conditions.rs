@@ -80,10 +80,20 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
     told
 }
 
+/// What becomes of conditions that are not told this time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The look was whole, as far as they go: they stand no more.
+    Ended,
+    /// The look failed: nobody knows better.
+    Kept,
+}
+
 /// The conditions after this look, and what has begun.
 pub fn merge(
     before: &[Condition],
     told: &[Told],
+    rest: Rest,
     generation: Option<i64>,
     now: Time,
 ) -> (Vec<Condition>, Vec<Happened>) {
@@ -119,7 +129,7 @@ pub fn merge(
     let ended = before.iter().filter(|old| old.type_ != READY && !standing.contains_key(old.type_.as_str()));
     let mut ended: Vec<_> = ended
         .map(|old| {
-            if old.status == "False" {
+            if old.status == "False" || rest == Rest::Kept {
                 return old.clone();
             }
             Condition { status: "False".into(), last_transition_time: at.clone(), ..old.clone() }

@@ -203,10 +203,15 @@ async fn work(shared: &Arc<Shared>) {
         match api("list vernemqautoscalers", resources.list(&ListParams::default())).await {
             Ok(list) => {
                 let names: Vec<_> = list.items.iter().map(kube::ResourceExt::name_any).collect();
-                workers.retain(|name, (_, task)| names.contains(name) && !task.is_finished());
+                workers.retain(|name, _| names.contains(name));
                 seen.retain(|name, _| names.contains(name));
                 for name in names {
-                    workers.entry(name.clone()).or_insert_with(|| start(shared, name));
+                    let fault = match workers.get_mut(&name) {
+                        Some((_, task)) if task.is_finished() => task.panicked().await,
+                        Some(_) => continue,
+                        None => None,
+                    };
+                    workers.insert(name.clone(), start(shared, name, fault));
                 }
             }
             // The workers that run go on: each reads for itself.
@@ -224,9 +229,14 @@ async fn work(shared: &Arc<Shared>) {
     }
 }
 
-fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
+/// `fault` is what its predecessor broke off by.
+fn start(shared: &Arc<Shared>, name: String, fault: Option<String>) -> (Arc<Notify>, Task) {
+    if let Some(fault) = &fault {
+        shared.metrics.error("Panic");
+        tracing::error!(resource = name, fault, "the work on a resource broke off and begins anew");
+    }
     let wake = Arc::new(Notify::new());
-    let worker = Worker::new(Arc::clone(shared), name, Arc::clone(&wake));
+    let worker = Worker::new(Arc::clone(shared), name, Arc::clone(&wake), fault);
     (wake, Task::spawn(worker.run()))
 }
 

@@ -11,29 +11,50 @@ fn status<'a>(conditions: &'a [Condition], name: &str) -> Option<(&'a str, Strin
 
 #[test]
 fn a_condition_begins_once_stands_and_ends() {
-    let (first, begun) = merge(&[], &[told("MemberDead", "1 of 3", false)], Some(2), Time(1_000));
+    let (first, begun) =
+        merge(&[], &[told("MemberDead", "1 of 3", false)], Rest::Ended, Some(2), Time(1_000));
     assert_eq!(begun.len(), 1);
     assert_eq!(status(&first, "MemberDead"), Some(("True", "1970-01-01T00:00:01Z".into())));
 
-    let (second, begun) = merge(&first, &[told("MemberDead", "2 of 3", false)], Some(2), Time(2_000));
+    let (second, begun) =
+        merge(&first, &[told("MemberDead", "2 of 3", false)], Rest::Ended, Some(2), Time(2_000));
     assert_eq!(begun, [], "one Event, however long it stands and whatever its numbers");
     assert_eq!(status(&second, "MemberDead"), Some(("True", "1970-01-01T00:00:01Z".into())));
     assert!(second.iter().any(|condition| condition.message == "2 of 3"), "the message is of today");
 
-    let (third, _) = merge(&second, &[], Some(2), Time(3_000));
+    let (third, _) = merge(&second, &[], Rest::Ended, Some(2), Time(3_000));
     assert_eq!(status(&third, "MemberDead"), Some(("False", "1970-01-01T00:00:03Z".into())));
-    let (fourth, begun) = merge(&third, &[told("MemberDead", "again", false)], Some(2), Time(4_000));
+    let (fourth, begun) =
+        merge(&third, &[told("MemberDead", "again", false)], Rest::Ended, Some(2), Time(4_000));
     assert_eq!(begun.len(), 1);
     assert_eq!(status(&fourth, "MemberDead"), Some(("True", "1970-01-01T00:00:04Z".into())));
 }
 
+/// Nobody has seen that it is over: alerts that wait for a time go on waiting.
+#[test]
+fn what_a_failed_look_does_not_tell_stands_as_before() {
+    let (first, _) = merge(&[], &[told("MemberDead", "", false)], Rest::Ended, None, Time(1_000));
+    let (second, begun) = merge(&first, &[told("LookFailed", "", true)], Rest::Kept, None, Time(2_000));
+    assert_eq!(begun.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>(), ["LookFailed"]);
+    let (third, begun) = merge(&second, &[told("MemberDead", "", false)], Rest::Ended, None, Time(3_000));
+    assert_eq!(begun, []);
+    for conditions in [second, third] {
+        assert_eq!(status(&conditions, "MemberDead"), Some(("True", "1970-01-01T00:00:01Z".into())));
+    }
+}
+
 #[test]
 fn ready_is_false_with_the_name_of_what_blocks() {
-    let (blocked, _) =
-        merge(&[], &[told("PreStopLeaves", "", false), told("TargetMissing", "no", true)], None, Time(0));
+    let (blocked, _) = merge(
+        &[],
+        &[told("PreStopLeaves", "", false), told("TargetMissing", "no", true)],
+        Rest::Ended,
+        None,
+        Time(0),
+    );
     let ready = blocked.iter().find(|condition| condition.type_ == READY).unwrap();
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "TargetMissing"));
-    let (free, _) = merge(&blocked, &[told("PreStopLeaves", "", false)], None, Time(1_000));
+    let (free, _) = merge(&blocked, &[told("PreStopLeaves", "", false)], Rest::Ended, None, Time(1_000));
     assert_eq!(status(&free, READY), Some(("True", "1970-01-01T00:00:01Z".into())));
 }
 
@@ -46,6 +67,7 @@ fn the_list_is_bounded_and_what_stands_is_kept() {
         (conditions, _) = merge(
             &conditions,
             &[told(name, "", false), told("Stays", "", false)],
+            Rest::Ended,
             None,
             Time(second * 1_000),
         );
@@ -77,7 +99,7 @@ fn what_outlasts_its_time_becomes_a_warning_with_one_event() {
     let held =
         Told { severity: Severity::InfoFor(Duration::from_mins(15)), ..told("ShrinkWaits", "held", false) };
     let at = |before: &[Condition], second: u64| {
-        merge(before, std::slice::from_ref(&held), None, Time(second * 1_000))
+        merge(before, std::slice::from_ref(&held), Rest::Ended, None, Time(second * 1_000))
     };
     let reason = |conditions: &[Condition]| conditions[1].reason.clone();
     let severities = |begun: &[Happened]| begun.iter().map(|one| one.severity).collect::<Vec<_>>();
@@ -89,7 +111,7 @@ fn what_outlasts_its_time_becomes_a_warning_with_one_event() {
     assert_eq!((reason(&late).as_str(), severities(&begun)), ("Warning", vec![Severity::Warning]));
     let (later, begun) = at(&late, 2_000);
     assert_eq!((reason(&later).as_str(), severities(&begun)), ("Warning", vec![]));
-    let (ended, _) = merge(&later, &[], None, Time(2_100_000));
+    let (ended, _) = merge(&later, &[], Rest::Ended, None, Time(2_100_000));
     let (again, begun) = at(&ended, 2_200);
     assert_eq!(
         (reason(&again).as_str(), severities(&begun)),

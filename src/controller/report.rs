@@ -15,7 +15,7 @@ use super::metrics::Named;
 use super::task::Task;
 use crate::act::event::{Happened, publish};
 use crate::act::status;
-use crate::conditions::{Told, merge};
+use crate::conditions::{READY, Rest, Told, merge};
 use crate::crd::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::decide::{Decision, History};
 use crate::fleet::FleetView;
@@ -67,15 +67,19 @@ impl Reporter {
 
     /// A look that failed: what was known stays in the status, with the reason.
     pub(super) async fn failed(&mut self, told: Told) {
-        self.blocked(vec![told]).await;
+        self.not_whole(&[told], Rest::Kept).await;
     }
 
     /// A look that could not go on.
     pub(super) async fn blocked(&mut self, told: Vec<Told>) {
+        self.not_whole(&told, Rest::Ended).await;
+    }
+
+    async fn not_whole(&mut self, told: &[Told], rest: Rest) {
         self.shared.metrics.unknown(&self.name);
         let Some(resource) = self.resource.clone() else { return };
         let mut status = resource.status.clone().unwrap_or_default();
-        self.tell(&resource, &mut status, &told);
+        self.tell(&resource, &mut status, told, rest);
         self.write(&resource, status).await;
     }
 
@@ -101,7 +105,7 @@ impl Reporter {
             history: Some(history),
             conditions: old.conditions.clone(),
         };
-        self.tell(resource, &mut status, &told);
+        self.tell(resource, &mut status, &told, Rest::Ended);
         self.log(world, decision, out, wanted);
         let metrics = &self.shared.metrics;
         metrics.sizes(&self.name, wanted, world.target.replicas, world.members().len());
@@ -115,11 +119,18 @@ impl Reporter {
         self.write(&resource, status).await;
     }
 
-    fn tell(&self, resource: &VerneMQAutoscaler, status: &mut VerneMQAutoscalerStatus, told: &[Told]) {
+    fn tell(
+        &self,
+        resource: &VerneMQAutoscaler,
+        status: &mut VerneMQAutoscalerStatus,
+        told: &[Told],
+        rest: Rest,
+    ) {
         let now = self.shared.clock.now();
-        let (conditions, begun) = merge(&status.conditions, told, resource.metadata.generation, now);
+        let (conditions, begun) = merge(&status.conditions, told, rest, resource.metadata.generation, now);
+        let stand = conditions.iter().filter(|one| one.type_ != READY && one.status == "True");
+        self.shared.metrics.stand(Named::Condition, &self.name, stand.map(|one| one.type_.as_str()));
         status.conditions = conditions;
-        self.shared.metrics.stand(Named::Condition, &self.name, told.iter().map(|one| one.name));
         for happened in begun {
             self.event(resource, happened);
         }

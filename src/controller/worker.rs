@@ -33,6 +33,13 @@ const SLOW_EVERY: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
+/// Conflicts in a row that may be races: two seconds of them.
+const RACES: u32 = 10;
+
+/// After a panic of ours nothing new begins for this long. Whatever it has met may be there still: each time
+/// costs what an undone shrink costs, and the churn budget bounds those.
+const PANIC_HOLDS: Duration = Duration::from_mins(5);
+
 /// What a process remembers of one resource. Nothing in it is needed to go on
 /// after a crash; it is bounded by the pods of one StatefulSet.
 pub(super) struct State {
@@ -54,6 +61,10 @@ pub(super) struct State {
     unsure: Option<(Option<Intent>, Output)>,
     /// This look's failure is in its report already.
     reported: bool,
+    /// Conflicts in a row.
+    races: u32,
+    /// What our predecessor broke off by, when, and whether it was told.
+    fault: Option<(String, Time, bool)>,
 }
 
 impl State {
@@ -81,7 +92,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>) -> Self {
+    /// `fault` is what a predecessor in this process broke off by.
+    pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>, fault: Option<String>) -> Self {
         let state = State {
             reach: shared.settings.reach.clone(),
             names: Names::default(),
@@ -99,6 +111,8 @@ impl Worker {
             failures: 0,
             unsure: None,
             reported: false,
+            races: 0,
+            fault: fault.map(|fault| (fault, shared.clock.now(), false)),
         };
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
         Self { shared, name, wake, state, reporter }
@@ -109,7 +123,7 @@ impl Worker {
             let began = self.shared.clock.now();
             let pause = match Box::pin(self.look()).await {
                 Ok(pause) => {
-                    self.state.failures = 0;
+                    (self.state.failures, self.state.races) = (0, 0);
                     pause
                 }
                 Err(failure) => self.failed(&failure).await,
@@ -125,9 +139,11 @@ impl Worker {
     /// A look that failed changes nothing and says so.
     async fn failed(&mut self, failure: &Failure) -> Duration {
         self.shared.metrics.error(failure.kind());
+        let reported = std::mem::take(&mut self.state.reported);
         // One that lost a race against another writer is no news, and no trouble of the server's: who
         // waits longer each time never wins against somebody who writes all the time.
-        if matches!(failure, Failure::Conflict { .. }) {
+        if self.lost_a_race(failure) {
+            self.state.races += 1;
             tracing::debug!(resource = self.name, %failure, "looking again");
             return RETRY_FIRST;
         }
@@ -135,13 +151,35 @@ impl Worker {
         self.state.failures = self.state.failures.saturating_add(1);
         tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
         // Two reports of one look would contradict each other, with each look anew.
-        if std::mem::take(&mut self.state.reported) {
+        if reported {
             return pause;
         }
         let message = format!("{failure}. Nothing is changed meanwhile");
         let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
         self.reporter.failed(told).await;
         pause
+    }
+
+    /// A policy that refuses us may answer as the guard of a patch does: nobody loses that often.
+    fn lost_a_race(&self, failure: &Failure) -> bool {
+        matches!(failure, Failure::Conflict { .. }) && self.state.races < RACES
+    }
+
+    /// What our predecessor broke off by, for as long as that holds us.
+    fn broke_off(&self) -> Option<Told> {
+        let (fault, at, _) = self.state.fault.as_ref()?;
+        let left = PANIC_HOLDS.checked_sub(self.shared.clock.now().since(*at))?;
+        Some(Told {
+            name: "WorkerPanicked",
+            severity: Severity::Critical,
+            message: format!(
+                "the controller's work on this resource broke off by a fault of its own ({fault}) and has begun anew. \
+                 For another {} min nothing new is begun, and what can be undone is. See the controller's log, and \
+                 report it",
+                left.as_secs().div_ceil(60)
+            ),
+            blocks: true,
+        })
     }
 
     async fn look(&mut self) -> Result<Duration, Failure> {
@@ -156,6 +194,13 @@ impl Worker {
             shared.metrics.forget(&self.name);
             return Ok(idle);
         };
+        // Told before anything is done: it may break off there again.
+        if let (Some(told), Some((_, _, known))) = (self.broke_off(), &mut self.state.fault)
+            && !std::mem::replace(known, true)
+        {
+            self.reporter.failed(told).await;
+            return Ok(Duration::ZERO);
+        }
         let history = resource.status.as_ref().and_then(|status| status.history.clone());
         self.state.history.get_or_insert_with(|| history.unwrap_or_default());
         if let Some(statefulset) = &objects.statefulset
@@ -211,6 +256,7 @@ impl Worker {
         let unreadable = fold::unreadable(&mut self.state.unreadable, &world, now);
         let protection = protection::of(&world, &self.state.slow, unreadable.is_empty());
         told.extend(unreadable);
+        told.extend(self.broke_off());
         if world.resource.metadata.deletion_timestamp.is_some() {
             told.push(deleting());
         }
@@ -236,13 +282,13 @@ impl Worker {
 
         let done = self.act(&mut world, &out).await;
         if let Err(failure) = &done
-            && !matches!(failure, Failure::Conflict { .. })
+            && !self.lost_a_race(failure)
         {
             let message = format!("{failure}. It is tried again with the next look");
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
-        if done.is_ok() && !active && hold::held(&world.resource) {
+        if done.is_ok() && hold::held(&world.resource) && (!active || hopeless(&world, &out, now)) {
             self.release(&mut world).await?;
         }
         let history = self.state.history.clone().unwrap_or_default();
@@ -344,6 +390,13 @@ fn deleting() -> Told {
         message: "the resource is being deleted: a change that can be undone is undone, one that cannot is finished, and nothing new begins".into(),
         blocks: true,
     }
+}
+
+/// A newcomer that does not get on must not keep the resource from going: it is fenced, and harms nobody.
+fn hopeless(world: &World, out: &Output, now: Time) -> bool {
+    let grows = out.intent.as_ref().is_some_and(|intent| intent.kind == Kind::Grow);
+    let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
+    world.resource.metadata.deletion_timestamp.is_some() && grows && late
 }
 
 /// The size is outside what the spec allows: said, and put right one ordinal at a time.

@@ -94,7 +94,7 @@ async fn a_quick_pace_ends_with_the_last_session(#[case] via: Via) {
 async fn a_batch_of_slow_commands_ends_in_time() {
     let mut world = three(Via::Exec).start().await;
     let leaver = node(&world, 2);
-    for visitor in 0..10 {
+    for visitor in 0..3 {
         let connect = Connect::new(format!("visitor,{visitor}"), Protocol::V4, true);
         world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
     }

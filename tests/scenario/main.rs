@@ -12,6 +12,7 @@ mod api_writes;
 mod bad_answers;
 mod bad_input;
 mod bounds;
+mod broken_looks;
 mod broken_top;
 mod canary;
 mod drain;
