@@ -16,7 +16,7 @@ use kube::{Client, ResourceExt as _};
 use lifecycle::Time;
 use tokio::sync::{Notify, watch};
 
-use crate::act::deadline::api;
+use crate::act::deadline::{Failure, api};
 use crate::clock::Clock;
 use crate::crd::VerneMQAutoscaler;
 use crate::leader::{Election, Timing, lease};
@@ -149,7 +149,9 @@ impl Controller {
         let Self { client, clock, settings, metrics } = self;
         let leases = Api::<Lease>::namespaced(client.clone(), &settings.namespace);
         let election = Election::new(settings.identity.clone(), settings.timing);
-        let elections = lease::run(leases, settings.lease.clone(), election, clock, lead);
+        let counted = Arc::clone(&metrics);
+        let failed = move |failure: &Failure| counted.error(failure.kind());
+        let elections = lease::run(leases, settings.lease.clone(), election, clock, lead, failed);
         let shared = Arc::new(Shared { client, clock, settings, metrics, leading });
         tokio::select! {
             () = elections => {}

@@ -272,6 +272,7 @@ async fn write_events(shared: Arc<Shared>, mut waiting: mpsc::Receiver<(ObjectRe
     while let Some((about, happened)) = waiting.recv().await {
         let now = shared.clock.now();
         if let Err(failure) = publish(&events, &about, &happened, &shared.settings.identity, now).await {
+            shared.metrics.error(failure.kind());
             tracing::debug!(%failure, reason = happened.reason, "an Event was not written");
         }
     }

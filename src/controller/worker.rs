@@ -206,7 +206,8 @@ impl Worker {
         if let Some(statefulset) = &objects.statefulset
             && self.state.slow_is_old(&resource, shared.clock.now())
         {
-            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset)).await;
+            let failed = |failure: &Failure| shared.metrics.error(failure.kind());
+            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset, &failed)).await;
             self.state.take_slow(slow, &resource, shared.clock.now());
         }
         let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();

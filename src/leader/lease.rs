@@ -18,20 +18,25 @@ const RELEASE: std::time::Duration = std::time::Duration::from_secs(2);
 /// Whether we lead, for everybody who acts: until when, in our own time.
 pub type Leading = watch::Receiver<Option<Time>>;
 
-/// Keeps trying to hold the lease, for ever. `leading` says until when we may act.
+/// Keeps trying to hold the lease, for ever. `leading` says until when we may act; `failed` is told of
+/// each call that failed.
 pub async fn run(
     leases: Api<Lease>,
     name: String,
     mut election: Election,
     clock: Clock,
     leading: watch::Sender<Option<Time>>,
+    failed: impl Fn(&Failure),
 ) {
     let mut last: Option<Lease> = None;
     loop {
         let sent = clock.now();
         match attempt(&leases, &name, &mut election, &clock, sent, last.take()).await {
             Ok(lease) => last = lease,
-            Err(failure) => tracing::warn!(%failure, lease = name, "the lease could not be renewed"),
+            Err(failure) => {
+                failed(&failure);
+                tracing::warn!(%failure, lease = name, "the lease could not be renewed");
+            }
         }
         let until = election.acts_until().filter(|until| clock.now() < *until);
         if until.is_none() && leading.borrow().is_some() {

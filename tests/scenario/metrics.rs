@@ -60,7 +60,9 @@ async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
         let one = format!(r#"vernescale_{gauge}{{name="{NAME}"}} 1"#);
         assert!(shows(&world, &one), "{one} is not in {}", world.metrics("a"));
     }
-    for series in ["vernescale_leading 1", r#"vernescale_errors_total{kind="Unknown"} 1"#] {
+    // The stand-in has no autoscalers: each list of them is a call that failed.
+    let unlisted = r#"vernescale_errors_total{kind="NotFound"} "#;
+    for series in ["vernescale_leading 1", r#"vernescale_errors_total{kind="Unknown"} 1"#, unlisted] {
         assert!(shows(&world, series), "{series} is not in {}", world.metrics("a"));
     }
     assert!(!shows(&world, "vernescale_step{"), "no step is under way: {}", world.metrics("a"));
@@ -125,4 +127,29 @@ async fn what_is_not_known_is_not_shown(
     world.until("it is shown again", seconds(10), again).await;
     world.until("two nodes are left", minutes(3), |world| world.settled(2)).await;
     world.assert_bars().await;
+}
+
+/// Each kind of call that no look fails by; where it goes wrong once, one is counted.
+#[rstest]
+#[case::lease("leases", Verb::Update)]
+#[case::event("events", Verb::Create)]
+#[case::service("services", Verb::Get)]
+#[case::secret("secrets", Verb::Get)]
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_look_fails_by_is_counted(
+    #[case] resource: &str,
+    #[case] verb: Verb,
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+) {
+    let spec = json!({ "canarySecretRef": { "name": "canary" } });
+    let mut world = two_and_one_too_many(via).spec(&spec).start().await;
+    let rule = Rule::new(Fault::Forbidden).resource(resource).verb(verb).client("a").times(1);
+    let rule = world.kubernetes.faults().add(rule);
+    world.load(1.0).await;
+    world.start_controller("a");
+    let met = |world: &World| world.kubernetes.faults().hits(rule) == 1;
+    world.until("it is refused", minutes(2), met).await;
+    world.pass(seconds(1)).await;
+    let counted = r#"vernescale_errors_total{kind="Forbidden"} 1"#;
+    assert!(shows(&world, counted), "{counted} is not in {}", world.metrics("a"));
 }

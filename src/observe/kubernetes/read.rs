@@ -130,8 +130,16 @@ fn client_service(service: Option<Service>) -> ClientService {
     }
 }
 
+/// Told of each call that failed, where the look does not.
+type Failed<'a> = &'a (dyn Fn(&Failure) + Sync);
+
 /// Reads it. Nothing here fails the look: what could not be read is absent.
-pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) -> Slow {
+pub async fn read_slow(
+    client: &Client,
+    resource: &VerneMQAutoscaler,
+    statefulset: &StatefulSet,
+    failed: Failed<'_>,
+) -> Slow {
     let namespace = resource.namespace().unwrap_or_default();
     let autoscalers = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &namespace);
     let everything = ListParams::default();
@@ -139,13 +147,15 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
     let services = Api::<Service>::namespaced(client.clone(), &namespace);
     let governing = async {
         let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
-        api("get service", services.get_opt(name)).await.ok().map(|service| service.is_some())
+        let service = api("get service", services.get_opt(name)).await.inspect_err(failed).ok();
+        service.map(|service| service.is_some())
     };
     let clients = async {
         let name = resource.spec.client_service.as_ref()?;
-        api("get service", services.get_opt(name)).await.ok().map(client_service)
+        let service = api("get service", services.get_opt(name)).await.inspect_err(failed).ok();
+        service.map(client_service)
     };
-    let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace };
+    let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace, failed };
     let management = &resource.spec.management;
     let key = async {
         let reference = management.secret_ref.as_ref()?;
@@ -163,7 +173,7 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
     };
     let (autoscalers, governing_service, client_service, key, authorities, login) =
         tokio::join!(autoscalers, governing, clients, key, authorities, login);
-    let autoscalers = autoscalers.ok().map(|list| list.items);
+    let autoscalers = autoscalers.inspect_err(failed).ok().map(|list| list.items);
     Slow { autoscalers, governing_service, client_service, key, authorities, login }
 }
 
@@ -171,6 +181,7 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
 struct Secrets<'a> {
     api: Api<Secret>,
     namespace: &'a str,
+    failed: Failed<'a>,
 }
 
 impl Secrets<'_> {
@@ -178,7 +189,7 @@ impl Secrets<'_> {
     async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, String> {
         let place = self.place(name, key);
         let secret = api("get secret", self.api.get_opt(name)).await;
-        let secret = secret.map_err(|failure| format!("{place}: {failure}"))?;
+        let secret = secret.inspect_err(self.failed).map_err(|failure| format!("{place}: {failure}"))?;
         let secret = secret.ok_or_else(|| format!("{place}: the Secret does not exist"))?;
         let bytes = secret.data.and_then(|mut data| data.remove(key));
         bytes.map(|bytes| bytes.0).ok_or_else(|| format!("{place}: the Secret has no such key"))
