@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Target, Time};
 
 use super::nodes::{Answered, Ask, look};
-use super::worker::State;
+use super::state::State;
 use crate::act::intent::Held;
 use crate::clock::Clock;
 use crate::crd::{Scheme, VerneMQAutoscaler, Via};

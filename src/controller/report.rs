@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use kube::api::Api;
 use lifecycle::{Intent, Output, Severity, Time};
@@ -19,7 +20,7 @@ use crate::conditions::{READY, Rest, Told, merge};
 use crate::crd::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::decide::{Decision, History};
 use crate::fleet::FleetView;
-use crate::observe::kubernetes::selector;
+use crate::observe::kubernetes::{Unreadable, kind, resources, selector};
 
 /// A status in which only numbers have moved is written this seldom.
 const NUMBERS_EVERY: Duration = Duration::from_secs(10);
@@ -83,6 +84,31 @@ impl Reporter {
         self.write(&resource, status).await;
     }
 
+    /// Our resource as it stands cannot be read: said on it, and in the log.
+    pub(super) async fn unreadable(&mut self, unreadable: &Unreadable, told: &Told) {
+        let Unreadable { object, .. } = unreadable;
+        let now = self.shared.clock.now();
+        if self.logs_now(told.message.clone(), now) {
+            tracing::warn!(resource = self.name, message = told.message, "the resource cannot be read");
+        }
+        let before = status::conditions(object);
+        let told = std::slice::from_ref(told);
+        let (conditions, begun) = merge(&before, told, Rest::Kept, object.metadata.generation, now);
+        self.show(&conditions);
+        if conditions == before {
+            return;
+        }
+        let resources = resources(&self.shared.client, &self.shared.settings.namespace);
+        if let Err(failure) = status::write_conditions(&resources, object, &conditions).await {
+            self.shared.metrics.error(failure.kind());
+            tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
+            return;
+        }
+        for happened in begun {
+            let _ = self.events.try_send((object.object_ref(&kind()), happened));
+        }
+    }
+
     /// A whole look.
     pub(super) async fn whole(&mut self, world: &World, look: Whole<'_>, told: Vec<Told>) {
         let Whole { decision, out, history, fleet, protection } = look;
@@ -128,12 +154,16 @@ impl Reporter {
     ) {
         let now = self.shared.clock.now();
         let (conditions, begun) = merge(&status.conditions, told, rest, resource.metadata.generation, now);
-        let stand = conditions.iter().filter(|one| one.type_ != READY && one.status == "True");
-        self.shared.metrics.stand(Named::Condition, &self.name, stand.map(|one| one.type_.as_str()));
+        self.show(&conditions);
         status.conditions = conditions;
         for happened in begun {
             self.event(resource, happened);
         }
+    }
+
+    fn show(&self, conditions: &[Condition]) {
+        let stand = conditions.iter().filter(|one| one.type_ != READY && one.status == "True");
+        self.shared.metrics.stand(Named::Condition, &self.name, stand.map(|one| one.type_.as_str()));
     }
 
     /// A change that has begun or ended.
@@ -175,14 +205,9 @@ impl Reporter {
         let step = out.intent.as_ref().map(|intent| format!("{:?}", intent.step)).unwrap_or_default();
         let wait = out.wait.as_ref().map(|wait| wait.name).unwrap_or_default();
         let key = format!("{wanted} {} {step} {wait} {shrink} {grow}", world.target.replicas);
-        let now = self.shared.clock.now();
-        if let Some((logged, at)) = &self.logged
-            && *logged == key
-            && now.since(*at) < LOG_EVERY
-        {
+        if !self.logs_now(key, self.shared.clock.now()) {
             return;
         }
-        self.logged = Some((key, now));
         tracing::info!(
             resource = self.name,
             replicas = world.target.replicas,
@@ -196,6 +221,16 @@ impl Reporter {
             explain = %decision.explain,
             "decision"
         );
+    }
+
+    /// It is something else than was logged last, or that was a while ago.
+    fn logs_now(&mut self, what: String, now: Time) -> bool {
+        let logged = self.logged.as_ref();
+        let logs = logged.is_none_or(|(before, at)| *before != what || now.since(*at) >= LOG_EVERY);
+        if logs {
+            self.logged = Some((what, now));
+        }
+        logs
     }
 
     /// Writes what people or a successor need at once, and numbers now and then.

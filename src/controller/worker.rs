@@ -1,33 +1,27 @@
 //! One resource: look after look.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Intent, Kind, NodeName, Ordinal, Outcome, Output, Severity, Time, step};
+use lifecycle::{Intent, Kind, Outcome, Output, Severity, Time, step};
 use tokio::sync::Notify;
 
-use super::Reach;
-use super::calls::InFlight;
 use super::gather::{World, gather};
 use super::report::{Reporter, Whole};
-use super::{Shared, fold, protection};
+use super::state::State;
+use super::{Shared, fold, protection, told};
 use crate::act::deadline::Failure;
 use crate::act::hold;
 use crate::act::intent::Held;
 use crate::act::owner::{self, Ownership};
 use crate::conditions::{Told, of_output};
 use crate::crd::{Mode, VerneMQAutoscaler};
-use crate::decide::{Decision, History, Policy, decide};
-use crate::fleet::{Fleet, FleetView, Settings as FleetSettings};
-use crate::naming::Names;
-use crate::observe::kubernetes::{self, Objects, Slow, preflight};
-use crate::wire::Tls;
-
-/// What changes seldom is read this often.
-const SLOW_EVERY: Duration = Duration::from_secs(30);
+use crate::decide::{Decision, Policy, decide};
+use crate::fleet::FleetView;
+use crate::observe::kubernetes::{self, Objects, preflight};
 
 /// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -39,48 +33,6 @@ const RACES: u32 = 10;
 /// After a panic of ours nothing new begins for this long. Whatever it has met may be there still: each time
 /// costs what an undone shrink costs, and the churn budget bounds those.
 const PANIC_HOLDS: Duration = Duration::from_mins(5);
-
-/// What a process remembers of one resource. Nothing in it is needed to go on
-/// after a crash; it is bounded by the pods of one StatefulSet.
-pub(super) struct State {
-    pub(super) names: Names,
-    pub(super) fleet: Fleet,
-    pub(super) sampled: Option<Time>,
-    pub(super) queues: BTreeMap<Ordinal, (i64, Time)>,
-    pub(super) calls: InFlight,
-    pub(super) slow: Slow,
-    pub(super) tls: BTreeMap<String, Tls>,
-    pub(super) reach: Option<Reach>,
-    slow_at: Option<(Time, Option<i64>)>,
-    history: Option<History>,
-    members: Option<BTreeSet<NodeName>>,
-    last_join: Option<Time>,
-    unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
-    failures: u32,
-    /// The record that stood, and a step whose record was not written as far as we know.
-    unsure: Option<(Option<Intent>, Output)>,
-    /// This look's failure is in its report already.
-    reported: bool,
-    /// Conflicts in a row.
-    races: u32,
-    /// What our predecessor broke off by, when, and whether it was told.
-    fault: Option<(String, Time, bool)>,
-}
-
-impl State {
-    /// A changed spec may speak of other Secrets.
-    fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
-        self.slow_at.is_none_or(|(at, of)| now.since(at) >= SLOW_EVERY || of != resource.metadata.generation)
-    }
-
-    fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
-        if slow.authorities != self.slow.authorities {
-            self.tls.clear();
-        }
-        self.slow = slow;
-        self.slow_at = Some((now, resource.metadata.generation));
-    }
-}
 
 /// Looks at one resource until it is dropped.
 pub(super) struct Worker {
@@ -94,26 +46,7 @@ pub(super) struct Worker {
 impl Worker {
     /// `fault` is what a predecessor in this process broke off by.
     pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>, fault: Option<String>) -> Self {
-        let state = State {
-            reach: shared.settings.reach.clone(),
-            names: Names::default(),
-            fleet: Fleet::new(FleetSettings::default()),
-            sampled: None,
-            queues: BTreeMap::new(),
-            calls: InFlight::default(),
-            slow: Slow::default(),
-            tls: BTreeMap::new(),
-            slow_at: None,
-            history: None,
-            members: None,
-            last_join: None,
-            unreadable: BTreeMap::new(),
-            failures: 0,
-            unsure: None,
-            reported: false,
-            races: 0,
-            fault: fault.map(|fault| (fault, shared.clock.now(), false)),
-        };
+        let state = State::new(&shared, fault);
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
         Self { shared, name, wake, state, reporter }
     }
@@ -169,17 +102,7 @@ impl Worker {
     fn broke_off(&self) -> Option<Told> {
         let (fault, at, _) = self.state.fault.as_ref()?;
         let left = PANIC_HOLDS.checked_sub(self.shared.clock.now().since(*at))?;
-        Some(Told {
-            name: "WorkerPanicked",
-            severity: Severity::Critical,
-            message: format!(
-                "the controller's work on this resource broke off by a fault of its own ({fault}) and has begun anew. \
-                 For another {} min nothing new is begun, and what can be undone is. See the controller's log, and \
-                 report it",
-                left.as_secs().div_ceil(60)
-            ),
-            blocks: true,
-        })
+        Some(told::panicked(fault, left))
     }
 
     async fn look(&mut self) -> Result<Duration, Failure> {
@@ -190,6 +113,10 @@ impl Worker {
                 self.reporter.begin(resource);
             }))
             .await?;
+        if let Some(unreadable) = &objects.unreadable {
+            self.reporter.unreadable(unreadable, &told::cannot_read(unreadable)).await;
+            return Ok(idle);
+        }
         let Some(resource) = objects.resource.clone() else {
             shared.metrics.forget(&self.name);
             return Ok(idle);
@@ -203,12 +130,8 @@ impl Worker {
         }
         let history = resource.status.as_ref().and_then(|status| status.history.clone());
         self.state.history.get_or_insert_with(|| history.unwrap_or_default());
-        if let Some(statefulset) = &objects.statefulset
-            && self.state.slow_is_old(&resource, shared.clock.now())
-        {
-            let failed = |failure: &Failure| shared.metrics.error(failure.kind());
-            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset, &failed)).await;
-            self.state.take_slow(slow, &resource, shared.clock.now());
+        if let Some(statefulset) = &objects.statefulset {
+            self.look_slowly(&resource, statefulset).await;
         }
         let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();
         let ownership = objects.ownership();
@@ -252,6 +175,21 @@ impl Worker {
         Box::pin(self.decide_and_act(world, told)).await
     }
 
+    /// Reads what changes seldom, where that was long ago.
+    async fn look_slowly(&mut self, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) {
+        let shared = &self.shared;
+        if !self.state.slow_is_old(resource, shared.clock.now()) {
+            return;
+        }
+        let last = &self.state.slow;
+        let slow = Box::pin(kubernetes::read_slow(&shared.client, resource, statefulset, last)).await;
+        for failure in &slow.failed {
+            shared.metrics.error(failure.kind());
+            tracing::debug!(resource = self.name, %failure, "what was known before still counts");
+        }
+        self.state.take_slow(slow, resource, shared.clock.now());
+    }
+
     async fn decide_and_act(&mut self, mut world: World, mut told: Vec<Told>) -> Result<Duration, Failure> {
         let now = self.shared.clock.now();
         let unreadable = fold::unreadable(&mut self.state.unreadable, &world, now);
@@ -259,7 +197,7 @@ impl Worker {
         told.extend(unreadable);
         told.extend(self.broke_off());
         if world.resource.metadata.deletion_timestamp.is_some() {
-            told.push(deleting());
+            told.push(told::deleting());
         }
         let fleet = self.state.fleet.view(now);
         let decision = match Policy::try_from(&world.resource.spec) {
@@ -271,7 +209,7 @@ impl Worker {
             }
         };
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
-        told.extend(decision.as_ref().and_then(|decision| out_of_bounds(&world, decision)));
+        told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
         let out = step(
             world.held.intent(),
@@ -384,35 +322,9 @@ impl Worker {
     }
 }
 
-fn deleting() -> Told {
-    Told {
-        name: "ResourceDeleting",
-        severity: Severity::Info,
-        message: "the resource is being deleted: a change that can be undone is undone, one that cannot is finished, and nothing new begins".into(),
-        blocks: true,
-    }
-}
-
 /// A newcomer that does not get on must not keep the resource from going: it is fenced, and harms nobody.
 fn hopeless(world: &World, out: &Output, now: Time) -> bool {
     let grows = out.intent.as_ref().is_some_and(|intent| intent.kind == Kind::Grow);
     let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
     world.resource.metadata.deletion_timestamp.is_some() && grows && late
-}
-
-/// The size is outside what the spec allows: said, and put right one ordinal at a time.
-fn out_of_bounds(world: &World, decision: &Decision) -> Option<Told> {
-    let (size, spec) = (world.target.replicas, &world.resource.spec);
-    let (name, bound) = if size < spec.min_replicas {
-        ("SizeBelowMin", format!("minReplicas {}", spec.min_replicas))
-    } else if size > spec.max_replicas {
-        ("SizeAboveMax", format!("maxReplicas {}", spec.max_replicas))
-    } else {
-        return None;
-    };
-    let message = format!(
-        "the StatefulSet has {size} replicas and the spec says {bound}: the size goes to {} one ordinal at a time, each shrink with an ordered leave",
-        decision.wish
-    );
-    Some(Told { name, severity: Severity::Info, message, blocks: false })
 }

@@ -32,5 +32,6 @@ mod tls;
 mod told;
 mod two_controllers;
 mod unread;
+mod unreadable;
 mod up_and_down;
 mod world;

@@ -8,18 +8,21 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
 use super::fold::selector;
+use super::resource::{Unreadable, parse, resources, target};
 use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
 use crate::act::serving::SERVING;
-use crate::crd::VerneMQAutoscaler;
+use crate::crd::{LoginSecretRef, Management, VerneMQAutoscaler};
 use crate::wire::Key;
 
 /// One look at the API server.
 #[derive(Clone, Debug)]
 pub struct Objects {
-    /// Our resource; none where it has been deleted.
+    /// Our resource; none where it has been deleted, or cannot be read.
     pub resource: Option<VerneMQAutoscaler>,
+    /// Our resource where this version cannot read it: nothing else was looked at then.
+    pub unreadable: Option<Unreadable>,
     /// Other resources that aim at the same StatefulSet: (uid, name).
     pub rivals: Vec<(String, String)>,
     /// The StatefulSet; none where it does not exist.
@@ -50,11 +53,16 @@ pub async fn read(
     seen: impl FnOnce(&VerneMQAutoscaler),
 ) -> Result<Objects, Failure> {
     let everything = ListParams::default();
-    let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
-    let all = api("list vernemqautoscalers", resources.list(&everything)).await?.items;
-    let resource = all.iter().find(|resource| resource.name_any() == name).cloned();
+    let all = api("list vernemqautoscalers", resources(client, namespace).list(&everything)).await?.items;
+    let own = all.iter().find(|object| object.name_any() == name);
+    let (resource, unreadable) = match own.map(|object| (object, parse(object))) {
+        Some((_, Ok(resource))) => (Some(resource), None),
+        Some((object, Err(why))) => (None, Some(Unreadable { object: object.clone(), why })),
+        None => (None, None),
+    };
     let mut objects = Objects {
         resource,
+        unreadable,
         rivals: Vec::new(),
         statefulset: None,
         pods: Vec::new(),
@@ -63,14 +71,14 @@ pub async fn read(
     };
     let Some(resource) = &objects.resource else { return Ok(objects) };
     seen(resource);
-    let target = &resource.spec.target_ref.name;
+    let aim = &resource.spec.target_ref.name;
     objects.rivals = all
         .iter()
-        .filter(|other| other.uid() != resource.uid() && other.spec.target_ref.name == *target)
+        .filter(|other| other.uid() != resource.uid() && target(other) == Some(aim))
         .filter_map(|other| Some((other.uid()?, other.name_any())))
         .collect();
     let statefulsets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
-    objects.statefulset = api("get statefulset", statefulsets.get_opt(target)).await?;
+    objects.statefulset = api("get statefulset", statefulsets.get_opt(aim)).await?;
     let Some(statefulset) = &objects.statefulset else { return Ok(objects) };
 
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
@@ -107,6 +115,33 @@ pub struct Slow {
     pub authorities: Option<Result<Vec<u8>, String>>,
     /// Who the canary is to the brokers, or what is wrong with its Secret.
     pub login: Option<Result<Login, String>>,
+    /// Calls that failed: what was known before stands in the place of what they would have answered.
+    pub failed: Vec<Failure>,
+    /// What was looked for.
+    pub(super) of: Option<Named>,
+}
+
+impl Slow {
+    /// Some of it was not answered, and may be a moment later. A right that is missing takes a person.
+    pub fn unanswered(&self) -> bool {
+        self.failed.iter().any(|failure| !matches!(failure, Failure::Forbidden { .. }))
+    }
+}
+
+/// The objects that a spec names.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    management: Management,
+    login: Option<LoginSecretRef>,
+    client_service: Option<String>,
+}
+
+impl Named {
+    fn by(resource: &VerneMQAutoscaler) -> Self {
+        let spec = resource.spec.clone();
+        let (management, login) = (spec.management, spec.canary_secret_ref);
+        Self { management, login, client_service: spec.client_service }
+    }
 }
 
 /// What the client Service is good for.
@@ -130,15 +165,13 @@ fn client_service(service: Option<Service>) -> ClientService {
     }
 }
 
-/// Told of each call that failed, where the look does not.
-type Failed<'a> = &'a (dyn Fn(&Failure) + Sync);
-
-/// Reads it. Nothing here fails the look: what could not be read is absent.
+/// Reads it. Nothing here fails the look: what a call that failed would have said is what `last` says of the same
+/// objects, and absent where it says nothing.
 pub async fn read_slow(
     client: &Client,
     resource: &VerneMQAutoscaler,
     statefulset: &StatefulSet,
-    failed: Failed<'_>,
+    last: &Slow,
 ) -> Slow {
     let namespace = resource.namespace().unwrap_or_default();
     let autoscalers = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &namespace);
@@ -147,15 +180,13 @@ pub async fn read_slow(
     let services = Api::<Service>::namespaced(client.clone(), &namespace);
     let governing = async {
         let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
-        let service = api("get service", services.get_opt(name)).await.inspect_err(failed).ok();
-        service.map(|service| service.is_some())
+        Some(api("get service", services.get_opt(name)).await.map(|service| service.is_some()))
     };
     let clients = async {
         let name = resource.spec.client_service.as_ref()?;
-        let service = api("get service", services.get_opt(name)).await.inspect_err(failed).ok();
-        service.map(client_service)
+        Some(api("get service", services.get_opt(name)).await.map(client_service))
     };
-    let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace, failed };
+    let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace };
     let management = &resource.spec.management;
     let key = async {
         let reference = management.secret_ref.as_ref()?;
@@ -173,33 +204,83 @@ pub async fn read_slow(
     };
     let (autoscalers, governing_service, client_service, key, authorities, login) =
         tokio::join!(autoscalers, governing, clients, key, authorities, login);
-    let autoscalers = autoscalers.inspect_err(failed).ok().map(|list| list.items);
-    Slow { autoscalers, governing_service, client_service, key, authorities, login }
+    let of = Some(Named::by(resource));
+    let last = if last.of == of { last.clone() } else { Slow::default() };
+    let autoscalers = autoscalers.map(|list| list.items);
+    let mut failed = Vec::new();
+    Slow {
+        autoscalers: answered(Some(autoscalers), last.autoscalers, &mut failed),
+        governing_service: answered(governing_service, last.governing_service, &mut failed),
+        client_service: answered(client_service, last.client_service, &mut failed),
+        key: secret(key, last.key, &mut failed),
+        authorities: secret(authorities, last.authorities, &mut failed),
+        login: secret(login, last.login, &mut failed),
+        failed,
+        of,
+    }
+}
+
+/// What was answered, or what was known before.
+fn answered<T>(read: Option<Result<T, Failure>>, last: Option<T>, failed: &mut Vec<Failure>) -> Option<T> {
+    match read? {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            failed.push(failure);
+            last
+        }
+    }
+}
+
+/// The same of something in a Secret: one that is missing is an answer, and one that was missing may be there by now.
+fn secret<T>(
+    read: Option<Result<T, Wrong>>,
+    last: Option<Result<T, String>>,
+    failed: &mut Vec<Failure>,
+) -> Option<Result<T, String>> {
+    Some(read?.or_else(|wrong| match wrong {
+        Wrong::Answer(why) => Err(why),
+        Wrong::Failed(place, failure) => {
+            let why = format!("{place}: {failure}");
+            failed.push(failure);
+            last.and_then(Result::ok).ok_or(why)
+        }
+    }))
+}
+
+/// Why nothing was read from a Secret.
+enum Wrong {
+    /// It was seen that there is nothing to use.
+    Answer(String),
+    /// The call failed; of which key of which Secret.
+    Failed(String, Failure),
 }
 
 /// The Secrets of a namespace.
 struct Secrets<'a> {
     api: Api<Secret>,
     namespace: &'a str,
-    failed: Failed<'a>,
 }
 
 impl Secrets<'_> {
     /// One key of a Secret, or what is wrong with it.
-    async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, String> {
+    async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, Wrong> {
         let place = self.place(name, key);
-        let secret = api("get secret", self.api.get_opt(name)).await;
-        let secret = secret.inspect_err(self.failed).map_err(|failure| format!("{place}: {failure}"))?;
-        let secret = secret.ok_or_else(|| format!("{place}: the Secret does not exist"))?;
+        let secret = match api("get secret", self.api.get_opt(name)).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Err(Wrong::Answer(format!("{place}: the Secret does not exist"))),
+            Err(failure) => return Err(Wrong::Failed(place, failure)),
+        };
         let bytes = secret.data.and_then(|mut data| data.remove(key));
-        bytes.map(|bytes| bytes.0).ok_or_else(|| format!("{place}: the Secret has no such key"))
+        bytes
+            .map(|bytes| bytes.0)
+            .ok_or_else(|| Wrong::Answer(format!("{place}: the Secret has no such key")))
     }
 
     /// As text.
-    async fn text(&self, name: &str, key: &str) -> Result<String, String> {
+    async fn text(&self, name: &str, key: &str) -> Result<String, Wrong> {
         match String::from_utf8(self.bytes(name, key).await?) {
             Ok(text) if !text.trim().is_empty() => Ok(text),
-            _ => Err(format!("{} is empty or not text", self.place(name, key))),
+            _ => Err(Wrong::Answer(format!("{} is empty or not text", self.place(name, key)))),
         }
     }
 

@@ -1,0 +1,89 @@
+//! What one process remembers of one resource from look to look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lifecycle::{Intent, NodeName, Ordinal, Output, Time};
+
+use super::calls::InFlight;
+use super::{Reach, Shared};
+use crate::crd::VerneMQAutoscaler;
+use crate::decide::History;
+use crate::fleet::{Fleet, Settings as FleetSettings};
+use crate::naming::Names;
+use crate::observe::kubernetes::Slow;
+use crate::wire::Tls;
+
+/// What changes seldom is read this often.
+const SLOW_EVERY: Duration = Duration::from_secs(30);
+
+/// … and this soon again where a call has failed: at once would be five times a second during a change.
+const SLOW_AGAIN: Duration = Duration::from_secs(2);
+
+/// What a process remembers of one resource. Nothing in it is needed to go on
+/// after a crash; it is bounded by the pods of one StatefulSet.
+pub(super) struct State {
+    pub(super) names: Names,
+    pub(super) fleet: Fleet,
+    pub(super) sampled: Option<Time>,
+    pub(super) queues: BTreeMap<Ordinal, (i64, Time)>,
+    pub(super) calls: InFlight,
+    pub(super) slow: Slow,
+    pub(super) tls: BTreeMap<String, Tls>,
+    pub(super) reach: Option<Reach>,
+    pub(super) slow_at: Option<(Time, Option<i64>)>,
+    pub(super) history: Option<History>,
+    pub(super) members: Option<BTreeSet<NodeName>>,
+    pub(super) last_join: Option<Time>,
+    pub(super) unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
+    pub(super) failures: u32,
+    /// The record that stood, and a step whose record was not written as far as we know.
+    pub(super) unsure: Option<(Option<Intent>, Output)>,
+    /// This look's failure is in its report already.
+    pub(super) reported: bool,
+    /// Conflicts in a row.
+    pub(super) races: u32,
+    /// What our predecessor broke off by, when, and whether it was told.
+    pub(super) fault: Option<(String, Time, bool)>,
+}
+
+impl State {
+    /// `fault` is what a predecessor in this process broke off by.
+    pub(super) fn new(shared: &Shared, fault: Option<String>) -> Self {
+        Self {
+            reach: shared.settings.reach.clone(),
+            names: Names::default(),
+            fleet: Fleet::new(FleetSettings::default()),
+            sampled: None,
+            queues: BTreeMap::new(),
+            calls: InFlight::default(),
+            slow: Slow::default(),
+            tls: BTreeMap::new(),
+            slow_at: None,
+            history: None,
+            members: None,
+            last_join: None,
+            unreadable: BTreeMap::new(),
+            failures: 0,
+            unsure: None,
+            reported: false,
+            races: 0,
+            fault: fault.map(|fault| (fault, shared.clock.now(), false)),
+        }
+    }
+
+    /// A changed spec may speak of other Secrets.
+    pub(super) fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
+        let every = if self.slow.unanswered() { SLOW_AGAIN } else { SLOW_EVERY };
+        self.slow_at.is_none_or(|(at, of)| now.since(at) >= every || of != resource.metadata.generation)
+    }
+
+    /// What was read of it.
+    pub(super) fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
+        if slow.authorities != self.slow.authorities {
+            self.tls.clear();
+        }
+        self.slow = slow;
+        self.slow_at = Some((now, resource.metadata.generation));
+    }
+}
