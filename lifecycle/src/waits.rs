@@ -37,7 +37,10 @@ const CURES: [(&str, &str); 23] = [
         "ReplicasRaised",
         "see what refuses the patch of statefulsets/scale: the controller's Role, or an admission policy",
     ),
-    ("SessionsDrained", "see `vmq-admin session show --statename=online` on the leaving pod"),
+    (
+        "SessionsDrained",
+        "see `vmq-admin session show --node=… --statename=online` for who stays on the leaving node",
+    ),
     ("Settle", "nothing is to be done: see the controller's log if it stays so"),
     ("SurvivorDropsIt", "compare `vmq-admin cluster show` on each pod that stays"),
     ("SurvivorsAgree", "compare `vmq-admin cluster show` on each pod that stays"),
