@@ -8,6 +8,8 @@
 
 #[path = "cluster/a_given_cluster.rs"]
 mod a_given_cluster;
+#[path = "cluster/admission.rs"]
+mod admission;
 #[path = "cluster/apply.rs"]
 mod apply;
 #[path = "cluster/by_exec.rs"]

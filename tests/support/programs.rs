@@ -1,5 +1,6 @@
 //! Real programs under test: found, started on loopback, ended with the test.
 
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +16,8 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     if found.is_none() {
         let reason = format!("skipped: `{name}` is not installed (Debian: apt-get install {name})");
         assert!(std::env::var("CI").as_deref() != Ok("true"), "{reason}; with CI=true that is a failure");
-        eprintln!("{reason}");
+        // What is printed by a macro is shown of a test that fails only.
+        let _ = writeln!(std::io::stderr(), "{reason}");
     }
     found
 }

@@ -1,6 +1,6 @@
 //! Runs against brokers: one that misbehaves on command under virtual time,
 //! rumqttd inside the test, and a real mosquitto.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests fail and speak as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail and speak as tests do")]
 
 mod command;
 mod faults;
