@@ -89,7 +89,7 @@ impl Reporter {
         let Unreadable { object, .. } = unreadable;
         let now = self.shared.clock.now();
         if self.logs_now(told.message.clone(), now) {
-            tracing::warn!(resource = self.name, message = told.message, "the resource cannot be read");
+            tracing::warn!(resource = self.name, why = told.message, "the resource cannot be read");
         }
         let before = status::conditions(object);
         let told = std::slice::from_ref(told);

@@ -2,7 +2,7 @@
 //!
 //! Tests that play a broker themselves run in paused time: minutes pass in milliseconds.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails should say where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
 #[path = "../support/broker.rs"]
 mod broker;
