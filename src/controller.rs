@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use lifecycle::Time;
@@ -18,8 +18,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::act::deadline::api;
 use crate::clock::Clock;
-use crate::crd::VerneMQAutoscaler;
 use crate::leader::{Election, Timing, lease};
+use crate::observe::kubernetes::resources;
 
 mod calls;
 mod fold;
@@ -192,9 +192,9 @@ async fn lost(mut leading: watch::Receiver<Option<Time>>, clock: Clock) {
     }
 }
 
-/// One worker a resource; the watch only wakes them earlier.
+/// One worker a resource, also of one that cannot be read; the watch only wakes them earlier.
 async fn work(shared: &Arc<Shared>) {
-    let resources = Api::<VerneMQAutoscaler>::namespaced(shared.client.clone(), &shared.settings.namespace);
+    let resources = resources(&shared.client, &shared.settings.namespace);
     let mut workers: HashMap<String, (Arc<Notify>, Task)> = HashMap::new();
     let mut seen = Seen::new();
     let mut watched = watcher(resources.clone(), watcher::Config::default()).default_backoff().boxed();
@@ -233,7 +233,7 @@ fn start(shared: &Arc<Shared>, name: String) -> (Arc<Notify>, Task) {
 type Mark = (Option<i64>, bool);
 type Seen = HashMap<String, Mark>;
 
-fn mark(resource: &VerneMQAutoscaler) -> Mark {
+fn mark(resource: &DynamicObject) -> Mark {
     (resource.metadata.generation, resource.metadata.deletion_timestamp.is_some())
 }
 
@@ -241,7 +241,7 @@ fn mark(resource: &VerneMQAutoscaler) -> Mark {
 /// own to heal; meanwhile the looks go on.
 async fn next_change<S>(watched: &mut S, seen: &mut Seen) -> Option<String>
 where
-    S: futures::Stream<Item = Result<watcher::Event<VerneMQAutoscaler>, watcher::Error>> + Unpin,
+    S: futures::Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> + Unpin,
 {
     loop {
         match watched.next().await {

@@ -56,13 +56,20 @@ pub fn definition() -> anyhow::Result<Value> {
 }
 
 /// Takes out what the API server warns about (formats that it does not know:
-/// `uint32`) and writes whole limits as integers.
+/// `uint32`), with the largest number of such a format as limit in its place: one
+/// that our types do not take would make the whole object unreadable. Writes whole
+/// limits as integers.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            map.retain(|key, value| {
-                key != "format" || !value.as_str().is_some_and(|f| f.starts_with("uint"))
-            });
+            if let Some(bits) = map.get("format").and_then(Value::as_str).and_then(|f| f.strip_prefix("uint"))
+            {
+                let most = bits.parse().ok().and_then(|bits: u32| 2_u64.checked_pow(bits));
+                if let Some(most) = most.map(|most| most - 1) {
+                    map.entry("maximum").or_insert(most.into());
+                }
+                map.remove("format");
+            }
             for key in ["minimum", "maximum"] {
                 if let Some(limit) = map.get_mut(key)
                     && let Some(whole) = limit.as_f64().filter(|f| f.fract() == 0.0)

@@ -26,6 +26,8 @@ mod given;
 mod kubelet;
 #[path = "cluster/network.rs"]
 mod network;
+#[path = "cluster/older.rs"]
+mod older;
 #[path = "cluster/over_https.rs"]
 mod over_https;
 #[path = "cluster/own.rs"]

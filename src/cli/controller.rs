@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
@@ -13,7 +13,7 @@ use super::{listen_address, stop_signal};
 use crate::act::deadline::{Failure, api};
 use crate::clock::Clock;
 use crate::controller::{Controller, Settings};
-use crate::crd::VerneMQAutoscaler;
+use crate::observe::kubernetes::resources;
 use crate::serve;
 
 const EXAMPLES: &str = "\
@@ -106,11 +106,12 @@ fn unusable(what: &str, error: &dyn std::error::Error, cure: &str) -> anyhow::Er
     anyhow::anyhow!("{what}: {}; {cure}", why.join(" "))
 }
 
-/// One read, so that what only a person can correct is said at once and to whoever starts us.
+/// One read, so that what only a person can correct is said at once and to whoever starts us. What is in our
+/// resources is not looked at: one that cannot be read is told of on itself.
 async fn check(client: &kube::Client, namespace: &str) -> anyhow::Result<()> {
-    let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
     let one = ListParams::default().limit(1);
-    let Err(failure) = api("list vernemqautoscalers", resources.list(&one)).await else { return Ok(()) };
+    let list = resources(client, namespace);
+    let Err(failure) = api("list vernemqautoscalers", list.list(&one)).await else { return Ok(()) };
     let cure = match &failure {
         Failure::NotFound { .. } => "define the kind: vernescale crd | kubectl apply -f -",
         Failure::Forbidden { .. } => {
@@ -126,4 +127,32 @@ async fn check(client: &kube::Client, namespace: &str) -> anyhow::Result<()> {
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "vernescale".into());
     format!("{host}-{:08x}", rand::random::<u32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lifecycle::Time;
+    use serde_json::json;
+
+    use super::*;
+    use crate::standin::cluster_model::Settings as Broker;
+    use crate::standin::fleet::Fleet;
+    use crate::standin::kubernetes::{Kubernetes, Settings as Cluster};
+    use crate::standin::pods::Pods;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_resource_that_cannot_be_read_keeps_it_from_nothing() {
+        let clock = Clock::starting_at(Time(1_800_000_000_000));
+        let pods = Arc::new(Pods::in_domain(Fleet::start(clock, Broker::default()), "cluster.local"));
+        let block = Cluster::on(u8::try_from(std::process::id() % 64).unwrap(), 250);
+        let kubernetes = Kubernetes::start(clock, pods, block).await.unwrap();
+        let object = json!({
+            "apiVersion": "vernescale.dev/v1alpha1", "kind": "VerneMQAutoscaler",
+            "metadata": { "name": "vmq", "namespace": "mqtt" }, "spec": { "maxReplicas": "many" },
+        });
+        kubernetes.apply(&object).unwrap();
+        check(&kubernetes.client(), "mqtt").await.unwrap();
+    }
 }

@@ -19,7 +19,7 @@ use crate::conditions::{Told, merge};
 use crate::crd::{Mode, NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::decide::{Decision, History};
 use crate::fleet::FleetView;
-use crate::observe::kubernetes::selector;
+use crate::observe::kubernetes::{Unreadable, kind, resources, selector};
 
 /// A status in which only numbers have moved is written this seldom.
 const NUMBERS_EVERY: Duration = Duration::from_secs(10);
@@ -67,6 +67,30 @@ impl Reporter {
         let mut status = resource.status.clone().unwrap_or_default();
         self.tell(&resource, &mut status, &told);
         self.write(&resource, status).await;
+    }
+
+    /// Our resource as it stands cannot be read: said on it, and in the log.
+    pub(super) async fn unreadable(&mut self, unreadable: &Unreadable, told: &Told) {
+        let Unreadable { object, .. } = unreadable;
+        let now = self.shared.clock.now();
+        if self.logs_now(told.message.clone(), now) {
+            tracing::warn!(resource = self.name, why = told.message, "the resource cannot be read");
+        }
+        self.shared.metrics.stand(Named::Condition, &self.name, [told.name]);
+        let before = status::conditions(object);
+        let (conditions, begun) = merge(&before, std::slice::from_ref(told), object.metadata.generation, now);
+        if conditions == before {
+            return;
+        }
+        let resources = resources(&self.shared.client, &self.shared.settings.namespace);
+        if let Err(failure) = status::write_conditions(&resources, object, &conditions).await {
+            self.shared.metrics.error(failure.kind());
+            tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
+            return;
+        }
+        for happened in begun {
+            let _ = self.events.try_send((object.object_ref(&kind()), happened));
+        }
     }
 
     /// A whole look.
@@ -161,14 +185,9 @@ impl Reporter {
         let step = out.intent.as_ref().map(|intent| format!("{:?}", intent.step)).unwrap_or_default();
         let wait = out.wait.as_ref().map(|wait| wait.name).unwrap_or_default();
         let key = format!("{wanted} {} {step} {wait} {shrink} {grow}", world.target.replicas);
-        let now = self.shared.clock.now();
-        if let Some((logged, at)) = &self.logged
-            && *logged == key
-            && now.since(*at) < LOG_EVERY
-        {
+        if !self.logs_now(key, self.shared.clock.now()) {
             return;
         }
-        self.logged = Some((key, now));
         tracing::info!(
             resource = self.name,
             replicas = world.target.replicas,
@@ -182,6 +201,16 @@ impl Reporter {
             explain = %decision.explain,
             "decision"
         );
+    }
+
+    /// It is something else than was logged last, or that was a while ago.
+    fn logs_now(&mut self, what: String, now: Time) -> bool {
+        let logged = self.logged.as_ref();
+        let logs = logged.is_none_or(|(before, at)| *before != what || now.since(*at) >= LOG_EVERY);
+        if logs {
+            self.logged = Some((what, now));
+        }
+        logs
     }
 
     /// Writes what people or a successor need at once, and numbers now and then.

@@ -152,6 +152,10 @@ impl Worker {
                 self.reporter.begin(resource);
             }))
             .await?;
+        if let Some(unreadable) = &objects.unreadable {
+            self.reporter.unreadable(unreadable, &cannot_read(unreadable)).await;
+            return Ok(idle);
+        }
         let Some(resource) = objects.resource.clone() else {
             shared.metrics.forget(&self.name);
             return Ok(idle);
@@ -332,6 +336,15 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// Nothing is decided by a resource that is known in part: what else it says may be what forbids it.
+fn cannot_read(unreadable: &kubernetes::Unreadable) -> Told {
+    let message = format!(
+        "{}. The size is not changed, nor is anything else, while the resource cannot be read: correct this field, or, where a later version of vernescale has set it, run that version",
+        unreadable.why
+    );
+    Told { name: "SpecInvalid", severity: Severity::Warning, message, blocks: true }
 }
 
 fn deleting() -> Told {

@@ -19,7 +19,8 @@ pub struct Quantity(pub String);
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum IntOrString {
-    Int(u64),
+    /// As many as the API server takes: a negative one is refused by [`Quantity::value`], with its place.
+    Int(i64),
     Text(String),
 }
 
@@ -117,6 +118,7 @@ impl JsonSchema for Quantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
+            "minimum": 0,
             "pattern": PATTERN,
             "maxLength": LENGTH_MAX,
         })
@@ -174,5 +176,11 @@ mod tests {
     fn takes_a_bare_number() {
         let read: Vec<Quantity> = serde_json::from_str(r#"[60, "60m"]"#).unwrap();
         assert_eq!(read, [Quantity("60".into()), Quantity("60m".into())]);
+    }
+
+    #[test]
+    fn a_negative_number_is_read_and_refused() {
+        let read: Quantity = serde_json::from_str("-5").unwrap();
+        assert!(read.value().unwrap_err().to_string().contains("`-5`"));
     }
 }

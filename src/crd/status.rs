@@ -2,7 +2,9 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::metrics::anything;
 use crate::decide::History;
@@ -30,7 +32,7 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// Copy of the intent in the StatefulSet's annotation, which is the one that counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
     #[schemars(schema_with = "anything")]
     pub intent: Option<lifecycle::Intent>,
     /// 0 nothing is changed at the broker, 1 ordered leaves, 2 fenced nodes,
@@ -49,7 +51,7 @@ pub struct VerneMQAutoscalerStatus {
     pub explain: Option<String>,
     /// What the decision remembers, so that a restart forgets nothing: recommendations,
     /// leaves, changes of size, panic.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
     #[schemars(schema_with = "anything")]
     pub history: Option<History>,
     /// What people should know, by name.
@@ -73,6 +75,13 @@ pub struct NodeSeen {
     /// Value of the pod's label `vernescale.dev/serving`; none where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<bool>,
+}
+
+/// What the API server keeps of any content may be of a later version: what cannot be read is not there, for
+/// neither is the one truth about anything.
+fn readable<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// The API server's own rules for conditions: a map by type.

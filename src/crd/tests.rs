@@ -110,6 +110,40 @@ fn zero_nodes_are_refused_everywhere() {
     }
 }
 
+/// What passes the API server and not our types would make the whole object unreadable.
+#[test]
+fn no_integer_is_larger_than_its_type() {
+    fn walk(value: &Value, path: &str, seen: &mut usize) {
+        let number = value["type"] == "integer" && value.get("jsonPath").is_none();
+        if number && value["format"] != "int64" {
+            *seen += 1;
+            assert!(value["maximum"].is_u64() && value["minimum"].is_u64(), "{path}: {value}");
+        }
+        if value["x-kubernetes-int-or-string"] == true {
+            assert_eq!(value["minimum"], 0, "{path}");
+        }
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, v)| walk(v, &format!("{path}.{key}"), seen)),
+            Value::Array(items) => items.iter().for_each(|v| walk(v, path, seen)),
+            _ => {}
+        }
+    }
+    let mut seen = 0;
+    walk(&definition().unwrap(), "", &mut seen);
+    assert!(seen > 15, "only {seen} integers");
+    assert_eq!(at("/spec/properties/leave/properties/maxOnlineAtKill")["maximum"], json!(u32::MAX));
+}
+
+#[test]
+fn what_a_later_version_has_remembered_is_unread() {
+    let status = json!({
+        "wanted": 3, "conditions": [],
+        "intent": { "step": "Teleport" }, "history": { "leaves": "none" },
+    });
+    let read: VerneMQAutoscalerStatus = serde_json::from_value(status).unwrap();
+    assert_eq!((read.wanted, read.intent, read.history), (Some(3), None, None));
+}
+
 #[test]
 fn scale_and_columns_are_where_hpa_and_kubectl_look() {
     let version = definition().unwrap().pointer("/spec/versions/0").unwrap().clone();

@@ -4,7 +4,9 @@
 mod fold;
 mod preflight;
 mod read;
+mod resource;
 
 pub use fold::{claims, pods, rollout, selector, target};
 pub use preflight::{Finding, preflight};
 pub use read::{ClientService, Objects, Slow, read, read_slow};
+pub use resource::{Unreadable, kind, resources};

@@ -7,13 +7,14 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Metrics, Settings};
 use vernescale::crd::VerneMQAutoscaler;
+use vernescale::observe::kubernetes::resources;
 use vernescale::standin::cluster_model::{self, ManagementAuth};
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::{Storage, VernemqInstall};
@@ -28,6 +29,7 @@ pub(crate) const NAMESPACE: &str = "mqtt";
 pub(crate) const NAME: &str = "vmq";
 /// Longest wait for anything: a shrink takes some ten seconds of real time here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+const DEFINITION: &str = "charts/vernescale/crds/vernemqautoscalers.yaml";
 static BLOCKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is another in the next world.
@@ -105,7 +107,7 @@ impl World {
     }
 
     async fn install(&self, setup: &Setup) {
-        self.apply_file("charts/vernescale/crds/vernemqautoscalers.yaml").await;
+        self.define(str::to_owned).await;
         apply_yaml(&self.admin, &self.plane.rights(self.namespace, setup.values)).await;
         let install = VernemqInstall {
             name: NAME.to_owned(),
@@ -219,13 +221,24 @@ impl World {
         self.api::<Lease>().get_opt("vernescale").await.ok().flatten()?.spec?.holder_identity
     }
 
+    /// Our resources, whatever is in them.
+    pub(crate) fn resources(&self) -> Api<DynamicObject> {
+        resources(&self.admin, self.namespace)
+    }
+
+    /// Defines our kind anew, with something changed.
+    pub(crate) async fn define(&self, change: impl Fn(&str) -> String) {
+        let text = std::fs::read_to_string(DEFINITION).expect("the definition");
+        apply_yaml(&self.admin, &change(&text)).await;
+    }
+
     pub(crate) async fn apply_file(&self, path: &str) {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
         apply_yaml(&self.admin, &text).await;
     }
 
     /// Tries until the API server answers (a kind that was just made is not served at once).
-    async fn until_ok<F: Future<Output = Result<(), String>>>(&self, attempt: impl Fn() -> F) {
+    pub(crate) async fn until_ok<F: Future<Output = Result<(), String>>>(&self, attempt: impl Fn() -> F) {
         let mut last = String::new();
         let waiting = async {
             loop {

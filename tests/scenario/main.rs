@@ -31,5 +31,6 @@ mod tls;
 mod told;
 mod two_controllers;
 mod unread;
+mod unreadable;
 mod up_and_down;
 mod world;

@@ -108,7 +108,7 @@ async fn another_target_during_the_drain_takes_it_back(#[case] via: Via) {
     world.assert_bars().await;
 }
 
-fn told(world: &World, resource: &str, condition: &str) -> Option<String> {
+pub(crate) fn told(world: &World, resource: &str, condition: &str) -> Option<String> {
     let object = world.kubernetes.object("vernemqautoscalers", NAMESPACE, resource)?;
     let conditions = object["status"]["conditions"].as_array()?;
     let one = conditions.iter().find(|one| one["type"] == condition && one["status"] == "True")?;

@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
 use super::fold::selector;
+use super::resource::{Unreadable, parse, resources, target};
 use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
@@ -18,8 +19,10 @@ use crate::wire::Key;
 /// One look at the API server.
 #[derive(Clone, Debug)]
 pub struct Objects {
-    /// Our resource; none where it has been deleted.
+    /// Our resource; none where it has been deleted, or cannot be read.
     pub resource: Option<VerneMQAutoscaler>,
+    /// Our resource where this version cannot read it: nothing else was looked at then.
+    pub unreadable: Option<Unreadable>,
     /// Other resources that aim at the same StatefulSet: (uid, name).
     pub rivals: Vec<(String, String)>,
     /// The StatefulSet; none where it does not exist.
@@ -50,11 +53,16 @@ pub async fn read(
     seen: impl FnOnce(&VerneMQAutoscaler),
 ) -> Result<Objects, Failure> {
     let everything = ListParams::default();
-    let resources = Api::<VerneMQAutoscaler>::namespaced(client.clone(), namespace);
-    let all = api("list vernemqautoscalers", resources.list(&everything)).await?.items;
-    let resource = all.iter().find(|resource| resource.name_any() == name).cloned();
+    let all = api("list vernemqautoscalers", resources(client, namespace).list(&everything)).await?.items;
+    let own = all.iter().find(|object| object.name_any() == name);
+    let (resource, unreadable) = match own.map(|object| (object, parse(object))) {
+        Some((_, Ok(resource))) => (Some(resource), None),
+        Some((object, Err(why))) => (None, Some(Unreadable { object: object.clone(), why })),
+        None => (None, None),
+    };
     let mut objects = Objects {
         resource,
+        unreadable,
         rivals: Vec::new(),
         statefulset: None,
         pods: Vec::new(),
@@ -63,14 +71,14 @@ pub async fn read(
     };
     let Some(resource) = &objects.resource else { return Ok(objects) };
     seen(resource);
-    let target = &resource.spec.target_ref.name;
+    let aim = &resource.spec.target_ref.name;
     objects.rivals = all
         .iter()
-        .filter(|other| other.uid() != resource.uid() && other.spec.target_ref.name == *target)
+        .filter(|other| other.uid() != resource.uid() && target(other) == Some(aim))
         .filter_map(|other| Some((other.uid()?, other.name_any())))
         .collect();
     let statefulsets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
-    objects.statefulset = api("get statefulset", statefulsets.get_opt(target)).await?;
+    objects.statefulset = api("get statefulset", statefulsets.get_opt(aim)).await?;
     let Some(statefulset) = &objects.statefulset else { return Ok(objects) };
 
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);

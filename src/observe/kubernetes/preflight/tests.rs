@@ -23,6 +23,7 @@ fn objects(statefulset: &Value) -> Objects {
     json_patch::merge(&mut base, statefulset);
     Objects {
         resource: Some(serde_json::from_value(resource).unwrap()),
+        unreadable: None,
         rivals: vec![("uid-b".into(), "b".into())],
         statefulset: Some(serde_json::from_value(base).unwrap()),
         pods: Vec::new(),
