@@ -29,6 +29,9 @@ use crate::wire::Tls;
 /// What changes seldom is read this often.
 const SLOW_EVERY: Duration = Duration::from_secs(30);
 
+/// … and this soon again where a call has failed: at once would be five times a second during a change.
+const SLOW_AGAIN: Duration = Duration::from_secs(2);
+
 /// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
@@ -59,7 +62,8 @@ pub(super) struct State {
 impl State {
     /// A changed spec may speak of other Secrets.
     fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
-        self.slow_at.is_none_or(|(at, of)| now.since(at) >= SLOW_EVERY || of != resource.metadata.generation)
+        let every = if self.slow.unanswered() { SLOW_AGAIN } else { SLOW_EVERY };
+        self.slow_at.is_none_or(|(at, of)| now.since(at) >= every || of != resource.metadata.generation)
     }
 
     fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
@@ -165,7 +169,12 @@ impl Worker {
         if let Some(statefulset) = &objects.statefulset
             && self.state.slow_is_old(&resource, shared.clock.now())
         {
-            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset)).await;
+            let last = &self.state.slow;
+            let slow = Box::pin(kubernetes::read_slow(&shared.client, &resource, statefulset, last)).await;
+            for failure in &slow.failed {
+                shared.metrics.error(failure.kind());
+                tracing::debug!(resource = self.name, %failure, "what was known before still counts");
+            }
             self.state.take_slow(slow, &resource, shared.clock.now());
         }
         let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();

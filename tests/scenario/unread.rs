@@ -1,13 +1,19 @@
 //! A list of the API server cannot be read in the middle of a shrink: what was not read is not empty.
 
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams};
 use lifecycle::Outcome;
 use rstest::rstest;
+use serde_json::json;
 use vernescale::crd::Via;
+use vernescale::standin::cluster_model::ManagementAuth;
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
+use crate::bad_input::two_and_one_too_many;
 use crate::one_leave::{begin, ends_well, outcome, three};
 use crate::steering::until_step;
-use crate::world::{World, minutes, seconds};
+use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// Longer than what any of these steps waits for anything.
 const TROUBLE: u64 = 90;
@@ -39,4 +45,44 @@ async fn a_shrink_waits_for_the_list(
     world.kubernetes.faults().clear();
     world.until("it goes on", minutes(2), |world| outcome(world) == Some(Outcome::Completed)).await;
     ends_well(&mut world).await;
+}
+
+/// The key of the management API is still the one that was read last; that there is none any more is an answer, and is
+/// heard as soon as the API server gives one.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_cannot_be_read_is_the_last_one() {
+    let key = "a-key-of-this-cluster-for-tests";
+    let spec = json!({ "management": { "secretRef": { "name": "vernemq-key", "key": "key" } } });
+    let builder = two_and_one_too_many(Via::ManagementApi).spec(&spec);
+    let mut world = builder.broker(|broker| broker.management_auth = ManagementAuth::Keys).start().await;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-key", "namespace": NAMESPACE },
+        "data": { "key": ByteString(key.as_bytes().to_vec()) },
+    });
+    world.kubernetes.apply(&secret).expect("the Secret is made");
+    for ordinal in 0..2 {
+        let node = world.node(ordinal).expect("it runs");
+        let words = ["api-key", "add", &format!("key={key}"), "scope=mgmt"].map(str::to_owned);
+        assert_eq!(world.fleet.admin(&node, &words).await.code, 0);
+    }
+    world.wish(2);
+    world.load(1.0).await;
+    world.start_controller("a");
+    world.until("both are seen", seconds(10), |world| world.status().members == Some(2)).await;
+    let faults = world.kubernetes.clone();
+    let rule = faults.faults().add(Rule::new(Fault::ServerError).resource("secrets").verb(Verb::Get));
+    world.until("it is read again", seconds(40), |_| faults.faults().hits(rule) > 0).await;
+    let missing = |world: &World| world.condition("ManagementKeyMissing");
+    for _ in 0..30 {
+        world.pass(seconds(1)).await;
+        assert_eq!((world.status().members, missing(&world)), (Some(2), None), "{}", world.dump());
+        assert!(world.condition("ManagementUnauthorized").is_none(), "{}", world.dump());
+    }
+    assert!(faults.faults().hits(rule) > 10, "read again soon, not after half a minute");
+
+    let secrets = Api::<Secret>::namespaced(world.kubernetes.client(), NAMESPACE);
+    secrets.delete("vernemq-key", &DeleteParams::default()).await.expect("it is deleted");
+    world.kubernetes.faults().clear();
+    world.until("it is told", seconds(5), |world| missing(world).is_some()).await;
+    assert!(missing(&world).is_some_and(|told| told.message.contains("the Secret does not exist")));
 }

@@ -13,7 +13,7 @@ use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
 use crate::act::serving::SERVING;
-use crate::crd::VerneMQAutoscaler;
+use crate::crd::{LoginSecretRef, Management, VerneMQAutoscaler};
 use crate::wire::Key;
 
 /// One look at the API server.
@@ -115,6 +115,33 @@ pub struct Slow {
     pub authorities: Option<Result<Vec<u8>, String>>,
     /// Who the canary is to the brokers, or what is wrong with its Secret.
     pub login: Option<Result<Login, String>>,
+    /// Calls that failed: what was known before stands in the place of what they would have answered.
+    pub failed: Vec<Failure>,
+    /// What was looked for.
+    pub(super) of: Option<Named>,
+}
+
+impl Slow {
+    /// Some of it was not answered, and may be a moment later. A right that is missing takes a person.
+    pub fn unanswered(&self) -> bool {
+        self.failed.iter().any(|failure| !matches!(failure, Failure::Forbidden { .. }))
+    }
+}
+
+/// The objects that a spec names.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named {
+    management: Management,
+    login: Option<LoginSecretRef>,
+    client_service: Option<String>,
+}
+
+impl Named {
+    fn by(resource: &VerneMQAutoscaler) -> Self {
+        let spec = resource.spec.clone();
+        let (management, login) = (spec.management, spec.canary_secret_ref);
+        Self { management, login, client_service: spec.client_service }
+    }
 }
 
 /// What the client Service is good for.
@@ -138,8 +165,14 @@ fn client_service(service: Option<Service>) -> ClientService {
     }
 }
 
-/// Reads it. Nothing here fails the look: what could not be read is absent.
-pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) -> Slow {
+/// Reads it. Nothing here fails the look: what a call that failed would have said is what `last` says of the same
+/// objects, and absent where it says nothing.
+pub async fn read_slow(
+    client: &Client,
+    resource: &VerneMQAutoscaler,
+    statefulset: &StatefulSet,
+    last: &Slow,
+) -> Slow {
     let namespace = resource.namespace().unwrap_or_default();
     let autoscalers = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &namespace);
     let everything = ListParams::default();
@@ -147,11 +180,11 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
     let services = Api::<Service>::namespaced(client.clone(), &namespace);
     let governing = async {
         let name = statefulset.spec.as_ref()?.service_name.as_ref()?;
-        api("get service", services.get_opt(name)).await.ok().map(|service| service.is_some())
+        Some(api("get service", services.get_opt(name)).await.map(|service| service.is_some()))
     };
     let clients = async {
         let name = resource.spec.client_service.as_ref()?;
-        api("get service", services.get_opt(name)).await.ok().map(client_service)
+        Some(api("get service", services.get_opt(name)).await.map(client_service))
     };
     let secrets = Secrets { api: Api::namespaced(client.clone(), &namespace), namespace: &namespace };
     let management = &resource.spec.management;
@@ -171,8 +204,55 @@ pub async fn read_slow(client: &Client, resource: &VerneMQAutoscaler, statefulse
     };
     let (autoscalers, governing_service, client_service, key, authorities, login) =
         tokio::join!(autoscalers, governing, clients, key, authorities, login);
-    let autoscalers = autoscalers.ok().map(|list| list.items);
-    Slow { autoscalers, governing_service, client_service, key, authorities, login }
+    let of = Some(Named::by(resource));
+    let last = if last.of == of { last.clone() } else { Slow::default() };
+    let autoscalers = autoscalers.map(|list| list.items);
+    let mut failed = Vec::new();
+    Slow {
+        autoscalers: answered(Some(autoscalers), last.autoscalers, &mut failed),
+        governing_service: answered(governing_service, last.governing_service, &mut failed),
+        client_service: answered(client_service, last.client_service, &mut failed),
+        key: secret(key, last.key, &mut failed),
+        authorities: secret(authorities, last.authorities, &mut failed),
+        login: secret(login, last.login, &mut failed),
+        failed,
+        of,
+    }
+}
+
+/// What was answered, or what was known before.
+fn answered<T>(read: Option<Result<T, Failure>>, last: Option<T>, failed: &mut Vec<Failure>) -> Option<T> {
+    match read? {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            failed.push(failure);
+            last
+        }
+    }
+}
+
+/// The same of something in a Secret: one that is missing is an answer, and one that was missing may be there by now.
+fn secret<T>(
+    read: Option<Result<T, Wrong>>,
+    last: Option<Result<T, String>>,
+    failed: &mut Vec<Failure>,
+) -> Option<Result<T, String>> {
+    Some(read?.or_else(|wrong| match wrong {
+        Wrong::Answer(why) => Err(why),
+        Wrong::Failed(place, failure) => {
+            let why = format!("{place}: {failure}");
+            failed.push(failure);
+            last.and_then(Result::ok).ok_or(why)
+        }
+    }))
+}
+
+/// Why nothing was read from a Secret.
+enum Wrong {
+    /// It was seen that there is nothing to use.
+    Answer(String),
+    /// The call failed; of which key of which Secret.
+    Failed(String, Failure),
 }
 
 /// The Secrets of a namespace.
@@ -183,20 +263,24 @@ struct Secrets<'a> {
 
 impl Secrets<'_> {
     /// One key of a Secret, or what is wrong with it.
-    async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, String> {
+    async fn bytes(&self, name: &str, key: &str) -> Result<Vec<u8>, Wrong> {
         let place = self.place(name, key);
-        let secret = api("get secret", self.api.get_opt(name)).await;
-        let secret = secret.map_err(|failure| format!("{place}: {failure}"))?;
-        let secret = secret.ok_or_else(|| format!("{place}: the Secret does not exist"))?;
+        let secret = match api("get secret", self.api.get_opt(name)).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Err(Wrong::Answer(format!("{place}: the Secret does not exist"))),
+            Err(failure) => return Err(Wrong::Failed(place, failure)),
+        };
         let bytes = secret.data.and_then(|mut data| data.remove(key));
-        bytes.map(|bytes| bytes.0).ok_or_else(|| format!("{place}: the Secret has no such key"))
+        bytes
+            .map(|bytes| bytes.0)
+            .ok_or_else(|| Wrong::Answer(format!("{place}: the Secret has no such key")))
     }
 
     /// As text.
-    async fn text(&self, name: &str, key: &str) -> Result<String, String> {
+    async fn text(&self, name: &str, key: &str) -> Result<String, Wrong> {
         match String::from_utf8(self.bytes(name, key).await?) {
             Ok(text) if !text.trim().is_empty() => Ok(text),
-            _ => Err(format!("{} is empty or not text", self.place(name, key))),
+            _ => Err(Wrong::Answer(format!("{} is empty or not text", self.place(name, key)))),
         }
     }
 
