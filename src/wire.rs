@@ -3,6 +3,7 @@
 //! `cluster leave` that has not begun (`q2_hanging_leave_http.txt`). So dropping
 //! the future of [`get`] closes its socket.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,6 +198,14 @@ async fn connect(endpoint: &Endpoint, host: &str) -> Result<Box<dyn Stream>, Bro
     }
 }
 
+/// As a header names it: an IPv6 address without brackets is no host, and cowboy answers 400 to it.
+fn authority(host: &str, port: u16) -> String {
+    match host.parse() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        _ => format!("{host}:{port}"),
+    }
+}
+
 async fn exchange(
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
@@ -204,7 +213,7 @@ async fn exchange(
     path: &str,
 ) -> Result<Answer, Broken> {
     let cut = |error: &dyn std::fmt::Display| Broken::Cut(error.to_string());
-    let mut request = Request::get(path).header(header::HOST, format!("{host}:{}", endpoint.port));
+    let mut request = Request::get(path).header(header::HOST, authority(host, endpoint.port));
     if let Some(Key(key)) = &endpoint.key {
         request = request.header("x-api-key", key);
     }

@@ -87,6 +87,29 @@ async fn a_body_without_end_is_refused() {
     assert!(matches!(error, Broken::Cut(_)), "{error:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_address_of_ipv6_is_named_in_brackets() {
+    assert_eq!(authority("fd00::1", 8888), "[fd00::1]:8888");
+    assert_eq!(authority("10.0.0.1", 8888), "10.0.0.1:8888");
+    assert_eq!(authority("vmq-0.vmq", 8888), "vmq-0.vmq:8888");
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+        eprintln!("not tried over a socket: this machine has no IPv6 loopback");
+        return;
+    };
+    let port = listener.local_addr().unwrap().port();
+    let seen = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut seen = vec![0; 4096];
+        let read = stream.read(&mut seen).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        String::from_utf8_lossy(&seen[..read]).into_owned()
+    });
+    let endpoint = Endpoint { host: Some("::1".into()), ..at(port) };
+    assert_eq!(get(&endpoint, "/status.json", Duration::from_secs(2)).await.unwrap().status, 200);
+    let request = seen.await.unwrap();
+    assert!(request.contains(&format!("host: [::1]:{port}\r\n")), "{request}");
+}
+
 #[test]
 fn a_key_is_never_printed() {
     assert_eq!(format!("{:?}", at(1).key), "Some(Key(…))");
