@@ -19,6 +19,7 @@ mod measure;
 mod panic;
 mod policy;
 mod skew;
+mod unmeasured;
 
 use std::collections::BTreeSet;
 
@@ -155,7 +156,8 @@ pub fn decide(
         guard::settling(policy, current, now),
     ];
     let grow_vetoes = [guard::shadow(policy.mode), guard::paused(policy.mode)];
-    let conditions = skew::skewed(&measured, policy.window.duration(), &mut history.skewed_since, now);
+    let mut conditions = skew::skewed(&measured, policy.window.duration(), &mut history.skewed_since, now);
+    conditions.extend(unmeasured::unmeasured(policy, view, current, &mut history.unmeasured_since, now));
     let decision = Decision {
         wish: way.wish,
         shrink_vetoes: shrink_vetoes.into_iter().flatten().collect(),

@@ -49,6 +49,8 @@ pub struct History {
     pub skewed_since: BTreeMap<String, Time>,
     /// Metric → since when two sources are apart.
     pub apart_since: BTreeMap<String, Time>,
+    /// Metric → since when no member that answers has a value of it.
+    pub unmeasured_since: BTreeMap<String, Time>,
 }
 
 /// A wish of some look.

@@ -154,7 +154,7 @@ fn value_of(node: &NodeView, name: &str, span: Span) -> Result<f64, String> {
     Err(why.unwrap_or_else(|| format!("has no metric {name}")))
 }
 
-fn reading(metric: &fleet::Metric, span: Span) -> Reading {
+pub(super) fn reading(metric: &fleet::Metric, span: Span) -> Reading {
     match metric {
         fleet::Metric::Gauge(reading) => *reading,
         fleet::Metric::Counter(rates) => {
