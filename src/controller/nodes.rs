@@ -1,10 +1,11 @@
 //! One look at every broker.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
-use lifecycle::{Counts, Node, NodeName, Observed, Ordinal, Reach, Time};
+use lifecycle::{Counts, Listener, Node, NodeName, Observed, Ordinal, Reach, Time};
 
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
@@ -81,7 +82,8 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     );
     let first = [members.as_ref().err(), shown.as_ref().err(), entry.as_ref().err()];
     let trouble = first.into_iter().flatten().next().map(|why| (why.kind(), why.to_string()));
-    let connections_max = shown.as_ref().map_or(ConnsMax::Unknown, |shown| connections_max(shown));
+    let host = ask.pages.host.as_deref();
+    let connections_max = shown.as_ref().map_or(ConnsMax::Unknown, |shown| connections_max(shown, host));
     Answered {
         node: Node {
             name,
@@ -174,10 +176,20 @@ fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Cou
     }
 }
 
-/// The sum over the listeners; one without a limit has none.
-fn connections_max(shown: &[ShownListener]) -> ConnsMax {
-    let sum: Option<u64> = shown.iter().map(|one| one.connections_max).sum();
+/// The sum over the listeners that clients reach; one without a limit has none.
+fn connections_max(shown: &[ShownListener], host: Option<&str>) -> ConnsMax {
+    // Loopback alone: something else in the pod, such as a proxy, hands clients on.
+    let any = shown.iter().any(|one| reached(&one.listener, host));
+    let counted = shown.iter().filter(|one| !any || reached(&one.listener, host));
+    let sum: Option<u64> = counted.map(|one| one.connections_max).sum();
     sum.map_or(ConnsMax::Unlimited, ConnsMax::PerNode)
+}
+
+/// Who is not in the pod of this address reaches the listener: one that is bound to loopback takes no client of the
+/// Service, and no canary, unless that is the pod's address.
+pub(super) fn reached(listener: &Listener, host: Option<&str>) -> bool {
+    let loopback = listener.address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
+    !loopback || Some(listener.address.as_str()) == host
 }
 
 #[cfg(test)]
@@ -211,6 +223,32 @@ mod tests {
         let cut = Err(wire::Broken::Cut("EOF".into()));
         assert_eq!(reach(&cut, None, Some(&show_refused)), Reach::Silent, "an EOF is not yet a refusal");
         assert_eq!(reach(&refused(), None, Some(&Err(Unusable::Unauthorized))), Reach::Answers);
+    }
+
+    #[test]
+    fn a_listener_on_loopback_takes_no_clients_of_the_service() {
+        let shown = |address: &str, connections_max| ShownListener {
+            listener: Listener {
+                kind: "mqtt".into(),
+                address: address.into(),
+                port: 1883,
+                state: lifecycle::ListenerState::Running,
+            },
+            connections_max,
+        };
+        // As the official chart has them: one for the probes, one for clients.
+        let (own, clients) = (shown("127.0.0.1", Some(10_000)), shown("10.0.0.1", Some(10_000)));
+        let pod = Some("10.0.0.1");
+        assert_eq!(connections_max(&[own.clone(), clients.clone()], pod), ConnsMax::PerNode(10_000));
+        let own_v6 = shown("::1", None);
+        assert_eq!(connections_max(&[own_v6, clients.clone()], pod), ConnsMax::PerNode(10_000));
+        assert_eq!(connections_max(&[shown("0.0.0.0", Some(5)), clients], pod), ConnsMax::PerNode(10_005));
+        assert_eq!(
+            connections_max(std::slice::from_ref(&own), pod),
+            ConnsMax::PerNode(10_000),
+            "a proxy in the pod"
+        );
+        assert!(reached(&own.listener, Some("127.0.0.1")), "the pod's own address");
     }
 
     #[test]

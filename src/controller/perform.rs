@@ -11,6 +11,7 @@ use lifecycle::{Call, Effect, Intent, Listener, NodeName, Ordinal, Output};
 
 use super::calls::Slot;
 use super::gather::World;
+use super::nodes::reached;
 use super::worker::Worker;
 use super::{Shared, lost};
 use crate::act::broker::{Command, Door, ExecDoor, call};
@@ -229,10 +230,8 @@ fn side(world: &World, ordinal: Ordinal) -> Result<Side, String> {
     let host = world.management.get(&ordinal).and_then(|endpoint| endpoint.host.clone());
     let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
     let listeners = world.answered.get(&ordinal).and_then(|one| one.node.listeners.seen());
-    let plain = listeners.into_iter().flatten().find(|listener| {
-        // One that is bound to loopback only is not reached from here.
-        listener.kind == "mqtt" && (!listener.address.starts_with("127.") || listener.address == host)
-    });
+    let plain = listeners.into_iter().flatten();
+    let plain = plain.filter(|listener| listener.kind == "mqtt").find(|one| reached(one, Some(&host)));
     let plain = plain.ok_or_else(|| format!("pod {ordinal} has no plain MQTT listener for the canary"))?;
     Ok(Side { host, port: plain.port })
 }
