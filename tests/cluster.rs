@@ -67,7 +67,7 @@ async fn up_and_down_by_every_door() {
     );
 }
 
-/// By `kubectl scale` on our resource, while somebody else writes to the StatefulSet all the time. With claims: a node
+/// By the scale subresource of our resource, while somebody else writes to the StatefulSet all the time. With claims: a node
 /// that has left does not leave its data to its successor.
 async fn one_to_three_to_one_among_conflicts(plane: &Arc<ControlPlane>) {
     let world = World::on(plane, Setup { storage: Storage::Claims, ..Setup::default() }).await;

@@ -31,7 +31,9 @@ async fn story() {
 
     world.wish(2).await;
     world.until("two nodes serve", |w| w.serving == 2 && w.agreed(2)).await;
-    world.wish(1).await;
+    let scale = ["scale", "vmqa/vmq", "--replicas=1", "--namespace", NAMESPACE];
+    let said = plane.kubectl(&scale).await;
+    assert!(said.contains("vmq scaled"), "{said}");
     world.until("one node is left", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
     assert_eq!(world.look().await.restarts, 0, "no container ran again on the data of a node that had left");
     counted(&world, &first).await;

@@ -200,7 +200,7 @@ impl World {
         self.api()
     }
 
-    /// `kubectl scale vmqa/vmq --replicas=N`.
+    /// By the scale subresource of our resource, as `kubectl scale` does.
     pub(crate) async fn wish(&self, size: u32) {
         let patch = Patch::Merge(json!({ "spec": { "replicas": size } }));
         self.api::<VerneMQAutoscaler>()
