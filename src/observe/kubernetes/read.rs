@@ -200,7 +200,12 @@ pub async fn read_slow(
         let name = &resource.spec.canary_secret_ref.as_ref()?.name;
         let (username, password) =
             tokio::join!(secrets.text(name, "username"), secrets.text(name, "password"));
-        Some(username.and_then(|username| Ok(Login::new(username, password?))))
+        Some(match (username, password) {
+            (Ok(username), Ok(password)) => Ok(Login::new(username, password)),
+            // A call that failed says nothing, whatever the other one has said.
+            (Err(failed @ Wrong::Failed(..)), _) | (_, Err(failed @ Wrong::Failed(..))) => Err(failed),
+            (Err(answer), _) | (_, Err(answer)) => Err(answer),
+        })
     };
     let (autoscalers, governing_service, client_service, key, authorities, login) =
         tokio::join!(autoscalers, governing, clients, key, authorities, login);
