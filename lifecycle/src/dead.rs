@@ -70,8 +70,9 @@ fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
         message: format!(
             "{name} is a member that does not run, and no pod brings it back. While it is listed, brokers \
              with the default netsplit settings refuse every new client. Bring its pod back with its data, \
-             or remove it with `vmq-admin cluster leave node={name}` on another member; the price is every \
-             message that is queued on it. How many is not known: no broker tells what is queued on another. \
+             or, once it is sure not to come back, remove it with `vmq-admin cluster leave node={name}` on another \
+             member: again until it says Done, and do not restart the pod that you asked before it has. The price is \
+             every message that is queued on it. How many is not known: no broker tells what is queued on another. \
              The nearest to it are its counters in Prometheus from before it went: queue_message_in - \
              queue_message_out - queue_message_drop - queue_message_expired"
         ),
@@ -99,7 +100,7 @@ fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
         message: format!(
             "pod {lone} is ready but its cluster show lacks other ready pods: it may be a cluster of its own \
              that takes clients and loses their messages. If it stays so, take its label \
-             vernescale.dev/serving away and delete its claim and pod"
+             vernescale.dev/serving away and delete its claim and pod; what is queued on it is lost"
         ),
     })
 }

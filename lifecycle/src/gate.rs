@@ -214,9 +214,14 @@ fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
     Verdict::No("ClaimInTheWay", text)
 }
 
-/// Members that some view lists and no pod's node is.
+/// Members that some view lists, none has running, and no pod's node is; none while a pod has not said its name.
 fn without_pod<'a>(look: &Look<'a>, size: u32) -> impl Iterator<Item = &'a NodeName> {
     let names: BTreeSet<_> = below(size).filter_map(|ordinal| look.name(ordinal)).collect();
-    let views = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal));
-    views.flat_map(|members| members.keys()).filter(move |name| !names.contains(*name))
+    let views: Vec<_> = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal)).collect();
+    let running = |name: &NodeName| views.iter().any(|members| members.get(name) == Some(&true));
+    let listed: BTreeSet<_> = views.iter().flat_map(|members| members.keys()).collect();
+    let known = names.len() == size as usize;
+    let lost: Vec<_> =
+        listed.into_iter().filter(|name| known && !names.contains(name) && !running(name)).collect();
+    lost.into_iter()
 }

@@ -77,8 +77,10 @@ fn one_view(look: &Look<'_>, ordinal: Ordinal, names: &BTreeSet<&NodeName>, end:
         // Names of pods not heard yet may be among the strangers: only unknown while some are missing.
         if *running && !ours && names.len() == end as usize {
             let text = format!(
-                "{name} is a member in the view of pod {ordinal}, but no pod's node: find out where it runs; if \
-                 nobody wants it, `vmq-admin cluster leave node={name} -k` has it leave"
+                "{name} is a member in the view of pod {ordinal}, but no pod's node: find out where it runs. If nobody \
+                 wants it there, keep clients from it and disconnect those it has (a leave loses messages of live \
+                 sessions), then `vmq-admin cluster leave node={name} -k`, and stop what runs it: it would come back \
+                 as a cluster of its own"
             );
             return Verdict::No("MembersDisagree", text);
         }
@@ -87,7 +89,7 @@ fn one_view(look: &Look<'_>, ordinal: Ordinal, names: &BTreeSet<&NodeName>, end:
         let text = format!(
             "{missing} is missing in the view of pod {ordinal}: compare `vmq-admin cluster show` on each pod. If \
              it stays so for a minute, one that no other lists while they list one another is a cluster of its own: \
-             delete its claim and its pod, and it starts afresh"
+             delete its claim and its pod, and it starts afresh (the price is every message that is queued on it)"
         );
         return Verdict::No("MembersDisagree", text);
     }

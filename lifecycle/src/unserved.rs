@@ -22,7 +22,7 @@ pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Con
 }
 
 fn why(look: &Look<'_>, ordinal: Ordinal) -> Option<String> {
-    let pod = look.facts.pods.get(&ordinal).filter(|pod| pod.ready && !pod.deleting)?;
+    let pod = look.facts.pods.get(&ordinal).filter(|pod| pod.running && !pod.deleting)?;
     let listeners = look.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
     let closed = listeners.is_some_and(|list| {
         !list.is_empty() && list.iter().all(|listener| listener.state == ListenerState::Suspended)

@@ -65,7 +65,11 @@ impl Default for Metrics {
             vetoes: named("veto", "1 for each reason that the size must not change now."),
             conditions: named("condition", "1 for each condition that stands."),
             changes: count("changes_total", "Changes of size that ended.", &["name", "kind", "outcome"]),
-            errors: count("errors_total", "Calls to the API server that failed, by kind.", &["kind"]),
+            errors: count(
+                "errors_total",
+                "Calls to the API server that failed, by kind; Panic: work that broke off by a fault of ours.",
+                &["kind"],
+            ),
             looks: HistogramVec::new(looks, &["name"]).expect(bad),
             shown: Mutex::default(),
         };

@@ -75,7 +75,8 @@ impl Worker {
 
     /// Our resource stays until the change is through, even if somebody deletes it.
     async fn hold(&mut self, world: &mut World) -> Result<(), Failure> {
-        if hold::held(&world.resource) {
+        // What is going takes no new finalizer.
+        if hold::held(&world.resource) || world.resource.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);

@@ -91,6 +91,7 @@ impl Reporter {
         if self.logs_now(told.message.clone(), now) {
             tracing::warn!(resource = self.name, why = told.message, "the resource cannot be read");
         }
+        self.shared.metrics.unknown(&self.name);
         let before = status::conditions(object);
         let told = std::slice::from_ref(told);
         let (conditions, begun) = merge(&before, told, Rest::Kept, object.metadata.generation, now);

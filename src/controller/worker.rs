@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Intent, Kind, Outcome, Output, Severity, Time, step};
+use lifecycle::{Intent, Kind, Outcome, Output, Severity, Step, Time, step};
 use tokio::sync::Notify;
 
 use super::gather::{World, gather};
@@ -322,9 +322,11 @@ impl Worker {
     }
 }
 
-/// A newcomer that does not get on must not keep the resource from going: it is fenced, and harms nobody.
+/// A newcomer that is fenced and does not get on must not keep the resource from going: it harms nobody.
 fn hopeless(world: &World, out: &Output, now: Time) -> bool {
-    let grows = out.intent.as_ref().is_some_and(|intent| intent.kind == Kind::Grow);
+    let waits = |intent: &&Intent| matches!(intent.step, Step::Join | Step::Canary);
+    let newcomer = out.intent.as_ref().filter(waits).and_then(|intent| world.pods.get(&intent.ordinal));
+    let fenced = newcomer.is_some_and(|pod| pod.serving == Some(false));
     let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
-    world.resource.metadata.deletion_timestamp.is_some() && grows && late
+    world.resource.metadata.deletion_timestamp.is_some() && fenced && late
 }

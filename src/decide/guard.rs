@@ -58,7 +58,8 @@ pub(super) fn numbers_unknown(
     Some(Veto::unknown(
         "NumbersUnknown",
         format!(
-            "unknown never shrinks: see whether each pod's /metrics on spec.management.metricsPort has what is missing: {}{more}",
+            "unknown never shrinks: {}{more}. See whether each member has a pod, and each pod's /metrics on \
+             spec.management.metricsPort what is missing",
             missing.join("; ")
         ),
     ))

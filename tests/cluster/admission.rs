@@ -8,6 +8,7 @@ use vernescale::crd::VerneMQAutoscaler;
 
 use crate::apply::{apply, apply_yaml};
 use crate::control_plane::ControlPlane;
+use crate::world::DEADLINE;
 
 const NAMESPACE: &str = "mqtt";
 
@@ -66,10 +67,13 @@ async fn what_the_rules_refuse_and_what_they_say() {
         resources.create(&PostParams::default(), &object).await
     };
     // A kind that was just made is not served at once.
-    while let Err(error) = create("good", &good).await {
-        assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let taken = async {
+        while let Err(error) = create("good", &good).await {
+            assert!(matches!(&error, kube::Error::Api(status) if status.code == 404), "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, taken).await.expect("the kind is served");
     for (change, words) in bad() {
         let mut spec = good.clone();
         json_patch::merge(&mut spec, &change);

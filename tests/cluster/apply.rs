@@ -5,6 +5,9 @@ use kube::discovery::Discovery;
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 
+/// On all that we make outside of a namespace: nothing else is ever deleted.
+pub(crate) const OURS: &str = "vernescale.dev/test";
+
 /// Every document of a text in YAML.
 pub(crate) async fn apply_yaml(client: &Client, text: &str) {
     for document in text.split("\n---") {
@@ -22,7 +25,8 @@ pub(crate) async fn apply(client: &Client, object: &Value) {
 
 /// One object.
 pub(crate) async fn try_apply(client: &Client, object: &Value) -> Result<(), String> {
-    let object: DynamicObject = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    let mut object: DynamicObject =
+        serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
     let types = object.types.clone().ok_or("an object has a kind")?;
     let gvk = kube::core::GroupVersionKind::try_from(&types).map_err(|error| error.to_string())?;
     let discovery = Discovery::new(client.clone()).filter(&[gvk.group.as_str()]);
@@ -33,7 +37,10 @@ pub(crate) async fn try_apply(client: &Client, object: &Value) -> Result<(), Str
         (kube::discovery::Scope::Namespaced, namespace) => {
             Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or("default"), &resource)
         }
-        (kube::discovery::Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
+        (kube::discovery::Scope::Cluster, _) => {
+            object.labels_mut().insert(OURS.to_owned(), "made".to_owned());
+            Api::all_with(client.clone(), &resource)
+        }
     };
     let params = PatchParams::apply("test").force();
     api.patch(&object.name_any(), &params, &Patch::Apply(&object))

@@ -16,6 +16,7 @@ use crate::apply::apply;
 use crate::control_plane::{CONTROLLER, ControlPlane};
 use crate::exec_frames::{frames, no_container, table};
 use crate::exec_kubelet::{CONTAINER, ExecKubelet, Instead};
+use crate::given;
 use crate::programs::skip;
 use crate::world::{DEADLINE, Setup, World};
 
@@ -40,6 +41,7 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
     let world = World::on(plane, setup).await;
     let kubelet = ExecKubelet::start(&world).await;
     if let Some(why) = out_of_reach(&world).await {
+        assert!(given::kubeconfig().is_some(), "our own API server does not reach it: {why}");
         return skip(WHAT, &why);
     }
     as_the_stand_in_has_it(&world, &kubelet).await;

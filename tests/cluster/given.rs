@@ -13,11 +13,13 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::config::Kubeconfig;
+use kube::core::PartialObjectMeta;
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use vernescale::crd::VerneMQAutoscaler;
 
+use crate::apply::OURS;
 use crate::control_plane::{NAMESPACES, client};
 use crate::kubelet::node;
 use crate::programs::skip;
@@ -53,15 +55,20 @@ impl Given {
     pub(crate) async fn take(file: &Path) -> (Self, Kubeconfig) {
         let admin = Kubeconfig::read_from(file);
         let admin = admin.unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", file.display()));
-        let found = ours(&client(admin.clone()).await).await;
+        let found = found(&client(admin.clone()).await).await;
         let found = found.unwrap_or_else(|error| panic!("{VARIABLE}={}: {error}", file.display()));
+        let names = |found: &[Found]| found.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        let (file, all) = (file.display(), names(&found).join(", "));
+        let (ours, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.ours);
         assert!(
-            found.is_empty(),
-            "the cluster of {VARIABLE}={} has {}: the tests would change and delete this at their end. Give \
-             them a cluster without vernescale. If an earlier run has left it: kubectl delete {}",
-            file.display(),
-            found.join(", "),
-            found.join(" "),
+            others.is_empty(),
+            "the cluster of {VARIABLE}={file} has {all}, and the tests use these names: give them a cluster without \
+             vernescale",
+        );
+        assert!(
+            ours.is_empty(),
+            "an earlier run of the tests has left something on the cluster of {VARIABLE}={file}: kubectl delete {}",
+            names(&ours).join(" "),
         );
         (Self { admin: admin.clone() }, admin)
     }
@@ -91,8 +98,16 @@ impl Drop for Given {
     }
 }
 
+/// Something with a name that the tests use.
+struct Found {
+    /// As `kubectl` takes it.
+    name: String,
+    /// A test has made it.
+    ours: bool,
+}
+
 /// What the tests make outside of their namespaces, and these.
-async fn ours(client: &Client) -> Result<Vec<String>, String> {
+async fn found(client: &Client) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
     found.extend(there::<ValidatingAdmissionPolicyBinding>(client, GUARD).await?);
     found.extend(there::<ValidatingAdmissionPolicy>(client, GUARD).await?);
@@ -104,14 +119,15 @@ async fn ours(client: &Client) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// The object as `kubectl` takes it, where there is one.
-async fn there<K>(client: &Client, name: &str) -> Result<Option<String>, String>
+/// The object with this name, where there is one.
+async fn there<K>(client: &Client, name: &str) -> Result<Option<Found>, String>
 where
     K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let found = Api::<K>::all(client.clone()).get_metadata_opt(name).await;
     let found = found.map_err(|error| format!("cannot look for {}/{name}: {error}", K::plural(&())))?;
-    Ok(found.map(|_| format!("{}/{name}", K::plural(&()))))
+    let ours = |object: PartialObjectMeta<K>| object.labels().contains_key(OURS);
+    Ok(found.map(|object| Found { name: format!("{}/{name}", K::plural(&())), ours: ours(object) }))
 }
 
 /// Removes all that the tests may have made, and waits until it is gone.
@@ -120,7 +136,9 @@ async fn clean(client: &Client) -> Result<(), String> {
     gone::<ValidatingAdmissionPolicyBinding>(client, GUARD).await?;
     gone::<ValidatingAdmissionPolicy>(client, GUARD).await?;
     for namespace in NAMESPACES {
-        empty(client, namespace).await?;
+        if there::<Namespace>(client, namespace).await?.is_some_and(|one| one.ours) {
+            empty(client, namespace).await?;
+        }
         gone::<Namespace>(client, namespace).await?;
         gone::<Node>(client, &node(namespace)).await?;
     }
@@ -180,7 +198,7 @@ async fn gone<K>(client: &Client, name: &str) -> Result<(), String>
 where
     K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    while there::<K>(client, name).await?.is_some() {
+    while there::<K>(client, name).await?.is_some_and(|one| one.ours) {
         delete(&Api::<K>::all(client.clone()), name).await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -65,7 +65,8 @@ impl Kubelet {
         // come to it.
         let taint = json!({ "key": "vernescale.dev/test", "effect": "NoSchedule" });
         let spec = json!({ "unschedulable": true, "taints": [taint] });
-        let meta = json!({ "name": kubelet.node });
+        let labels = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": "" });
+        let meta = json!({ "name": kubelet.node, "labels": labels });
         apply(client, &json!({ "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec })).await;
         let task = tokio::spawn(Arc::clone(&kubelet).run());
         (kubelet, task)

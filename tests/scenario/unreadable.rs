@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vernescale::crd::Via;
 
 use crate::bad_input::{two_and_one_too_many, works_again};
+use crate::metrics::gauges;
 use crate::one_leave::{begin, ends_well, three};
 use crate::our_resource::told;
 use crate::steering::{asked_to_leave, draining, edit, serves, sizes_written, until_step};
@@ -82,6 +83,10 @@ async fn a_worker_holds_while_its_own_is_so(#[case] via: Via) {
             world.dump()
         );
         assert_eq!(world.step().as_deref(), Some("Drain"), "{}", world.dump());
+        let shown = gauges(&world, "a");
+        let known =
+            |line: &&String| line.contains(&format!(r#"name="{NAME}""#)) && !line.contains("condition");
+        assert_eq!(shown.iter().find(known), None, "what is not known is not shown");
         assert!(!asked_to_leave(&world) && sizes_written(&world).is_empty(), "{}", world.dump());
     }
     edit(&world, &json!({ "leave": { "maxOnlineAtKill": 50 } }));

@@ -79,7 +79,7 @@ fn failed(draft: &mut Draft, look: &Look<'_>, why: &str) {
     let ordinal = draft.intent.ordinal;
     let cure = if alone(draft, look) {
         "It is a cluster of one: its volume holds old data or a client reached it before it joined. Delete \
-         its claim and its pod, and it starts afresh"
+         its claim and its pod, and it starts afresh (the price is every message that is queued on it)"
     } else {
         "See its log and `vmq-admin cluster show` on each pod"
     };

@@ -52,9 +52,10 @@ fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
         Call::Answered(count) => format!("found {} to disconnect", count.trim()),
         Call::Refused(why) | Call::Unknown(why) => format!("failed: {}", brief(why)),
     };
+    let node = draft.intent.node.as_ref().map_or("", |name| name.0.as_str());
     format!(
         "pod {} was not drained within {} s: {} sessions are online ({} wanted at most), and the last list of \
-         them {call}. See who they are (`vmq-admin session show --client_id --statename=online` in it), or allow more: spec.drain.budget, \
+         them {call}. See who they are (`vmq-admin session show --client_id --statename=online --node={node}`), or allow more: spec.drain.budget, \
          spec.drain.percentPerSecond, spec.leave.maxOnlineAtKill",
         draft.intent.ordinal,
         look.limits.drain.as_secs(),

@@ -207,4 +207,7 @@ fn the_claim_of_a_member_without_a_pod_is_not_to_be_deleted() {
     let out = scene.after(0);
     assert!(tells(&out, "ClaimInTheWay", "VerneMQ@vmq-2 is a member without a pod"), "{:?}", out.conditions);
     assert!(tells(&out, "ClaimInTheWay", "kubectl scale statefulset --replicas=3"), "{:?}", out.conditions);
+    scene.node(1).name = None;
+    let out = scene.after(0);
+    assert!(!tells(&out, "ClaimInTheWay", "kubectl scale"), "it may be pod 1's node: {:?}", out.conditions);
 }

@@ -124,6 +124,9 @@ fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Scene), 
     assert_eq!((reasons(&out), &out.effects), (vec!["PodUnserved"], &vec![]));
     let text = &out.conditions[0].message;
     assert!(text.starts_with(words) && text.contains("kubectl label pod NAME"), "{text}");
+    // A probe of `/health` says so, too, of closed doors.
+    scene.pod(2).ready = false;
+    assert!(reasons(&scene.after(0)).contains(&"PodUnserved"));
 }
 
 #[test]
