@@ -20,7 +20,8 @@ async fn one_to_ten_to_one(#[case] via: Via) {
     world.load(0.66).await;
     world.until("ten nodes serve", minutes(25), |world| world.settled(10)).await;
     world.pass(seconds(30)).await;
-    world.load(0.05).await;
+    // A message every half a minute: what the last window holds is not worth a second node.
+    world.load(0.03).await;
     world.until("one node is left", minutes(40), |world| world.settled(1)).await;
     world.assert_bars().await;
 }

@@ -167,19 +167,24 @@ async fn publish(
     rate: &mut watch::Receiver<f64>,
 ) -> Option<()> {
     wait_for(events, |packet| matches!(packet, Packet::ConnAck(_))).await?;
+    // One after the other, not all at once.
+    let mut share = (pair + 1) as f64 / pairs as f64;
     loop {
-        // Keeps the connection alive while it is not its turn.
         let now = *rate.borrow_and_update();
-        // The arm is made even where it is switched off.
-        let pause = Duration::from_secs_f64(pairs as f64 / now.max(0.001));
-        tokio::select! {
-            event = events.poll() => {
-                event.ok()?;
-                continue;
+        let due = sleep(Duration::from_secs_f64(share * pairs as f64 / now.max(0.001)));
+        tokio::pin!(due);
+        // Kept alive while it is not its turn: a ping does not put that off.
+        let turn = loop {
+            tokio::select! {
+                event = events.poll() => { event.ok()?; }
+                _ = rate.changed() => break false,
+                () = &mut due, if now > 0.0 => break true,
             }
-            _ = rate.changed() => continue,
-            () = sleep(pause), if now > 0.0 => {}
+        };
+        if !turn {
+            continue;
         }
+        share = 1.0;
         client.try_publish(format!("t/{pair}"), QoS::AtLeastOnce, false, number.to_string()).ok()?;
         let acknowledged = wait_for(events, |packet| matches!(packet, Packet::PubAck(_)));
         timeout(ACKNOWLEDGED_WITHIN, acknowledged).await.ok()??;
