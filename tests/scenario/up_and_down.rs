@@ -15,12 +15,13 @@ async fn one_to_ten_to_one(#[case] via: Via) {
         "metric": { "name": "mqtt_publish_received" },
         "target": { "type": "AverageValue", "averageValue": "60m" },
     }}]);
-    let mut world = World::builder(via).replicas(1).spec(&json!({ "metrics": metrics })).start().await;
+    let mut world =
+        World::builder(via).replicas(1).clients(3).spec(&json!({ "metrics": metrics })).start().await;
     world.start_controller("a");
     world.load(0.66).await;
     world.until("ten nodes serve", minutes(25), |world| world.settled(10)).await;
     world.pass(seconds(30)).await;
-    // A message every half a minute: what the last window holds is not worth a second node.
+    // A message a client in 100 s: what the last minute holds is not worth a second node.
     world.load(0.03).await;
     world.until("one node is left", minutes(40), |world| world.settled(1)).await;
     world.assert_bars().await;

@@ -167,11 +167,9 @@ async fn publish(
     rate: &mut watch::Receiver<f64>,
 ) -> Option<()> {
     wait_for(events, |packet| matches!(packet, Packet::ConnAck(_))).await?;
-    // One after the other, not all at once.
-    let mut share = (pair + 1) as f64 / pairs as f64;
     loop {
         let now = *rate.borrow_and_update();
-        let due = sleep(Duration::from_secs_f64(share * pairs as f64 / now.max(0.001)));
+        let due = sleep(Duration::from_secs_f64(pairs as f64 / now.max(0.001)));
         tokio::pin!(due);
         // Kept alive while it is not its turn: a ping does not put that off.
         let turn = loop {
@@ -184,7 +182,6 @@ async fn publish(
         if !turn {
             continue;
         }
-        share = 1.0;
         client.try_publish(format!("t/{pair}"), QoS::AtLeastOnce, false, number.to_string()).ok()?;
         let acknowledged = wait_for(events, |packet| matches!(packet, Packet::PubAck(_)));
         timeout(ACKNOWLEDGED_WITHIN, acknowledged).await.ok()??;
