@@ -1,7 +1,7 @@
 //! The leaver's listeners: the one sign that tells a leave that has begun from one that has not.
 
 use crate::draft::Look;
-use crate::{Intent, Listener, Observed};
+use crate::{Intent, Listener, ListenerState, Observed, Ordinal};
 
 /// What the leaver's management API says of the listeners that were recorded at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub(crate) fn doors(intent: &Intent, look: &Look<'_>) -> Doors {
         }
         Some(Observed::Unknown(_)) | None => Doors::Unknown,
     }
+}
+
+/// No listener of the node takes clients, and there are some; false where they were not read.
+pub(crate) fn suspended(look: &Look<'_>, ordinal: Ordinal) -> bool {
+    let listeners = look.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
+    listeners.is_some_and(|list| {
+        !list.is_empty() && list.iter().all(|listener| listener.state == ListenerState::Suspended)
+    })
 }
 
 /// The same listener, in whatever state.

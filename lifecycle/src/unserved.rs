@@ -1,9 +1,10 @@
 //! A pod that takes no clients though nothing is under way that would let it again: the record of a change was lost
 //! (`kubectl replace`, a chart applied by force), or somebody has fenced it.
 
+use crate::doors::suspended;
 use crate::draft::Look;
 use crate::members::below;
-use crate::{Condition, ListenerState, Ordinal, Severity};
+use crate::{Condition, Ordinal, Severity};
 
 /// All but the one that a change is about.
 pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Condition> {
@@ -23,11 +24,7 @@ pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Con
 
 fn why(look: &Look<'_>, ordinal: Ordinal) -> Option<String> {
     let pod = look.facts.pods.get(&ordinal).filter(|pod| pod.running && !pod.deleting)?;
-    let listeners = look.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
-    let closed = listeners.is_some_and(|list| {
-        !list.is_empty() && list.iter().all(|listener| listener.state == ListenerState::Suspended)
-    });
-    match (pod.serving == Some(false), closed) {
+    match (pod.serving == Some(false), suspended(look, ordinal)) {
         (false, false) => None,
         (true, false) => Some(format!("pod {ordinal} is fenced (label vernescale.dev/serving)")),
         (false, true) => Some(format!("all listeners of pod {ordinal} are suspended")),

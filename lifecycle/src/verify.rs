@@ -56,14 +56,16 @@ pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
 
 /// The view of every survivor is without the leaver.
 pub(crate) fn all_dropped(intent: &Intent, look: &Look<'_>) -> bool {
-    let survivors = intent.ordinal.0;
-    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal, survivors))
+    dropped_by(intent, look, intent.ordinal.0)
 }
 
 /// The same of those that are there still, once the leave is verified: another hand may have lowered the size
 /// further, and nobody can ask a pod that is gone.
 pub(crate) fn all_left_dropped(intent: &Intent, look: &Look<'_>) -> bool {
-    let survivors = intent.ordinal.0.min(look.facts.target.replicas);
+    dropped_by(intent, look, intent.ordinal.0.min(look.facts.target.replicas))
+}
+
+fn dropped_by(intent: &Intent, look: &Look<'_>, survivors: u32) -> bool {
     survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal, survivors))
 }
 

@@ -12,6 +12,7 @@ use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt as _};
 use tokio::process::Command;
 
+use crate::apply::DEFINITION;
 use crate::control_plane::ControlPlane;
 use crate::given;
 
@@ -38,7 +39,7 @@ async fn is_not_touched_where_vernescale_is_installed() {
     }
     let Some(plane) = ControlPlane::start().await else { return };
     // Not as the tests do it.
-    plane.kubectl(&["apply", "--filename", "charts/vernescale/crds/vernemqautoscalers.yaml"]).await;
+    plane.kubectl(&["apply", "--filename", DEFINITION]).await;
     let before = everything(&plane).await;
     let output = on(&plane).await;
     let said = said(&output);

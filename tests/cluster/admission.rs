@@ -6,7 +6,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use serde_json::{Value, json};
 use vernescale::crd::VerneMQAutoscaler;
 
-use crate::apply::{apply, apply_yaml};
+use crate::apply;
 use crate::control_plane::ControlPlane;
 use crate::world::DEADLINE;
 
@@ -52,10 +52,8 @@ fn bad() -> Vec<(Value, &'static str)> {
 async fn what_the_rules_refuse_and_what_they_say() {
     let Some(plane) = ControlPlane::start().await else { return };
     let admin = plane.admin().await;
-    apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } }))
-        .await;
-    let definition = std::fs::read_to_string("charts/vernescale/crds/vernemqautoscalers.yaml");
-    apply_yaml(&admin, &definition.expect("the chart has it")).await;
+    apply::namespace(&admin, NAMESPACE).await;
+    apply::define(&admin, str::to_owned).await;
     let good = json!({
         "targetRef": { "name": "vmq" }, "minReplicas": 1, "maxReplicas": 3, "metrics": [pods("mqtt_publish_received")],
     });

@@ -3,10 +3,24 @@
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::discovery::Discovery;
 use kube::{Client, ResourceExt as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// On all that we make outside of a namespace: nothing else is ever deleted.
 pub(crate) const OURS: &str = "vernescale.dev/test";
+
+/// Our kind, as the chart defines it.
+pub(crate) const DEFINITION: &str = "charts/vernescale/crds/vernemqautoscalers.yaml";
+
+/// A namespace, where there is none yet.
+pub(crate) async fn namespace(client: &Client, name: &str) {
+    apply(client, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })).await;
+}
+
+/// Defines our kind, with something changed.
+pub(crate) async fn define(client: &Client, change: impl Fn(&str) -> String) {
+    let text = std::fs::read_to_string(DEFINITION).expect("the chart has it");
+    apply_yaml(client, &change(&text)).await;
+}
 
 /// Every document of a text in YAML.
 pub(crate) async fn apply_yaml(client: &Client, text: &str) {

@@ -13,7 +13,7 @@ use kube::{Client, Config};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::apply::apply;
+use crate::apply::{self, apply};
 use crate::given::{self, Given};
 use crate::own::Own;
 use crate::programs::{build, run, skip, spawn};
@@ -94,8 +94,7 @@ impl ControlPlane {
     pub(crate) async fn token(&self, namespace: &str, account: &str) -> String {
         let admin = self.admin().await;
         let meta = json!({ "name": account, "namespace": namespace });
-        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }))
-            .await;
+        apply::namespace(&admin, namespace).await;
         apply(&admin, &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta })).await;
         let accounts: Api<ServiceAccount> = Api::namespaced(admin, namespace);
         let request = serde_json::from_value(json!({ "spec": { "audiences": [] } })).expect("a request");

@@ -21,7 +21,7 @@ use vernescale::standin::kubernetes::{Storage, VernemqInstall};
 use vernescale::standin::pods::Pods;
 use vernescale::telemetry::LogFormat;
 
-use crate::apply::{apply, apply_yaml, try_apply};
+use crate::apply::{self, apply, apply_yaml, try_apply};
 use crate::control_plane::{CONTROLLER, ControlPlane};
 use crate::kubelet::{Kubelet, SCHEDULER};
 
@@ -29,7 +29,6 @@ pub(crate) const NAMESPACE: &str = "mqtt";
 pub(crate) const NAME: &str = "vmq";
 /// Longest wait for anything: a shrink takes some ten seconds of real time here.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
-const DEFINITION: &str = "charts/vernescale/crds/vernemqautoscalers.yaml";
 static BLOCKS: AtomicU32 = AtomicU32::new(0);
 
 /// What is another in the next world.
@@ -90,8 +89,7 @@ impl World {
         model.timing = model.timing.with_joins_faster(5);
         let pods = Pods::new(Fleet::start(clock, model));
         let namespace = setup.namespace;
-        apply(&admin, &json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } }))
-            .await;
+        apply::namespace(&admin, namespace).await;
         let block = (!setup.own_network).then(|| {
             // Both of the process and of the world in it: two runs on one machine must not meet.
             let process = u8::try_from(std::process::id() % 120).expect("below 120");
@@ -228,8 +226,7 @@ impl World {
 
     /// Defines our kind anew, with something changed.
     pub(crate) async fn define(&self, change: impl Fn(&str) -> String) {
-        let text = std::fs::read_to_string(DEFINITION).expect("the definition");
-        apply_yaml(&self.admin, &change(&text)).await;
+        apply::define(&self.admin, change).await;
     }
 
     pub(crate) async fn apply_file(&self, path: &str) {

@@ -16,7 +16,7 @@ use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::one_leave::{begin, ends_well, node, three};
 use crate::steering::until_step;
-use crate::world::{minutes, seconds};
+use crate::world::{World, minutes, seconds};
 
 /// More than a leave may kill, 50 as people have it.
 const VISITORS: usize = 60;
@@ -25,11 +25,23 @@ const VISITORS: usize = 60;
 /// beginning of one call and the end of the next.
 const GO_IN_A_SECOND: usize = 20;
 
+fn visitor(number: usize) -> String {
+    format!("visitor-{number}")
+}
+
+/// Clients with these ids connect to the leaver.
+fn visit(world: &World, ids: impl Iterator<Item = String>) {
+    let leaver = node(world, 2);
+    for id in ids {
+        let connect = Connect::new(id, Protocol::V4, true);
+        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
+    }
+}
+
 /// Of those who came to see the leaver.
 fn online(fleet: &Fleet) -> usize {
-    let there = |visitor: &usize| {
-        fleet.with_model(|model, _| model.connection_of(&format!("visitor-{visitor}"))).is_some()
-    };
+    let there =
+        |number: &usize| fleet.with_model(|model, _| model.connection_of(&visitor(*number))).is_some();
     (0..VISITORS).filter(there).count()
 }
 
@@ -40,10 +52,7 @@ fn online(fleet: &Fleet) -> usize {
 async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
     let mut world = three(via).start().await;
     let leaver = node(&world, 2);
-    for visitor in 0..VISITORS {
-        let connect = Connect::new(format!("visitor-{visitor}"), Protocol::V4, true);
-        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
-    }
+    visit(&world, (0..VISITORS).map(visitor));
     let at_leave = Arc::new(AtomicUsize::new(usize::MAX));
     let (fleet, left) = (world.fleet.clone(), Arc::clone(&at_leave));
     world.taps.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
@@ -76,11 +85,7 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn a_quick_pace_ends_with_the_last_session(#[case] via: Via) {
     let mut world = three(via).spec(&json!({ "drain": { "percentPerSecond": 100 } })).start().await;
-    let leaver = node(&world, 2);
-    for visitor in 0..VISITORS {
-        let connect = Connect::new(format!("visitor-{visitor}"), Protocol::V4, true);
-        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
-    }
+    visit(&world, (0..VISITORS).map(visitor));
     begin(&mut world).await;
     until_step(&mut world, "Drain").await;
     world.until("nobody is there", minutes(1), |world| online(&world.fleet) == 0).await;
@@ -93,11 +98,7 @@ async fn a_quick_pace_ends_with_the_last_session(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_slow_commands_ends_in_time() {
     let mut world = three(Via::Exec).start().await;
-    let leaver = node(&world, 2);
-    for visitor in 0..3 {
-        let connect = Connect::new(format!("visitor,{visitor}"), Protocol::V4, true);
-        world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
-    }
+    visit(&world, (0..3).map(|visitor| format!("visitor,{visitor}")));
     let slow = Rule::new(Fault::Slow(seconds(4))).resource("pods/exec").verb(Verb::Exec);
     world.kubernetes.faults().add(slow);
     begin(&mut world).await;

@@ -17,6 +17,14 @@ use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{draining, label, serves, sizes_written, until_undone};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
+/// Another hand writes the size, right after a thing of ours.
+fn scale_after(world: &World, thing: &str, size: u32) {
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after(thing, move || async move {
+        kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(size));
+    });
+}
+
 /// As `kubectl scale` on the StatefulSet, between our look and our patch: by one less than what was
 /// seen, the patch would take two.
 #[rstest]
@@ -25,10 +33,7 @@ use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 #[tokio::test(start_paused = true)]
 async fn a_size_that_was_raised_before_the_patch_is_not_lowered_by_it(#[case] via: Via) {
     let mut world = three(via).start().await;
-    let kubernetes = world.kubernetes.clone();
-    world.taps.after("record Shrink", move || async move {
-        kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(4));
-    });
+    scale_after(&world, "record Shrink", 4);
     begin(&mut world).await;
     world.until("it is raised", minutes(6), |world| world.replicas() == 4).await;
     // Without the bars: what comes by that hand is served by its template at once, joined or not.
@@ -84,10 +89,7 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
 #[tokio::test(start_paused = true)]
 async fn a_fall_below_ours_does_not_hold_up_its_end(#[case] via: Via) {
     let mut world = three(via).start().await;
-    let kubernetes = world.kubernetes.clone();
-    world.taps.after("record PodGone", move || async move {
-        kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(1));
-    });
+    scale_after(&world, "record PodGone", 1);
     begin(&mut world).await;
     // Without the bars: what another hand takes away dies as a member.
     let began = world.clock.now();

@@ -1,10 +1,10 @@
 //! `cluster leave` without `-k`: no new clients; live sessions go on (vernemq.md §4.1).
 
 use crate::cancel::{Guard, cancel, guard, unknown};
-use crate::doors::{Doors, doors};
+use crate::doors::{Doors, doors, suspended};
 use crate::draft::{Draft, Flow, Look};
 use crate::verify::ASKER;
-use crate::{Call, Effect, ListenerState, Observed, Step};
+use crate::{Call, Effect, Observed, Step};
 
 use super::brief;
 
@@ -18,7 +18,7 @@ pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
         Doors::Unknown => {}
         // Somebody else's leave has begun: it cannot be taken back, only watched.
         Doors::Deleted => return draft.enter(Step::Leave),
-        Doors::Present if closed(draft, look) => return to_drain(draft, look, overdue),
+        Doors::Present if suspended(look, draft.intent.ordinal) => return to_drain(draft, look, overdue),
         // Nothing is asked in the look that turns back.
         Doors::Present if overdue => {}
         Doors::Present => {
@@ -46,13 +46,6 @@ fn told(call: &Call) -> String {
         Call::None | Call::InFlight => "no answer yet".to_owned(),
         Call::Answered(text) | Call::Refused(text) | Call::Unknown(text) => brief(text),
     }
-}
-
-/// No listener of the leaver takes clients.
-fn closed(draft: &Draft, look: &Look<'_>) -> bool {
-    let node = look.facts.nodes.get(&draft.intent.ordinal);
-    let listeners = node.and_then(|node| node.listeners.seen());
-    listeners.is_some_and(|list| list.iter().all(|listener| listener.state == ListenerState::Suspended))
 }
 
 /// The pace of the drain is a share of what is online now, so that must be known.
