@@ -36,6 +36,9 @@ pub use policy::{Aim, Budget, Limit, Metric, PanicRules, Policy, PolicyError, Ru
 
 use panic::Panic;
 
+/// The schema takes no larger `maxReplicas`.
+const REPLICAS_MAX: u32 = 100;
+
 /// What is, apart from the load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
@@ -241,7 +244,13 @@ impl Way {
                 explain::flip_of(desired, self.size, policy.up.tolerance, policy.down.tolerance)
             }
             Some(Reason::Clamp(clamp)) => match clamp.rule {
+                Rule::MaxReplicas if policy.max >= REPLICAS_MAX => {
+                    format!("maxReplicas is at {REPLICAS_MAX}, the most that there is")
+                }
                 Rule::MaxReplicas => format!("raise maxReplicas above {} to follow the load", policy.max),
+                Rule::MinReplicas if policy.min <= 1 => {
+                    "one node always stays: a broker at zero has lost its offline queues".into()
+                }
                 Rule::MinReplicas => format!("lower minReplicas below {} to follow the load", policy.min),
                 Rule::Panic => {
                     let left = panic.map_or(0, |panic| panic.until.since(now).as_secs());

@@ -37,9 +37,13 @@ pub(crate) fn unknown(draft: &mut Draft, look: &Look<'_>, overdue: bool, why: &s
     if overdue && look.now > draft.intent.entered + look.limits.unknown {
         return cancel(draft, "NotKnown", &format!("{why}. {SEE_WHY_UNKNOWN}"));
     }
+    // Whatever else the step waits for, this is what it waits for now.
+    if let Some(wait) = draft.out.wait.take() {
+        draft.wait_until("NotKnown", wait.until);
+    }
     if overdue {
-        let text = format!("the shrink is held: {why}. {SEE_WHY_UNKNOWN}");
-        draft.tell("NotKnown", Severity::Info, text);
+        let text = format!("the shrink is held at step {:?}: {why}. {SEE_WHY_UNKNOWN}", draft.intent.step);
+        draft.tell("NotKnown", Severity::InfoFor(look.limits.unknown), text);
     }
     Flow::Look
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::draft::Look;
 use crate::members::{below, view};
-use crate::{Condition, Intent, NodeName, Ordinal, Severity};
+use crate::{Condition, Intent, NodeName, Ordinal, Pod, Severity};
 
 /// What people must see, whatever else goes on.
 pub(crate) fn conditions(active: Option<&Intent>, look: &Look<'_>) -> Vec<Condition> {
@@ -85,10 +85,18 @@ fn long_unready(look: &Look<'_>, ordinal: Ordinal) -> bool {
     !pod.ready && look.now.since(since) >= look.limits.dead
 }
 
-/// A ready pod whose node does not see another ready pod's: they are two clusters, and both serve.
+fn long_ready(look: &Look<'_>, pod: &Pod) -> bool {
+    pod.ready_changed.is_some_and(|since| look.now.since(since) >= look.limits.agree)
+}
+
+/// A ready pod whose node does not see another ready pod's: they are two clusters, and both serve. In every rollout
+/// a pod is ready before its node has joined again, and one that has restarted sees only itself for up to 19 s
+/// (leave.md §3): both pods must have been ready for longer than that takes.
 fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);
-    let well = |o: &Ordinal| look.facts.pods.get(o).is_some_and(|pod| pod.ready);
+    let well = |o: &Ordinal| {
+        look.facts.pods.get(o).is_some_and(|pod| pod.ready && !pod.deleting && long_ready(look, pod))
+    };
     let settled: Vec<Ordinal> = below(look.facts.target.replicas).filter(|o| apart(o) && well(o)).collect();
     let names: Vec<&NodeName> = settled.iter().filter_map(|o| look.name(*o)).collect();
     let lone = settled.iter().find(|ordinal| {
@@ -98,9 +106,11 @@ fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
         reason: "MembersDisagree",
         severity: Severity::Critical,
         message: format!(
-            "pod {lone} is ready but its cluster show lacks other ready pods: it may be a cluster of its own \
-             that takes clients and loses their messages. If it stays so, take its label \
-             vernescale.dev/serving away and delete its claim and pod; what is queued on it is lost"
+            "pod {lone} has been ready for more than {} s, and its cluster show lacks other ready pods: it may be a \
+             cluster of its own that takes clients and loses their messages. Compare `vmq-admin cluster show` on each \
+             pod. If it is one, take its label vernescale.dev/serving away and delete its claim and pod; what is \
+             queued on it is lost",
+            look.limits.agree.as_secs()
         ),
     })
 }

@@ -2,7 +2,7 @@
 
 /// What a person can look at or do, for each name that a step waits by. Short: it ends a message that
 /// says which step of which ordinal waits.
-const CURES: [(&str, &str); 23] = [
+const CURES: [(&str, &str); 25] = [
     ("CanaryCrossed", "see the logs of the new pod and of pod 0, and the user of spec.canarySecretRef"),
     (
         "EndpointsDropped",
@@ -10,6 +10,10 @@ const CURES: [(&str, &str); 23] = [
     ),
     ("LeaveBegins", "see `vmq-admin cluster show`: a leave waits as long as any member is not running"),
     ("LeaveOutcome", "see the log of the leaving pod, and `vmq-admin cluster show` on each other pod"),
+    (
+        "LeaverFenced",
+        "see the condition CallFailed for what refuses the label vernescale.dev/serving of the pod",
+    ),
     ("ListenersReread", "see `vmq-admin listener show` on the leaving pod"),
     (
         "ListenersSuspended",
@@ -23,6 +27,10 @@ const CURES: [(&str, &str); 23] = [
     (
         "NewcomerRouted",
         "see whether the pod is ready, and `kubectl get endpointslices` of spec.clientService",
+    ),
+    (
+        "NotKnown",
+        "see the condition of this name for what is missing, that pod's log, and whether its HTTP listener answers",
     ),
     ("PodGone", "see `kubectl describe pod`: finalizers, a long grace period, or a machine that is away"),
     ("ProxiesHeard", "see `kubectl get endpointslices` of spec.clientService: the pod must stay out of it"),

@@ -16,6 +16,7 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
         let effect =
             Effect::LabelServing { ordinal: draft.intent.ordinal, pod_uid: pod.uid.clone(), serving: false };
         draft.ask(effect);
+        draft.wait("LeaverFenced", look.limits.endpoints);
     }
     if fenced && !look.limits.fence {
         return draft.enter(Step::Suspend);
@@ -30,6 +31,14 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
         return Flow::Look;
     }
     draft.broken();
+    if overdue && !fenced {
+        let text = format!(
+            "the label vernescale.dev/serving of pod {} could not be set to false: the condition CallFailed says what \
+             refuses us (the controller's Role, or an admission policy)",
+            draft.intent.ordinal
+        );
+        return cancel(draft, "FenceRefused", &text);
+    }
     if overdue {
         let text = format!(
             "pod {} is still in the client Service's endpoints: its selector must have vernescale.dev/serving: \

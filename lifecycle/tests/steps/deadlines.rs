@@ -11,6 +11,7 @@ fn lowered(scene: &mut Scene) {
 
 #[rstest]
 #[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", "kubectl get endpointslices", |s: &mut Scene| s.pod(2).routed = true)]
+#[case(Step::Fence, 30, "LeaverFenced", "FenceRefused", "the condition CallFailed", |s: &mut Scene| s.pod(2).serving = Some(true))]
 #[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
 #[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "spec.drain.budget", |_: &mut Scene| ())]
 #[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "restarting the container of pod 2", |s: &mut Scene| s.doors(None))]
@@ -68,6 +69,21 @@ fn check(scene: &mut Scene, seconds: u64, wait: &str, (reason, cure): (&'static 
     let whole = tells(&late, reason, cure) && tells(&late, reason, &place);
     assert!(whole, "what, where and what to do: {:?}", late.conditions);
     assert!(late.wait.is_none_or(|wait| !wait.cure.is_empty()));
+}
+
+/// field.md 13: what is waited for is what is not known, whatever the step would wait for else.
+#[test]
+fn a_step_that_is_held_waits_for_what_is_not_known() {
+    let mut scene = Scene::shrinking(3, Step::Fence);
+    let why = lifecycle::Veto::unknown("NumbersUnknown", "no rate of a yet");
+    scene.facts.shrink_vetoes.insert(why);
+    assert_eq!(scene.after(0).wait.map(|wait| wait.name), Some("NotKnown"));
+    let late = scene.after(30_001);
+    assert!(
+        tells(&late, "NotKnown", "step Fence: NumbersUnknown: no rate of a yet"),
+        "{:?}",
+        late.conditions
+    );
 }
 
 /// What the canary met is what people have to mend.

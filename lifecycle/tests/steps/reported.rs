@@ -77,6 +77,18 @@ fn a_ready_pod_that_does_not_see_the_others_is_told(#[case] view: &[(u32, bool)]
     assert_eq!(reasons(&scene.after(0)).contains(&"MembersDisagree"), told);
 }
 
+/// In every rollout a pod is ready before its node has joined: none of the two may be new.
+#[rstest]
+#[case::the_lone_one(2, 29_999, false)]
+#[case::the_lone_one_for_long(2, 30_000, true)]
+#[case::those_that_it_lacks(0, 29_999, false)]
+fn a_pod_that_has_just_become_ready_may_join_first(#[case] young: u32, #[case] ms: u64, #[case] told: bool) {
+    let mut scene = Scene::new(3, 3);
+    scene.view(2, &[(1, true), (2, true)]);
+    scene.pod(young).ready_changed = Some(crate::scene::THEN);
+    assert_eq!(reasons(&scene.after(ms)).contains(&"MembersDisagree"), told);
+}
+
 /// What another hand's leave makes of a node that we serve: its container runs again, alone.
 #[test]
 fn a_served_pod_that_is_no_member_is_fenced_as_a_newcomer() {
