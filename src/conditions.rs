@@ -3,6 +3,8 @@
 //! Pure: the conditions of the last look and what this look says → conditions
 //! now, and what has changed (for Events).
 
+mod over;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,8 +14,15 @@ use lifecycle::{Output, Severity, Time};
 use crate::act::event::{Happened, timestamp};
 use crate::observe::kubernetes::Finding;
 
-/// The summary: the last look was whole and nothing forbids to work.
+/// The summary: whether the resource does its job. True where the look was whole, brokers answer, and neither
+/// something that blocks nor something Critical stands: `kubectl wait --for=condition=Ready` is an alarm.
 pub const READY: &str = "Ready";
+
+/// The reason of `Ready` where it is True.
+const WORKING: &str = "Working";
+
+/// The reason of a condition that stands no more.
+const ENDED: &str = "Ended";
 
 /// Most conditions that are kept. The CRD allows 64; those that ended longest
 /// ago are dropped first.
@@ -31,7 +40,7 @@ pub struct Told {
     pub severity: Severity,
     /// Cause, place and cure.
     pub message: String,
-    /// The controller cannot do its work while it stands.
+    /// The controller cannot do its work while it stands: `Ready` is False.
     pub blocks: bool,
 }
 
@@ -62,12 +71,14 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
     let mut told: Vec<_> = output.conditions.iter().map(Told::from).collect();
     if let (Some(wait), Some(intent)) = (&output.wait, &output.intent)
         && now > wait.until
+        // One that the step has told of itself has said more than this could.
+        && told.iter().all(|one| one.name != wait.name)
     {
         told.push(Told {
             name: wait.name,
             severity: Severity::Warning,
             message: format!(
-                "step {:?} of ordinal {} still waits for {}, {} s longer than it should take: {}",
+                "step {:?} of ordinal {} still waits ({}), {} s longer than it should take: {}",
                 intent.step,
                 intent.ordinal,
                 wait.name,
@@ -85,8 +96,10 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
 pub enum Rest {
     /// The look was whole, as far as they go: they stand no more.
     Ended,
-    /// The look failed: nobody knows better.
+    /// The look failed: nobody knows better, and the next one will.
     Kept,
+    /// The look could not go on, and no other will before somebody mends what blocks: nobody looks at them.
+    Unseen,
 }
 
 /// The conditions after this look, and what has begun.
@@ -111,9 +124,8 @@ pub fn merge(
         let old = before.iter().find(|condition| condition.type_ == *name);
         let stood = old.filter(|condition| condition.status == "True");
         let severity = one.severity.after(stood.map_or(Duration::ZERO, |old| stood_for(old, &at)));
-        // One that outlasts its time is news again, once: it never becomes shorter.
-        let turned = severity != one.severity.after(Duration::ZERO)
-            && stood.is_some_and(|old| old.reason != format!("{severity:?}"));
+        // One that outlasts its time or gets worse is news again.
+        let turned = stood.is_some_and(|old| rank(&format!("{severity:?}")) > rank(&old.reason));
         if stood.is_none() || turned {
             begun.push(Happened { reason: (*name).to_owned(), severity, message: one.message.clone() });
         }
@@ -126,15 +138,8 @@ pub fn merge(
             last_transition_time: stood.map_or(at.clone(), |old| old.last_transition_time.clone()),
         });
     }
-    let ended = before.iter().filter(|old| old.type_ != READY && !standing.contains_key(old.type_.as_str()));
-    let mut ended: Vec<_> = ended
-        .map(|old| {
-            if old.status == "False" || rest == Rest::Kept {
-                return old.clone();
-            }
-            Condition { status: "False".into(), last_transition_time: at.clone(), ..old.clone() }
-        })
-        .collect();
+    let silent = before.iter().filter(|old| old.type_ != READY && !standing.contains_key(old.type_.as_str()));
+    let mut ended: Vec<_> = silent.map(|old| untold(old, rest, &at)).collect();
     ended.sort_by_key(|condition| std::cmp::Reverse(condition.last_transition_time.0));
     after.extend(ended);
     after.truncate(CONDITIONS_MAX);
@@ -146,11 +151,41 @@ fn stood_for(condition: &Condition, now: &MetaTime) -> Duration {
     Duration::try_from(now.0.duration_since(condition.last_transition_time.0)).unwrap_or_default()
 }
 
+/// A condition that this look does not tell. One that does not stand has a reason and a text of its own: the old
+/// alarm and its cure would be taken for today's.
+fn untold(old: &Condition, rest: Rest, at: &MetaTime) -> Condition {
+    let changed = |status: &str, reason: &str, what: &str, since: &MetaTime| Condition {
+        status: status.into(),
+        reason: reason.into(),
+        message: format!("{what}, since {}", since.0.strftime("%Y-%m-%dT%H:%M:%SZ")),
+        last_transition_time: since.clone(),
+        ..old.clone()
+    };
+    match (rest, old.status.as_str()) {
+        // Written by an older version, perhaps with the text of the alarm.
+        (_, "False") => changed("False", ENDED, over::of(&old.type_), &old.last_transition_time),
+        (Rest::Kept, _) | (Rest::Unseen, "Unknown") => old.clone(),
+        (Rest::Ended, _) => changed("False", ENDED, over::of(&old.type_), at),
+        (Rest::Unseen, _) => {
+            let what = "nobody looks at this while what Ready names stands";
+            changed("Unknown", "NotLookedAt", what, at)
+        }
+    }
+}
+
+/// From `Info` upwards; what is written in no such word is below them all.
+fn rank(reason: &str) -> usize {
+    ["Info", "Warning", "Critical"].iter().position(|word| *word == reason).map_or(0, |place| place + 1)
+}
+
 fn ready(before: &[Condition], told: &[Told], generation: Option<i64>, at: &MetaTime) -> Condition {
-    let worst = told.iter().filter(|one| one.blocks).max_by_key(|one| one.severity);
+    let counts = |one: &&Told| one.blocks || one.severity == Severity::Critical;
+    let worst = told.iter().filter(counts).max_by_key(|one| (one.severity, one.blocks));
     let (status, reason, message) = match worst {
         Some(one) => ("False", one.name, shortened(&one.message)),
-        None => ("True", "Looking", "the last look was whole".into()),
+        None => {
+            ("True", WORKING, "the last look was whole, brokers answer, and nothing Critical stands".into())
+        }
     };
     let old = before.iter().find(|condition| condition.type_ == READY && condition.status == status);
     Condition {

@@ -73,7 +73,7 @@ impl Reporter {
 
     /// A look that could not go on.
     pub(super) async fn blocked(&mut self, told: Vec<Told>) {
-        self.not_whole(&told, Rest::Ended).await;
+        self.not_whole(&told, Rest::Unseen).await;
     }
 
     async fn not_whole(&mut self, told: &[Told], rest: Rest) {

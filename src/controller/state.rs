@@ -36,6 +36,8 @@ pub(super) struct State {
     pub(super) members: Option<BTreeSet<NodeName>>,
     pub(super) last_join: Option<Time>,
     pub(super) unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
+    /// When some broker was read last.
+    pub(super) read: Option<Time>,
     pub(super) failures: u32,
     /// The record that stood, and a step whose record was not written as far as we know.
     pub(super) unsure: Option<(Option<Intent>, Output)>,
@@ -64,6 +66,7 @@ impl State {
             members: None,
             last_join: None,
             unreadable: BTreeMap::new(),
+            read: None,
             failures: 0,
             unsure: None,
             reported: false,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::Severity;
+use lifecycle::{Severity, Time};
 
 use super::gather::World;
 use crate::conditions::Told;
@@ -57,4 +57,46 @@ pub(super) fn out_of_bounds(world: &World, decision: &Decision) -> Option<Told> 
         decision.wish
     );
     Some(Told { name, severity: Severity::Info, message, blocks: false })
+}
+
+/// All brokers may be silent for this long, as when the only one boots, before it is told.
+const SILENT_FOR: Duration = Duration::from_secs(10);
+
+/// So many pods are named.
+const NAMED_MAX: usize = 3;
+
+/// No broker at all can be read: whatever is shown rests on nothing. Told at once by a controller that has never
+/// read one, so that nobody waits for `Ready` and gets it before the first broker has answered. It is no veto: what
+/// a change may do without any broker, its own steps say.
+pub(super) fn no_broker_read(
+    world: &World,
+    last: &mut Option<Time>,
+    now: Time,
+    patience: Duration,
+) -> Option<Told> {
+    if world.answered.values().any(|one| one.node.members.seen().is_some()) {
+        *last = Some(now);
+        return None;
+    }
+    if last.is_some_and(|at| now.since(at) < SILENT_FOR) {
+        return None;
+    }
+    let each = world.answered.iter().map(|(ordinal, one)| {
+        let why =
+            one.trouble.as_ref().map_or("its cluster show was not read", |(_, message)| message.as_str());
+        format!("pod {ordinal}: {why}")
+    });
+    let mut why: Vec<String> = each.take(NAMED_MAX).collect();
+    if why.is_empty() {
+        why.push("it has no pod".into());
+    }
+    // The only broker of a rollout comes back by itself.
+    let severity = if world.target.rollout { Severity::InfoFor(patience) } else { Severity::Warning };
+    let message = format!(
+        "no broker of StatefulSet `{}` can be read, so that nothing is decided: {}. See `kubectl get pods`, their logs, \
+         and the conditions Management… for what each answers",
+        world.resource.spec.target_ref.name,
+        why.join("; ")
+    );
+    Some(Told { name: "NoBrokerRead", severity, message, blocks: true })
 }

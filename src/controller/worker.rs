@@ -211,12 +211,9 @@ impl Worker {
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
-        let out = step(
-            world.held.intent(),
-            &facts,
-            &fold::limits(&world.resource.spec, &self.shared.settings.limits),
-            now,
-        );
+        let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
+        let out = step(world.held.intent(), &facts, &limits, now);
+        told.extend(told::no_broker_read(&world, &mut self.state.read, now, limits.held));
         told.extend(of_output(&out, now));
 
         let done = self.act(&mut world, &out).await;
