@@ -10,6 +10,7 @@ use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Process, Signal};
 
 use crate::steering::{asked_to_leave, claim, sizes_written, steered};
+use crate::told::not_ready;
 use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// The process of this ordinal ends whenever it begins, as one whose data is spoilt.
@@ -45,6 +46,7 @@ async fn a_broken_top_ordinal_is_told_and_left_alone(#[case] via: Via) {
     let told = world.condition("MemberDead").expect("it stands").message;
     let node = world.node(2).expect("the pod has run");
     assert!(told.contains("price") && told.contains("message") && told.contains(&node.0), "{told}");
+    assert_eq!(not_ready(&world).as_deref(), Some("MemberDead"), "something Critical stands");
 
     // Even where it is not wanted.
     world.wish(2);
@@ -67,5 +69,10 @@ async fn a_broken_top_ordinal_is_told_and_left_alone(#[case] via: Via) {
     broken.abort();
     world.until("two nodes", minutes(10), |world| world.settled(2)).await;
     assert!(world.condition("MemberDead").is_none() && waits(&world).is_none());
+    assert_eq!(not_ready(&world), None, "{}", world.dump());
+    let ended =
+        world.status().conditions.into_iter().find(|one| one.type_ == "MemberDead").expect("it is kept");
+    assert_eq!((ended.status.as_str(), ended.reason.as_str()), ("False", "Ended"));
+    assert!(ended.message.starts_with("no dead member is listed, since 20"), "{}", ended.message);
     assert_eq!(world.dead_members(), Vec::<String>::new());
 }

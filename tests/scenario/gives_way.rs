@@ -9,7 +9,7 @@ use crate::steering::{claim, draining, serves, sizes_written, until_step, until_
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// As `kubectl rollout restart`.
-fn restart_all(world: &World) {
+pub(crate) fn restart_all(world: &World) {
     let annotation = json!({ "kubectl.kubernetes.io/restartedAt": "2027-01-15T08:00:00Z" });
     world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| {
         set["spec"]["template"]["metadata"]["annotations"] = annotation;
@@ -17,7 +17,7 @@ fn restart_all(world: &World) {
 }
 
 /// Every pod was made from the template of now.
-fn rolled_out(world: &World) -> bool {
+pub(crate) fn rolled_out(world: &World) -> bool {
     let pods = world.kubernetes.objects("pods", NAMESPACE);
     let new = |pod: &serde_json::Value| {
         pod.pointer("/metadata/annotations/kubectl.kubernetes.io~1restartedAt").is_some()

@@ -27,6 +27,7 @@ mod metrics;
 mod newcomer;
 mod one_leave;
 mod our_resource;
+mod ready;
 mod steering;
 mod tls;
 mod told;

@@ -25,7 +25,7 @@ async fn until_silent(world: &mut World, condition: &str) {
 }
 
 /// Why our resource is not ready, where it is not.
-fn not_ready(world: &World) -> Option<String> {
+pub(crate) fn not_ready(world: &World) -> Option<String> {
     let conditions = world.status().conditions;
     conditions.into_iter().find(|one| one.type_ == "Ready" && one.status == "False").map(|one| one.reason)
 }
