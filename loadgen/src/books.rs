@@ -1,6 +1,6 @@
 //! Everything that a run counts, as one plain value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::latency::Times;
@@ -39,6 +39,8 @@ pub struct Books {
     pub(crate) cycles_missed: u64,
     /// The grant of a subscription was lower than asked: deliveries promise less.
     pub(crate) downgraded: u64,
+    /// Client ids of subscribers whose sessions are still to be removed.
+    pub(crate) sessions_left: BTreeSet<String>,
     pub(crate) connected: u64,
     pub(crate) connections: Tally,
     pub(crate) subscriptions: Tally,
@@ -97,6 +99,7 @@ impl Books {
             rejected: BTreeMap::new(),
             cycles_missed: 0,
             downgraded: 0,
+            sessions_left: BTreeSet::new(),
             connected: 0,
             connections: Tally::default(),
             subscriptions: Tally::default(),

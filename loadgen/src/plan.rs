@@ -62,6 +62,9 @@ pub struct Limits {
     pub drain: Duration,
     /// For subscribers to receive what was acknowledged, after that.
     pub settle: Duration,
+    /// For subscribers to remove their sessions, at the very end. A leave refuses
+    /// clients for about a second, a node that restarts for ten.
+    pub cleanup: Duration,
 }
 
 impl Default for Limits {
@@ -74,6 +77,7 @@ impl Default for Limits {
             route: Duration::from_millis(500),
             drain: Duration::from_secs(10),
             settle: Duration::from_secs(10),
+            cleanup: Duration::from_secs(20),
         }
     }
 }

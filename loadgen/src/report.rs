@@ -3,7 +3,7 @@
 
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ use crate::tally::Tally;
 /// Name and version of the format of [`Report`] as JSON. Fields may be added; one
 /// that changes its meaning makes a new version.
 const SCHEMA: &str = "loadgen/report/v1";
+/// Client ids that are named, as with lost numbers.
+const IDS_MAX: usize = 20;
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +122,12 @@ pub struct LedgerReport {
     pub sessions_lost: u64,
     /// Subscriptions granted with a lower QoS than asked for.
     pub subscriptions_downgraded: u64,
+    /// Sessions of subscribers that could not be removed at the end.
+    #[serde(default)]
+    pub sessions_left: u64,
+    /// Up to 20 client ids of those.
+    #[serde(default)]
+    pub sessions_left_ids: Vec<String>,
 }
 
 /// How long things took, in milliseconds; absent where nothing was measured.
@@ -174,6 +182,14 @@ impl Report {
             connections: books.connections.clone(),
             subscriber_connections: books.subscriptions.clone(),
             probes: plan.probe.is_some().then(|| probes(books)),
+        }
+    }
+
+    /// What is known only after everything else: whose sessions could not be removed.
+    pub(crate) fn sessions_left(&mut self, ids: &BTreeSet<String>) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.sessions_left = ids.len() as u64;
+            ledger.sessions_left_ids = ids.iter().take(IDS_MAX).cloned().collect();
         }
     }
 
@@ -240,6 +256,8 @@ fn ledger(books: &Books) -> LedgerReport {
         foreign: copies.foreign,
         sessions_lost: books.ledger.sessions_lost(),
         subscriptions_downgraded: books.downgraded,
+        sessions_left: 0,
+        sessions_left_ids: Vec::new(),
     }
 }
 

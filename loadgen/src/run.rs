@@ -21,8 +21,6 @@ const LIVE_INTERVAL: Duration = Duration::from_millis(100);
 const SETTLE_INTERVAL: Duration = Duration::from_millis(20);
 /// Late duplicates are waited for this long once everything has arrived.
 const LINGER: Duration = Duration::from_millis(300);
-/// For subscribers to leave and to remove their sessions.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// Why a run has no report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,10 +128,13 @@ async fn supervise(shared: Arc<Shared>, live: watch::Sender<Live>) -> Result<Rep
             Load::Rate(_) | Load::Flood => publishers.spawn(publisher::publish(Arc::clone(&shared), index)),
         };
     }
-    let result = conduct(&shared, &mut publishers, &mut background).await;
+    let mut result = conduct(&shared, &mut publishers, &mut background).await;
     shared.closing.stop();
-    // They remove their sessions; a broker that does not answer keeps them.
-    let _ = tokio::time::timeout(CLOSING, all(&mut witnesses)).await;
+    // They remove their sessions; a broker that does not take them back keeps them.
+    let _ = tokio::time::timeout(shared.plan.limits.cleanup, all(&mut witnesses)).await;
+    if let Ok(report) = &mut result {
+        shared.books(|books| report.sessions_left(&books.sessions_left));
+    }
     result
 }
 

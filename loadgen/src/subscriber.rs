@@ -3,21 +3,26 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::client::{Broken, Connection, Event};
+use crate::client::{Broken, ConnectError, Connection, Event};
 use crate::ledger::Audience;
-use crate::shared::{Role, Shared};
+use crate::shared::{Identity, Role, Shared};
 
 /// Subscribes and notes what arrives until the run is closing. Its session
 /// outlives its connections, so that the broker has to keep what it promised.
 pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
     let mut who = shared.identity(Role::Subscriber, index);
     let mut watch = Watch { shared: &shared, index, subscribed_before: false, held: Held::default() };
+    let mut session_may_exist = false;
     while !shared.closing.is_stopped() {
         let connected = tokio::select! {
             biased;
-            () = shared.closing.stopped() => break,
+            () = shared.closing.stopped() => {
+                session_may_exist = true;
+                break;
+            }
             connected = shared.connect(&mut who) => connected,
         };
+        session_may_exist |= may_have_made_a_session(connected.as_ref().err());
         if let Ok(connection) = connected {
             let result = watch.follow(connection).await;
             shared.books(|books| books.ledger.left(index));
@@ -28,10 +33,30 @@ pub(crate) async fn witness(shared: Arc<Shared>, index: usize) {
         }
         who.back_off(&shared, &shared.closing).await;
     }
-    // Leave no session behind in which messages would pile up.
+    if session_may_exist {
+        remove_session(&shared, who).await;
+    }
+}
+
+/// A CONNECT that was never read, or was refused, has left nothing behind.
+fn may_have_made_a_session(error: Option<&ConnectError>) -> bool {
+    !matches!(error, Some(ConnectError::TcpRefused | ConnectError::NoAddress | ConnectError::Refused(_)))
+}
+
+/// Leaves no session behind in which messages would pile up: connects with a clean
+/// session, again and again, for a broker may refuse for a while (a leave, a
+/// restart). The run ends this after [`crate::Limits::cleanup`]; until it is done
+/// the session counts as left.
+async fn remove_session(shared: &Shared, mut who: Identity) {
     who.clean = true;
-    if let Ok(connection) = shared.connect(&mut who).await {
-        connection.leave().await;
+    shared.books(|books| books.sessions_left.insert(who.client_id.clone()));
+    loop {
+        if let Ok(connection) = shared.connect(&mut who).await {
+            // It is gone with the CONNACK.
+            shared.books(|books| books.sessions_left.remove(&who.client_id));
+            return connection.leave().await;
+        }
+        who.back_off(shared, &shared.closing).await;
     }
 }
 

@@ -171,6 +171,14 @@ fn write_ledger(f: &mut Formatter<'_>, it: &LedgerReport, verdict: &str) -> fmt:
             it.subscriptions_downgraded
         )?;
     }
+    if it.sessions_left > 0 {
+        writeln!(
+            f,
+            "sessions left {:>10}  could not be removed at the end, and queue what is published: {}",
+            it.sessions_left,
+            it.sessions_left_ids.join(" ")
+        )?;
+    }
     if it.foreign > 0 {
         writeln!(f, "foreign       {:>10}  messages on the topic that this run did not send", it.foreign)?;
     }

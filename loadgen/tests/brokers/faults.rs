@@ -136,6 +136,69 @@ async fn a_kept_session_loses_nothing() {
     assert_eq!(report.subscriber_connections.lost_connections(), 1);
 }
 
+/// A client that looks at its messages only after its SUBACK, or after `connect` has returned, drops these.
+#[tokio::test(start_paused = true)]
+async fn what_arrives_in_one_segment_with_the_connack_counts() {
+    let broker = Scripted::start(|_| Fate::Keep).await;
+    let mut plan = plan(400, 1);
+    plan.subscribers = 3;
+    let handle = run(plan, broker.addresses(), Clock::start(), Stop::new()).unwrap();
+    for round in 1..=3 {
+        handle.watch().wait_for(|live| live.acknowledged >= round * 100).await.unwrap();
+        broker.cut_subscribers(false);
+    }
+    let report = handle.finish().await.unwrap();
+    assert!(broker.right_behind() >= 9, "{} came with a CONNACK", broker.right_behind());
+    assert_eq!(told(&report), [400, 0, 0, 0, 0, 0, 0], "{report}");
+}
+
+/// As a leave does, or a node that restarts.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_removed_where_the_broker_refuses_for_a_while_at_the_end() {
+    let broker = Scripted::start(|_| Fate::Keep).await;
+    let mut connects = 0;
+    broker.refuse(move |id| {
+        connects += usize::from(id.starts_with("t-s"));
+        // The first of each of the three is accepted, then twelve are not.
+        let refused = id.starts_with("t-s") && (4..=15).contains(&connects);
+        if refused { ConnectReturnCode::ServiceUnavailable } else { ConnectReturnCode::Success }
+    });
+    let mut plan = plan(50, 1);
+    plan.subscribers = 3;
+    let report = report(plan, broker.addresses()).await;
+    // Virtual: lets the broker read the last goodbye.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(broker.sessions(), Vec::<String>::new());
+    let ledger = report.ledger.as_ref().unwrap();
+    assert_eq!((ledger.delivered, ledger.sessions_left), (50, 0), "{report}");
+    assert!(!report.to_string().contains("sessions left"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_that_could_not_be_removed_are_told_by_name() {
+    for refuses in [true, false] {
+        let broker = Scripted::start(|_| Fate::Keep).await;
+        let clock = Clock::start();
+        let handle = run(plan(50, 1), broker.addresses(), clock, Stop::new()).unwrap();
+        handle.watch().wait_for(|live| live.acknowledged >= 50 && live.missing == 0).await.unwrap();
+        let began = clock.now();
+        // Refuses, or does not answer any more.
+        broker.refuse(|_| ConnectReturnCode::ServiceUnavailable);
+        broker.frozen.send_replace(!refuses);
+        let report = handle.finish().await.unwrap();
+        let ledger = report.ledger.as_ref().unwrap();
+        assert_eq!(
+            (ledger.sessions_left, ledger.sessions_left_ids.as_slice()),
+            (1, &["t-s0".to_owned()][..])
+        );
+        assert!(report.to_string().contains("sessions left          1"), "{report}");
+        assert!(report.is_clean(), "it says nothing about messages");
+        // Twenty seconds, and what the run itself waits for before.
+        assert!(clock.now() - began < Duration::from_secs(25), "{:?}", clock.now() - began);
+        assert!(broker.sessions().contains(&"t-s0".to_owned()));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_arrives_together_with_the_end_of_a_connection_counts() {
     let broker = Scripted::start(once(7, Fate::CutWitnesses)).await;

@@ -40,6 +40,8 @@ struct State {
     /// CONNACK code for whom (by client id).
     refusal: Box<dyn FnMut(&str) -> ConnectReturnCode + Send>,
     sessions: HashMap<String, Session>,
+    /// PUBLISHes that went out in one write with a CONNACK.
+    right_behind: usize,
 }
 
 impl State {
@@ -74,6 +76,7 @@ impl Scripted {
             fates: Box::new(fates),
             refusal: Box::new(|_| ConnectReturnCode::Success),
             sessions: HashMap::new(),
+            right_behind: 0,
         };
         let state = Arc::new(Mutex::new(state));
         let frozen = watch::Sender::new(false);
@@ -100,6 +103,11 @@ impl Scripted {
     pub(crate) fn addresses(&self) -> impl Fn() -> Vec<SocketAddr> + Send + Sync + use<> {
         let address = self.address;
         move || vec![address]
+    }
+
+    /// How many PUBLISHes went out in one write with a CONNACK.
+    pub(crate) fn right_behind(&self) -> usize {
+        self.state.lock().unwrap().right_behind
     }
 
     /// Client ids of the sessions that are kept.
@@ -129,14 +137,16 @@ async fn serve(socket: TcpStream, state: Arc<Mutex<State>>, mut frozen: watch::R
             let Some(answers) = handle(&state, &mut client_id, &mut own, packet) else {
                 return gone(&state, &client_id);
             };
-            for answer in answers {
-                send(&mut write, answer).await;
-            }
+            // What has waited for a client goes out right behind its CONNACK, in one segment.
+            let accepted = answers.iter().any(|answer| matches!(answer, Packet::ConnAck(_)));
+            let waiting: Vec<_> = std::iter::from_fn(|| outgoing.try_recv().ok()).collect();
+            state.lock().unwrap().right_behind += if accepted { waiting.len() } else { 0 };
+            send(&mut write, answers.into_iter().chain(waiting)).await;
         }
         tokio::select! {
             biased;
             packet = outgoing.recv() => match packet {
-                Some(packet) => send(&mut write, packet).await,
+                Some(packet) => send(&mut write, [packet]).await,
                 None => return,
             },
             read = read.read_buf(&mut buffer) => if read.unwrap_or(0) == 0 {
@@ -154,9 +164,12 @@ fn next(buffer: &mut BytesMut) -> Option<Packet> {
     }
 }
 
-async fn send(write: &mut OwnedWriteHalf, packet: Packet) {
+/// All of them in one write.
+async fn send(write: &mut OwnedWriteHalf, packets: impl IntoIterator<Item = Packet>) {
     let mut bytes = BytesMut::new();
-    packet.write(&mut bytes, 1 << 20).unwrap();
+    for packet in packets {
+        packet.write(&mut bytes, 1 << 20).unwrap();
+    }
     // A client that has gone away is noticed by the reader.
     let _ = write.write_all(&bytes).await;
 }
