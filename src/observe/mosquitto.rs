@@ -4,6 +4,10 @@
 //! per its `sys_interval` (10 s by default; with `sys_interval 1`, mosquitto 2.0.11 sends every 2 s). Each round
 //! begins with `uptime`, which always changes: it stands for "the rest is as it was". mosquitto 2.0.11 leaves
 //! publishes at `QoS` 2 and retained ones out of `publish/messages/received`; nothing else there counts them.
+//!
+//! Left out although it looks the same: `retained messages/count`. mosquitto keeps `$SYS` itself as retained messages and
+//! counts them too (2.0.11: 53 to 55 on a broker to which nobody has published;
+//! `findings/mosquitto-retained-count.sh`), where VerneMQ's `retain_messages` counts what clients have left there.
 
 /// What a topic below `$SYS/broker/` means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,6 @@ const SAME: &[(&str, &str)] = &[
     ("publish/messages/dropped", "queue_message_drop"),
     ("publish/messages/received", "mqtt_publish_received"),
     ("publish/messages/sent", "mqtt_publish_sent"),
-    ("retained messages/count", "retain_messages"),
     ("subscriptions/count", "router_subscriptions"),
 ];
 
@@ -55,5 +58,6 @@ mod tests {
         }
         assert_eq!(meaning("load/messages/received/1min"), Meaning::Other);
         assert_eq!(meaning("uptime"), Meaning::Round);
+        assert_eq!(meaning("retained messages/count"), Meaning::Other);
     }
 }
