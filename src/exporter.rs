@@ -12,8 +12,11 @@ use crate::clock::Clock;
 use crate::observe::mqtt;
 use crate::serve;
 
+mod heard;
+mod help;
 mod intake;
 mod page;
+mod process;
 mod report;
 
 pub use intake::Intake;
@@ -71,7 +74,7 @@ impl Exporter {
         let failed = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let intake = Arc::new(Mutex::new(Intake::new(&settings.source.broker)?));
+        let intake = Arc::new(Mutex::new(Intake::new(&settings.source)?));
         Ok(Self { settings, clock, listener, address, intake })
     }
 

@@ -11,8 +11,10 @@ mod view;
 mod window;
 
 pub use fold::{Fleet, Key, Shown};
+#[cfg(test)]
+pub(crate) use known::known_families;
 pub use known::{Kind, is_known, kind_of, sys_name};
 pub use sample::{Keep, Refused, Sample, Settings};
-pub use track::Source;
+pub use track::{Source, UNLEARNED_PATIENCE};
 pub use view::{FleetView, Metric, NodeView, OtherSource, Rate, Reading, Why};
 pub use window::{Monotone, Span, Step, Window};

@@ -19,7 +19,8 @@ Examples:
   vernescale exporter --broker mqtts://vernemq:8883 --ca-file ca.pem \\
       --username exporter --password-file /run/secrets/mqtt
 
-One connection to any member is enough: each member passes on $SYS of all of them. mosquitto is read as well.
+One connection to any member is enough: each member passes on $SYS of all of them. mosquitto is read as well; other
+brokers' trees are told (`foreign_tree`) and not shown. MQTT 3.1.1 is spoken, and 5 where a listener refuses that.
 Endpoints: /metrics (text format 0.0.4), /healthz, /readyz. If the broker is away, the exporter goes on serving:
 its state is the metric vernescale_source_up{reason}, and the broker's series disappear instead of freezing.
 Exit code: 0 after SIGTERM or Ctrl-C (a second one does not wait for scrapes under way), 2 if the command line is
@@ -51,15 +52,19 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ID", env = "VERNESCALE_CLIENT_ID")]
     client_id: Option<String>,
     /// Topic filter to subscribe to; may be repeated. The default brings every metric of every node (150 messages
-    /// a node and interval); `$SYS/+/mqtt/publish/received` brings just that one.
+    /// a node and interval); `$SYS/+/mqtt/publish/received` brings just that one. A filter that is wider than $SYS brings
+    /// what clients publish: a packet beyond 2 MB ends the connection (`packet_too_large`).
     #[arg(long = "topic", value_name = "FILTER", default_value = "$SYS/#")]
     topics: Vec<String>,
     /// Whether counters carry the time at which they arrived, so that `irate()` is right however often Prometheus
-    /// scrapes. Without, scrape no more often than the broker sends (every 20 s by default).
+    /// scrapes. Without, scrape no more often than the broker sends (every 20 s by default). It is this machine's
+    /// time: where its clock is a quarter of an hour ahead of Prometheus', or some two hours behind, Prometheus drops
+    /// every counter, while `up` stays 1 and gauges go on. `vernescale_clock_seconds - timestamp(vernescale_clock_seconds)`
+    /// shows how far they are apart.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     timestamps: bool,
-    /// Silence after which the source's state is `no_messages`. Three intervals of the broker; the default fits
-    /// VerneMQ's usual 20 s.
+    /// Silence after a subscription that is called `no_messages`: three intervals of the broker; the default fits
+    /// VerneMQ's usual 20 s. Once messages come, three of the nodes' own intervals are waited for where those are longer.
     #[arg(long, value_name = "TIME", value_parser = message_wait)]
     #[arg(env = "VERNESCALE_MESSAGE_WAIT", default_value = "1m")]
     message_wait: Duration,

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use lifecycle::{NodeName, Time};
 
+use super::heard::{Heard, Kind};
 use super::{BadInput, Report};
 use crate::fleet::{Fleet, Keep, Key, Refused, Settings, Source};
 use crate::observe::exposition::Labels;
+use crate::observe::foreign::Tree;
 use crate::observe::link::Link;
 use crate::observe::mosquitto::{Meaning, meaning};
-use crate::observe::mqtt::{Address, Event};
+use crate::observe::mqtt::{Event, Options};
 use crate::observe::topic::{Error as TopicError, Topic, is_odd, parse};
 
 /// The counters whose rates are served; for the rest Prometheus has `rate()`.
@@ -25,28 +27,47 @@ enum Route {
     Series { key: Key, odd: bool, source: Source },
     Round,
     Nothing,
+    Foreign(Tree),
+}
+
+impl Route {
+    /// What a message on it says about whose broker this is.
+    fn kind(self, retained: bool) -> Kind {
+        match self {
+            // VerneMQ retains none of them: somebody else left it there.
+            Self::Series { source: Source::Sys, .. } if retained => Kind::Neither,
+            Self::Series { .. } | Self::Round => Kind::Own,
+            Self::Nothing => Kind::Neither,
+            Self::Foreign(tree) => Kind::Foreign(tree),
+        }
+    }
 }
 
 /// Everything that the exporter knows.
 pub struct Intake {
     pub(super) fleet: Fleet,
     pub(super) report: Report,
+    heard: Heard,
     routes: HashMap<String, Route>,
     /// mosquitto has no name of its own.
     broker: NodeName,
+    /// What is below `$SYS/broker/` on this connection is not mosquitto's.
+    draft: bool,
     /// Length of the last page.
     pub(super) page_bytes: usize,
 }
 
 impl Intake {
     /// Knows nothing yet.
-    pub fn new(broker: &Address) -> Result<Self, prometheus::Error> {
+    pub fn new(source: &Options) -> Result<Self, prometheus::Error> {
         let settings = Settings { keep: Keep::Only(&[RATED]), ..Settings::default() };
         Ok(Self {
             fleet: Fleet::new(settings),
-            report: Report::new(broker.to_string())?,
+            report: Report::new(source.broker.to_string())?,
+            heard: Heard::new(source.message_wait),
             routes: HashMap::new(),
-            broker: NodeName(broker.to_string()),
+            broker: NodeName(source.broker.to_string()),
+            draft: false,
             page_bytes: 0,
         })
     }
@@ -55,32 +76,66 @@ impl Intake {
     pub fn take(&mut self, event: Event<'_>, now: Time) {
         match event {
             Event::Message { topic, payload, retained } => self.message(topic, payload, retained, now),
-            Event::Link { link, cause } => {
-                if !matches!(link, Link::Up | Link::NoMessages | Link::Subscribed | Link::Connecting) {
-                    self.fleet.interrupted(Source::Sys);
-                    self.fleet.interrupted(Source::Mosquitto);
-                }
-                self.report.link_is(link, &cause);
+            Event::Silence(silence) => {
+                let told = self.heard.silence(silence, self.fleet.any_fresh(now), now);
+                self.tell(told);
             }
+            Event::Link { link, cause } => self.link(link, cause, now),
+        }
+    }
+
+    fn link(&mut self, link: Link, cause: String, now: Time) {
+        if link == Link::Subscribed {
+            // Another broker may have taken the place.
+            self.set_draft(false);
+        } else {
+            self.fleet.interrupted(Source::Sys);
+            self.fleet.interrupted(Source::Mosquitto);
+        }
+        self.heard.link(link, now);
+        self.tell(Some((link, cause)));
+    }
+
+    fn tell(&mut self, told: Option<(Link, String)>) {
+        if let Some((link, cause)) = told {
+            self.report.link_is(link, &cause);
+        }
+    }
+
+    fn set_draft(&mut self, draft: bool) {
+        if self.draft != draft {
+            self.draft = draft;
+            self.routes.clear();
+            self.fleet.remove(Source::Mosquitto);
         }
     }
 
     fn message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Time) {
         self.report.message();
-        if let Err((bad, detail)) = self.value(topic, payload, retained, now) {
+        let route = self.route(topic, now);
+        let kind = route.as_ref().map_or(Kind::Neither, |route| route.kind(retained));
+        if kind == Kind::Foreign(Tree::Draft) {
+            self.set_draft(true);
+        }
+        let told = self.heard.message(kind, now);
+        self.tell(told);
+        let taken = route.and_then(|route| self.value(route, topic, payload, retained, now));
+        if let Err((bad, detail)) = taken {
             self.report.bad(bad, topic, &detail, now);
         }
     }
 
     fn value(
         &mut self,
+        route: Route,
         topic: &str,
         payload: &[u8],
         retained: bool,
         now: Time,
     ) -> Result<(), (BadInput, String)> {
-        match self.route(topic, now)? {
+        match route {
             Route::Nothing => Ok(()),
+            Route::Foreign(tree) => Err((BadInput::Foreign, tree.words().to_owned())),
             // The retained one was sent at an unknown time.
             Route::Round if retained => Ok(()),
             Route::Round => self.fleet.tick(&self.broker, Source::Mosquitto, now).map_err(bad),
@@ -123,7 +178,8 @@ impl Intake {
             return Ok(*route);
         }
         let route = self.find(topic, now)?;
-        if self.routes.len() < ROUTES_MAX {
+        // What is not ours is known at a glance, and may have a topic a client.
+        if self.routes.len() < ROUTES_MAX && !matches!(route, Route::Foreign(_)) {
             self.routes.insert(topic.to_owned(), route);
         }
         Ok(route)
@@ -136,6 +192,8 @@ impl Intake {
         })?;
         let mut labels = Labels::new();
         let (node, source, metric) = match parsed {
+            Topic::Foreign(tree) => return Ok(Route::Foreign(tree)),
+            Topic::Mosquitto(_) if self.draft => return Ok(Route::Foreign(Tree::Draft)),
             Topic::Mosquitto(rest) => match meaning(rest) {
                 Meaning::Other => return Ok(Route::Nothing),
                 Meaning::Round => return Ok(Route::Round),

@@ -6,6 +6,7 @@ use lifecycle::Time;
 use prometheus::TextEncoder;
 
 use super::Intake;
+use super::help::help_into;
 use super::intake::RATED;
 use crate::fleet::{Kind, Metric, Reading, Shown, Span};
 use crate::observe::exposition::escape_into;
@@ -21,6 +22,7 @@ pub fn render(intake: &mut Intake, now: Time, timestamps: bool) -> String {
     let mut out = String::with_capacity(intake.page_bytes + intake.page_bytes / 8 + (1 << 13));
     broker_series(&mut out, intake, now, timestamps);
     nodes(&mut out, intake, now);
+    intake.report.clock.set(now.0 as f64 / 1_000.0);
     let families = intake.report.registry.gather();
     if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut out) {
         tracing::error!(%error, "own metrics cannot be rendered");
@@ -33,7 +35,7 @@ fn broker_series(out: &mut String, intake: &Intake, now: Time, timestamps: bool)
     let mut nodes: Vec<String> = Vec::new();
     let mut typed = String::new();
     intake.fleet.for_each(now, |name, kind, one| {
-        type_line(out, &mut typed, name, kind);
+        head_lines(out, &mut typed, name, kind);
         out.push_str(name);
         out.push_str("{node=\"");
         out.push_str(escaped(&mut nodes, &one));
@@ -85,8 +87,8 @@ fn digits(out: &mut String, mut number: u64) {
     out.push_str(std::str::from_utf8(&reversed[begin..]).unwrap_or_default());
 }
 
-/// One line a family; parts of a histogram share that of the whole.
-fn type_line(out: &mut String, typed: &mut String, name: &str, kind: Kind) {
+/// Help and type once a family; parts of a histogram share those of the whole.
+fn head_lines(out: &mut String, typed: &mut String, name: &str, kind: Kind) {
     let (family, word) = match kind {
         Kind::Counter => (name, "counter"),
         Kind::Gauge => (name, "gauge"),
@@ -94,6 +96,7 @@ fn type_line(out: &mut String, typed: &mut String, name: &str, kind: Kind) {
         Kind::Histogram => (name.rsplit_once('_').map_or(name, |(base, _)| base), "histogram"),
     };
     if typed != family {
+        help_into(out, family);
         let _ = writeln!(out, "# TYPE {family} {word}");
         typed.clear();
         typed.push_str(family);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lifecycle::Time;
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use super::process::Process;
 use crate::observe::link::Link;
 
 /// The same complaint is not repeated in the log for as long.
@@ -20,6 +21,8 @@ pub enum BadInput {
     PayloadTooLarge,
     /// The topic is not `$SYS/<node>/<metric>`.
     Topic,
+    /// The topic is another broker's.
+    Foreign,
     /// The metric's name cannot be a name in Prometheus.
     MetricName,
     /// The node's name has a quote, a slash, a backslash or a control character. Its values are shown, escaped.
@@ -34,10 +37,11 @@ pub enum BadInput {
 
 impl BadInput {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Payload,
         Self::PayloadTooLarge,
         Self::Topic,
+        Self::Foreign,
         Self::MetricName,
         Self::NodeName,
         Self::Retained,
@@ -51,6 +55,7 @@ impl BadInput {
             Self::Payload => "payload_malformed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::Topic => "topic_malformed",
+            Self::Foreign => "foreign_tree",
             Self::MetricName => "metric_name",
             Self::NodeName => "node_name_odd",
             Self::Retained => "retained",
@@ -66,6 +71,7 @@ pub struct Report {
     pub(super) node_up: IntGaugeVec,
     pub(super) sample_age: GaugeVec,
     pub(super) sample_interval: GaugeVec,
+    pub(super) clock: Gauge,
     messages: IntCounter,
     bad_input: IntCounterVec,
     link_changes: IntCounterVec,
@@ -97,6 +103,11 @@ impl Report {
                     "Learned time between two samples of the node.",
                 ),
                 node,
+            )?,
+            clock: Gauge::new(
+                "vernescale_clock_seconds",
+                "This machine's clock in Unix time at the scrape: its distance from timestamp() of this series is how far \
+                 the clocks of exporter and Prometheus are apart.",
             )?,
             messages: IntCounter::new("vernescale_messages_total", "Messages received.")?,
             bad_input: IntCounterVec::new(
@@ -137,12 +148,12 @@ impl Report {
         self.registry.register(Box::new(self.node_up.clone()))?;
         self.registry.register(Box::new(self.sample_age.clone()))?;
         self.registry.register(Box::new(self.sample_interval.clone()))?;
+        self.registry.register(Box::new(self.clock.clone()))?;
         self.registry.register(Box::new(self.messages.clone()))?;
         self.registry.register(Box::new(self.bad_input.clone()))?;
         self.registry.register(Box::new(self.link_changes.clone()))?;
         self.registry.register(Box::new(self.link_up.clone()))?;
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        self.registry.register(Box::new(process))
+        self.registry.register(Box::new(Process::new()?))
     }
 
     /// The present state of the source.

@@ -164,6 +164,21 @@ impl Fleet {
         }
     }
 
+    /// Some node is still within its intervals.
+    pub fn any_fresh(&self, now: Time) -> bool {
+        self.tracks.iter().flatten().any(|track| track.fresh(now))
+    }
+
+    /// Takes back everything of a source: it was not what it was taken for.
+    pub fn remove(&mut self, source: Source) {
+        for place in &mut self.tracks {
+            if place.as_ref().is_some_and(|track| track.source == source) {
+                *place = None;
+            }
+        }
+        self.drop_names_of_gone();
+    }
+
     /// Forgets nodes unheard for [`Settings::forget_after`].
     pub fn forget(&mut self, now: Time) {
         let patience = self.settings.forget_after;
@@ -172,6 +187,10 @@ impl Fleet {
                 *place = None;
             }
         }
+        self.drop_names_of_gone();
+    }
+
+    fn drop_names_of_gone(&mut self) {
         let tracks = &self.tracks;
         self.by_node.retain(|_, index| tracks[*index].is_some());
     }

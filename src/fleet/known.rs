@@ -166,6 +166,12 @@ pub fn sys_name(name: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// All names of families that the broker is known to have, schedulers left out: there are as many as cores.
+#[cfg(test)]
+pub(crate) fn known_families() -> impl Iterator<Item = &'static str> {
+    COUNTERS.iter().chain(GAUGES).chain(HISTOGRAMS).copied()
+}
+
 /// The name is one that the broker is known to have.
 pub fn is_known(sys: &str) -> bool {
     let (name, bound) = sys_name(sys);

@@ -7,14 +7,20 @@ use lifecycle::{NodeName, Time};
 use super::{Kind, Monotone, Window};
 use crate::observe::exposition::Labels;
 
-/// Bounds of a learned interval. Below: one topic delivered twice is not a tick. Above: one outage must not
-/// be learned as an interval, or a dead node would look alive for three times as long.
+/// Bounds of a learned interval. Below: one topic delivered twice is not a tick. Above: an outage of hours must not be
+/// learned as an interval, or a dead node would look alive for three times as long; `sys_interval` and
+/// `systree_interval` of some minutes are seen.
 const INTERVAL_MIN: Duration = Duration::from_millis(500);
-const INTERVAL_MAX: Duration = Duration::from_mins(1);
+const INTERVAL_MAX: Duration = Duration::from_mins(5);
 /// As many gaps as the median is taken of.
 const GAPS: usize = 5;
 /// Unheard for as many intervals is stale.
 const STALE_AFTER: u32 = 3;
+
+/// Silence that is no staleness before an interval is learned, of a source whose interval somebody else sets: three of a
+/// minute, the longest that is usual (`sys_interval 60` of mosquitto; EMQX and `HiveMQ` by default). A node that dies
+/// between its first message and its second is noticed as late as that.
+pub const UNLEARNED_PATIENCE: Duration = Duration::from_mins(3);
 
 /// Who tells it. Ordered by preference, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,7 +207,12 @@ impl Track {
 
     /// Silence that is still no staleness.
     pub(super) fn patience(&self) -> Duration {
-        self.interval_or_assumed() * STALE_AFTER
+        match (self.learned, self.source) {
+            (Some(interval), _) => interval * STALE_AFTER,
+            // The interval is our own.
+            (None, Source::Metrics) => self.source.assumed_interval() * STALE_AFTER,
+            (None, Source::Sys | Source::Mosquitto) => UNLEARNED_PATIENCE,
+        }
     }
 
     pub(super) fn fresh(&self, now: Time) -> bool {

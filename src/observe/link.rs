@@ -12,6 +12,8 @@ pub enum Link {
     /// Subscribed, but no message comes. A broker that grants every subscription and then delivers nothing that the
     /// ACL forbids, as mosquitto does, looks like that too.
     NoMessages,
+    /// Subscribed, and what comes is no metric of VerneMQ or mosquitto: another broker.
+    ForeignTree,
     /// The TCP connection was refused: nobody listens there.
     TcpRefused,
     /// The address does not resolve, or there is no way to it.
@@ -24,25 +26,28 @@ pub enum Link {
     NotAuthorized,
     /// CONNACK 3: server unavailable, VerneMQ's answer in a netsplit and during a leave.
     ServerUnavailable,
-    /// CONNACK 1 or 2: protocol version or client id refused.
+    /// CONNACK 1 (protocol version, and MQTT 5 was tried as well) or 2 (client id), or another refusal of MQTT 5.
     ConnectRefused,
-    /// SUBACK 0x80: an ACL refuses the subscription, or VerneMQ is in a netsplit.
+    /// SUBACK 0x80 or above: an ACL refuses the subscription, or VerneMQ is in a netsplit.
     AclRefused,
     /// Connected, but not a byte comes any more, or no answer to a connect.
     Silent,
     /// The broker closed the connection.
     Closed,
-    /// A packet beyond the limit, or not MQTT.
+    /// A packet beyond the limit.
+    TooLarge,
+    /// Not MQTT.
     Protocol,
 }
 
 impl Link {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Connecting,
         Self::Subscribed,
         Self::Up,
         Self::NoMessages,
+        Self::ForeignTree,
         Self::TcpRefused,
         Self::Unreachable,
         Self::Tls,
@@ -53,6 +58,7 @@ impl Link {
         Self::AclRefused,
         Self::Silent,
         Self::Closed,
+        Self::TooLarge,
         Self::Protocol,
     ];
 
@@ -63,6 +69,7 @@ impl Link {
             Self::Subscribed => "subscribed",
             Self::Up => "up",
             Self::NoMessages => "no_messages",
+            Self::ForeignTree => "foreign_tree",
             Self::TcpRefused => "tcp_refused",
             Self::Unreachable => "unreachable",
             Self::Tls => "tls_failed",
@@ -73,6 +80,7 @@ impl Link {
             Self::AclRefused => "acl_refused",
             Self::Silent => "silent",
             Self::Closed => "closed",
+            Self::TooLarge => "packet_too_large",
             Self::Protocol => "protocol_error",
         }
     }
@@ -85,6 +93,10 @@ impl Link {
                 "does the ACL let this user read $SYS/#? mosquitto grants the subscription all the same and then \
                  delivers nothing; and is $SYS on: systree_enabled (VerneMQ), sys_interval (mosquitto)?"
             }
+            Self::ForeignTree => {
+                "point --broker at a VerneMQ or mosquitto, and --topic below $SYS: numbers of other brokers mean other \
+                 things, so none is shown"
+            }
             Self::TcpRefused => "is the broker running, and is the port that of its MQTT listener?",
             Self::Unreachable => "check the host name, the network and its policies",
             Self::Tls => "check --ca-file, and that the certificate names this host",
@@ -95,14 +107,20 @@ impl Link {
             Self::ServerUnavailable => {
                 "a member is down or leaving: look at `vmq-admin cluster show`; retrying until it is over"
             }
-            Self::ConnectRefused => "check --client-id, and that the listener speaks MQTT 3.1.1",
+            Self::ConnectRefused => {
+                "check --client-id, and that the listener allows MQTT 3.1.1 or 5 (allowed_protocol_versions)"
+            }
             Self::AclRefused => {
                 "allow reading $SYS/# for this user, and look for a member that is down in `cluster show`"
             }
             Self::Silent => "the broker or the way to it hangs; connecting anew",
             Self::Closed => {
                 "look into the broker's log; two clients with one client id do this to each other; before a CONNACK: \
-                 is this an MQTT listener?"
+                 is this an MQTT listener, and is the broker not full (max_connections)?"
+            }
+            Self::TooLarge => {
+                "narrow --topic to $SYS/#, whose messages have 100 bytes: a wider filter brings what clients publish, \
+                 and the packet that is too large comes again each time while it is retained"
             }
             Self::Protocol => "is this an MQTT listener, without TLS if the address says mqtt://?",
         }

@@ -1,43 +1,31 @@
-//! One MQTT subscription that is never given up. The only file that knows the MQTT client.
+//! One MQTT subscription that is never given up.
 //!
 //! The client is not trusted to repair a connection: it does not subscribe again, loses what was queued, and
 //! may take an old SUBACK for a new one. So on any error client and event loop are dropped, and after a pause
-//! both are built anew.
+//! both are built anew. Only `mqtt/session` knows the client.
 
-use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use lifecycle::Time;
-use rumqttc::mqttbytes::Error as PacketError;
-use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event as ClientEvent, EventLoop, Incoming, MqttOptions,
-    Outgoing, QoS, StateError, SubAck, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
-};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::link::Link;
 use crate::clock::Clock;
 
 mod options;
+mod session;
 
 pub use options::{Address, Error as OptionsError, Options, Password};
+use session::{Failure, Grant, News, Session, Version};
 
-/// A ping every 5 s and no answer till the next: a dead peer is noticed after 10 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// For TCP, TLS and CONNACK together; VerneMQ leaves some connects unanswered for ever.
-const CONNECT_SECONDS_MAX: u64 = 5;
 /// For the SUBACK.
 const SUBACK_WAIT: Duration = Duration::from_secs(10);
-/// A payload of 1 MB has to be seen to be counted and refused; what is larger ends the connection with a reason.
-const PACKET_BYTES_MAX: usize = 2 << 20;
 /// Pauses before a new attempt: from half a second, because a leave refuses connects for about one, to 30 s.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A connection that lasted as long begins again with the shortest pause.
 const LASTING: Duration = Duration::from_secs(10);
-/// Requests in the client's queue: one SUBSCRIBE, one DISCONNECT.
-const REQUESTS_MAX: usize = 4;
 
 /// What the subscription tells.
 #[derive(Debug)]
@@ -49,6 +37,9 @@ pub enum Event<'a> {
         /// Cause in words.
         cause: String,
     },
+    /// Subscribed, and nothing has come for as long: said every second from [`Options::message_wait`] on. What to think
+    /// of it depends on what came before.
+    Silence(Duration),
     /// A message.
     Message {
         /// Its topic.
@@ -66,6 +57,28 @@ struct Ended {
     cause: String,
 }
 
+impl Ended {
+    /// The broker itself has answered, and means this client: what it says is the answer.
+    fn by_the_broker(&self) -> bool {
+        matches!(
+            self.link,
+            Link::BadCredentials | Link::NotAuthorized | Link::ServerUnavailable | Link::AclRefused
+        )
+    }
+
+    /// There was nobody to refuse anything.
+    fn not_reached(&self) -> bool {
+        matches!(self.link, Link::TcpRefused | Link::Unreachable | Link::Tls)
+    }
+}
+
+/// The end of a connection, and what it says about the version of the protocol.
+struct Over {
+    ended: Ended,
+    accepted: bool,
+    version_refused: bool,
+}
+
 /// Connects, subscribes and hands over messages until `stop` resolves; then says goodbye.
 pub async fn subscribe(
     options: &Options,
@@ -75,9 +88,12 @@ pub async fn subscribe(
 ) {
     let mut stop = pin!(stop);
     let mut pause = PAUSE_MIN;
+    let mut version = Version::V4;
     loop {
         let begun = clock.now();
-        let Some(ended) = connection(options, clock, stop.as_mut(), &mut sink).await else { return };
+        let Some(ended) = attempt(options, &mut version, clock, stop.as_mut(), &mut sink).await else {
+            return;
+        };
         if clock.now().since(begun) >= LASTING {
             pause = PAUSE_MIN;
         }
@@ -92,74 +108,95 @@ pub async fn subscribe(
     }
 }
 
-/// Runs one connection to its end; none if it was `stop` that ended it.
-async fn connection(
+/// One connection to its end, in the version that the broker takes: MQTT 3.1.1 first, and where a listener refuses that,
+/// MQTT 5 at once, which is remembered as long as it is accepted. So there are two connects an attempt at most.
+async fn attempt(
     options: &Options,
+    version: &mut Version,
     clock: Clock,
     mut stop: Pin<&mut impl Future<Output = ()>>,
     sink: &mut impl FnMut(Event<'_>, Time),
 ) -> Option<Ended> {
-    let (client, mut events) = AsyncClient::new(mqtt_options(options), REQUESTS_MAX);
-    events.network_options.set_connection_timeout(CONNECT_SECONDS_MAX);
-    // SUBSCRIBE and pings are small, and nothing follows that they could wait for.
-    events.network_options.set_tcp_nodelay(true);
+    let first = connection(options, *version, clock, stop.as_mut(), sink).await?;
+    if *version == Version::V5 {
+        if !first.accepted {
+            *version = Version::V4;
+        }
+        return Some(first.ended);
+    }
+    if !first.version_refused {
+        return Some(first.ended);
+    }
+    let second = connection(options, Version::V5, clock, stop, sink).await?;
+    if second.accepted {
+        *version = Version::V5;
+    }
+    if second.accepted || second.ended.by_the_broker() || second.ended.not_reached() {
+        return Some(second.ended);
+    }
+    let cause = format!("{}; with MQTT 5: {}", first.ended.cause, second.ended.cause);
+    Some(Ended { link: Link::ConnectRefused, cause })
+}
+
+/// Runs one connection to its end; none if it was `stop` that ended it.
+async fn connection(
+    options: &Options,
+    version: Version,
+    clock: Clock,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+    sink: &mut impl FnMut(Event<'_>, Time),
+) -> Option<Over> {
+    let mut session = Session::new(version, options);
     let mut progress = Progress::default();
     let mut watch = interval(Duration::from_secs(1));
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // One poll is never given up for a tick: it would begin a connect anew, and its deadline with it.
-        let mut poll = pin!(events.poll());
+        let (poll, subscriber) = session.poll();
+        let mut poll = pin!(poll.next());
         let polled = loop {
-            let news = tokio::select! {
+            tokio::select! {
                 biased;
                 () = stop.as_mut() => break None,
                 polled = poll.as_mut() => break Some(polled),
-                _ = watch.tick() => progress.watch(options, clock.now()),
-            };
-            match news {
-                Ok(news) => tell(news, clock, sink),
-                Err(ended) => return Some(ended),
+                _ = watch.tick() => match progress.watch(options, clock.now()) {
+                    Ok(silence) => silence.into_iter().for_each(|silence| sink(Event::Silence(silence), clock.now())),
+                    Err(ended) => return Some(progress.over(ended, false)),
+                },
             }
         };
         let now = clock.now();
         let news = match polled {
             None => break,
-            Some(Ok(ClientEvent::Incoming(Incoming::Publish(publish)))) => {
-                tell(progress.message(now), clock, sink);
-                let (topic, payload) = (publish.topic.as_str(), &publish.payload[..]);
-                sink(Event::Message { topic, payload, retained: publish.retain }, now);
+            Some(Ok(News::Message { topic, payload, retained })) => {
+                progress.heard = Some(now);
+                sink(Event::Message { topic: &topic, payload: &payload, retained }, now);
                 continue;
             }
-            Some(Ok(event)) => progress.event(&event, &client, options, now),
-            Some(Err(error)) => Err(progress.ended(classify(&error))),
+            Some(Ok(news)) => progress.news(&news, subscriber, options, now),
+            Some(Err(Failure { ended, version_refused })) => {
+                return Some(progress.over(ended, version_refused));
+            }
         };
         match news {
-            Ok(news) => tell(news, clock, sink),
-            Err(ended) => return Some(ended),
+            Ok(None) => {}
+            Ok(Some(Ended { link, cause })) => sink(Event::Link { link, cause }, now),
+            Err(ended) => return Some(progress.over(ended, false)),
         }
     }
-    goodbye(&client, &mut events).await;
+    if progress.connected.is_some() {
+        goodbye(&mut session).await;
+    }
     None
 }
 
-fn tell(news: Option<Ended>, clock: Clock, sink: &mut impl FnMut(Event<'_>, Time)) {
-    if let Some(Ended { link, cause }) = news {
-        sink(Event::Link { link, cause }, clock.now());
-    }
-}
-
 /// DISCONNECT, so that the broker does not take us for lost. A second is enough on a connection that works.
-async fn goodbye(client: &AsyncClient, events: &mut EventLoop) {
-    if events.network.is_none() || client.try_disconnect().is_err() {
+async fn goodbye(session: &mut Session) {
+    let (poll, subscriber) = session.poll();
+    if !subscriber.disconnect() {
         return;
     }
-    let sent = async {
-        while let Ok(event) = events.poll().await {
-            if event == ClientEvent::Outgoing(Outgoing::Disconnect) {
-                break;
-            }
-        }
-    };
+    let sent = async { while !matches!(poll.next().await, Ok(News::Goodbye) | Err(_)) {} };
     let _ = timeout(Duration::from_secs(1), sent).await;
 }
 
@@ -170,160 +207,70 @@ struct Progress {
     subscribe_id: Option<u16>,
     /// When the SUBACK came, or the last message.
     heard: Option<Time>,
-    /// Some filters were refused, others bring messages: that stays the state.
-    partly_refused: bool,
-    up: bool,
 }
 
 impl Progress {
-    /// A message came: says so when the link was not known to bring any.
-    fn message(&mut self, now: Time) -> Option<Ended> {
-        self.heard = Some(now);
-        let news = !self.up && !self.partly_refused;
-        self.up = true;
-        news.then(|| Ended { link: Link::Up, cause: "messages come".to_owned() })
-    }
-
-    fn event(
+    fn news(
         &mut self,
-        event: &ClientEvent,
-        client: &AsyncClient,
+        news: &News,
+        subscriber: &session::Subscriber,
         options: &Options,
         now: Time,
     ) -> Result<Option<Ended>, Ended> {
-        match event {
-            ClientEvent::Incoming(Incoming::ConnAck(_)) => {
+        match news {
+            News::Accepted => {
                 self.connected = Some(now);
-                let filters = options.filters.iter();
-                let filters = filters.map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtMostOnce));
-                client.try_subscribe_many(filters).map_err(|error| Ended {
+                subscriber.subscribe(&options.filters).map_err(|error| Ended {
                     link: Link::Protocol,
                     cause: format!("the subscription could not be sent: {error}"),
                 })?;
             }
-            ClientEvent::Outgoing(Outgoing::Subscribe(id)) => self.subscribe_id = Some(*id),
+            News::Subscribing(id) => self.subscribe_id = Some(*id),
             // Any other SUBACK is an old one.
-            ClientEvent::Incoming(Incoming::SubAck(ack)) if Some(ack.pkid) == self.subscribe_id => {
-                return self.subscribed(ack, options, now);
+            News::Granted { id, grants } if Some(*id) == self.subscribe_id => {
+                return self.subscribed(grants, options, now);
             }
             _ => {}
         }
         Ok(None)
     }
 
-    fn subscribed(&mut self, ack: &SubAck, options: &Options, now: Time) -> Result<Option<Ended>, Ended> {
+    fn subscribed(&mut self, grants: &[Grant], options: &Options, now: Time) -> Result<Option<Ended>, Ended> {
         self.subscribe_id = None;
         self.heard = Some(now);
-        let codes = ack.return_codes.iter().zip(&options.filters);
-        let refused: Vec<&str> = codes
-            .filter(|(code, _)| **code == SubscribeReasonCode::Failure)
-            .map(|(_, filter)| filter.as_str())
-            .collect();
-        if refused.is_empty() {
+        let codes = grants.iter().zip(&options.filters);
+        let refused: Vec<(u8, &str)> =
+            codes.filter_map(|(grant, filter)| Some((grant.refused?, filter.as_str()))).collect();
+        let Some((code, _)) = refused.first() else {
             let cause = "subscribed, waiting for the first message".to_owned();
             return Ok(Some(Ended { link: Link::Subscribed, cause }));
-        }
+        };
+        let filters: Vec<&str> = refused.iter().map(|(_, filter)| *filter).collect();
         let ended = Ended {
             link: Link::AclRefused,
-            cause: format!("SUBACK 0x80: the broker refuses {}", refused.join(", ")),
+            cause: format!("SUBACK {code:#04x}: the broker refuses {}", filters.join(", ")),
         };
-        if refused.len() == options.filters.len() {
-            return Err(ended);
-        }
-        self.partly_refused = true;
-        Ok(Some(ended))
+        if filters.len() == options.filters.len() { Err(ended) } else { Ok(Some(ended)) }
     }
 
     /// Adds how far it had come.
-    fn ended(&self, ended: Ended) -> Ended {
-        match (ended.link, self.connected) {
+    fn over(&self, ended: Ended, version_refused: bool) -> Over {
+        let ended = match (ended.link, self.connected) {
             (Link::Closed, None) => Ended { cause: format!("{}, before its CONNACK", ended.cause), ..ended },
             _ => ended,
-        }
+        };
+        Over { ended, accepted: self.connected.is_some(), version_refused }
     }
 
     /// Looks for what should have come by now.
-    fn watch(&mut self, options: &Options, now: Time) -> Result<Option<Ended>, Ended> {
+    fn watch(&self, options: &Options, now: Time) -> Result<Option<Duration>, Ended> {
         match (self.connected, self.heard) {
             (Some(connected), None) if now.since(connected) >= SUBACK_WAIT => Err(Ended {
                 link: Link::Silent,
                 cause: format!("no SUBACK within {} s", SUBACK_WAIT.as_secs()),
             }),
-            (_, Some(heard)) if now.since(heard) >= options.message_wait => {
-                // Counted once more as long as it lasts.
-                self.heard = Some(now);
-                self.up = false;
-                let cause = format!("subscribed, but no message for {} s", options.message_wait.as_secs());
-                Ok(Some(Ended { link: Link::NoMessages, cause }))
-            }
+            (_, Some(heard)) => Ok(Some(now.since(heard)).filter(|silence| *silence >= options.message_wait)),
             _ => Ok(None),
         }
     }
-}
-
-fn mqtt_options(options: &Options) -> MqttOptions {
-    let mut mqtt = MqttOptions::new(&options.client_id, &options.broker.host, options.broker.port);
-    mqtt.set_keep_alive(KEEP_ALIVE);
-    mqtt.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
-    if let Some(username) = &options.username {
-        mqtt.set_credentials(username, options.password.as_ref().map_or("", Password::expose));
-    }
-    if let Some(tls) = &options.tls {
-        mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.clone())));
-    }
-    mqtt
-}
-
-/// Tells the ways apart in which a connection fails. Never shows the client's own `Debug`, which may hold packets.
-fn classify(error: &ConnectionError) -> Ended {
-    let ended = |link, cause: String| Ended { link, cause };
-    match error {
-        ConnectionError::ConnectionRefused(code) => refused(*code),
-        ConnectionError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            ended(Link::TcpRefused, error.to_string())
-        }
-        ConnectionError::Io(error) => ended(Link::Unreachable, error.to_string()),
-        ConnectionError::Tls(error) => ended(Link::Tls, error.to_string()),
-        ConnectionError::NetworkTimeout => {
-            ended(Link::Silent, format!("no answer to the connect within {CONNECT_SECONDS_MAX} s"))
-        }
-        ConnectionError::FlushTimeout => ended(Link::Silent, "the broker takes no bytes".to_owned()),
-        ConnectionError::NotConnAck(_) => ended(Link::Protocol, "the answer is no CONNACK".to_owned()),
-        ConnectionError::RequestsDone => ended(Link::Closed, "the client has ended".to_owned()),
-        ConnectionError::MqttState(state) => broken(state),
-    }
-}
-
-fn refused(code: ConnectReturnCode) -> Ended {
-    let (link, cause) = match code {
-        ConnectReturnCode::ServiceUnavailable => (Link::ServerUnavailable, "CONNACK 3: server unavailable"),
-        ConnectReturnCode::BadUserNamePassword => {
-            (Link::BadCredentials, "CONNACK 4: bad user name or password")
-        }
-        ConnectReturnCode::NotAuthorized => (Link::NotAuthorized, "CONNACK 5: not authorized"),
-        ConnectReturnCode::RefusedProtocolVersion => {
-            (Link::ConnectRefused, "CONNACK 1: protocol version refused")
-        }
-        ConnectReturnCode::BadClientId => (Link::ConnectRefused, "CONNACK 2: client id refused"),
-        ConnectReturnCode::Success => (Link::Protocol, "a refusal with the code of success"),
-    };
-    Ended { link, cause: cause.to_owned() }
-}
-
-fn broken(state: &StateError) -> Ended {
-    let (link, cause) = match state {
-        StateError::AwaitPingResp => {
-            (Link::Silent, format!("no answer to a ping within {} s", KEEP_ALIVE.as_secs()))
-        }
-        StateError::ConnectionAborted => (Link::Closed, "the broker closed the connection".to_owned()),
-        StateError::Io(error) | StateError::Deserialization(PacketError::Io(error)) => {
-            (Link::Closed, error.to_string())
-        }
-        StateError::Deserialization(PacketError::PayloadSizeLimitExceeded(size)) => {
-            (Link::Protocol, format!("a packet of {size} bytes, more than {PACKET_BYTES_MAX}"))
-        }
-        StateError::Deserialization(error) => (Link::Protocol, error.to_string()),
-        other => (Link::Protocol, other.to_string()),
-    };
-    Ended { link, cause }
 }

@@ -1,10 +1,12 @@
 //! Reads the topics of `$SYS`: whose message it is, and which metric.
 //!
 //! VerneMQ writes `$SYS/<node>/<metric with every _ turned into />` (`sys_default_n1.txt`), so `_` and `/` of
-//! a metric cannot be told apart, and a slash in a node's name looks like one more level. mosquitto writes
-//! `$SYS/broker/…`; no VerneMQ node can have that name, for its names contain an `@`.
+//! a metric cannot be told apart, and a slash in a node's host looks like one more level. mosquitto writes
+//! `$SYS/broker/…`; no VerneMQ node can have that name, for its names contain an `@`. What has none in its first level
+//! is another broker's ([`super::foreign`]).
 
 use super::exposition::is_name;
+use super::foreign::{self, Tree};
 use crate::fleet::{is_known, sys_name};
 
 /// Longest topic that is looked at: a node name of 255 characters, a metric of 120, some room.
@@ -28,6 +30,8 @@ pub enum Topic<'a> {
     },
     /// What follows `$SYS/broker/` of a mosquitto.
     Mosquitto(&'a str),
+    /// Something of another broker.
+    Foreign(Tree),
 }
 
 /// Why a topic is not understood.
@@ -50,6 +54,9 @@ pub fn parse(topic: &str) -> Result<Topic<'_>, Error> {
         return Err(Error::TooLong);
     }
     let rest = topic.strip_prefix("$SYS/").ok_or(Error::Form)?;
+    if let Some(tree) = foreign::tree(rest) {
+        return Ok(Topic::Foreign(tree));
+    }
     if let Some(rest) = rest.strip_prefix("broker/") {
         return Ok(Topic::Mosquitto(rest));
     }

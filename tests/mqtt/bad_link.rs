@@ -195,23 +195,6 @@ async fn a_broker_that_stops_sending_is_not_up_and_its_values_disappear() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_sends_seldom_is_given_its_time() {
-    let broker = Broker::start(anywhere()).await;
-    let source = options(broker.address).with_message_wait(Duration::from_mins(3));
-    let exporter = Scraped::start(source).await;
-    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
-    for value in 1..=4u32 {
-        broker.publish(PUBLISHED, value.to_string());
-        sleep(Duration::from_mins(1)).await;
-        let page = exporter.page().await;
-        assert_eq!(page.reason(), "up");
-        // Once the interval is learned, a value is known until the next one.
-        assert!(value == 1 || page.published(N1) == Some(f64::from(value)), "{}", page.body);
-    }
-    assert!(exporter.page().await.events("no_messages") < 0.5);
-}
-
-#[tokio::test(start_paused = true)]
 async fn after_a_cut_it_subscribes_anew_and_counters_go_on() {
     let broker = Broker::start(anywhere()).await;
     let exporter = Scraped::start(options(broker.address)).await;
@@ -245,6 +228,18 @@ async fn what_does_not_speak_mqtt_is_said_to_be_so() {
         let page = exporter.reason(reason).await;
         assert!(page.events(reason) >= 1.0);
     }
+}
+
+/// So does a broker that has as many clients as it takes; VerneMQ leaves them unanswered instead (`silent`).
+#[tokio::test(start_paused = true)]
+async fn who_is_turned_away_before_a_connack_is_told_what_it_may_be() {
+    let log = Log::catch();
+    let listener = TcpListener::bind(anywhere()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    Scraped::start(options(address)).await.reason("closed").await;
+    assert!(log.text().contains("before its CONNACK"), "{}", log.text());
+    assert!(log.text().contains("is the broker not full (max_connections)?"), "{}", log.text());
 }
 
 #[tokio::test(start_paused = true)]

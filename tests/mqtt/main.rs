@@ -13,11 +13,14 @@ mod scrape;
 
 mod bad_input;
 mod bad_link;
+mod foreign;
 mod log;
 mod mosquitto;
 mod prometheus;
 mod readme;
 mod recordings;
+mod seldom;
+mod versions;
 
 use std::net::SocketAddr;
 

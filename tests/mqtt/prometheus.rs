@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes the exporter, and the queries that people have give the right answers.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -39,8 +40,14 @@ async fn play(broker: Broker, frozen: Arc<AtomicBool>) {
 
 /// Result of an instant query, by node.
 async fn query(prometheus: SocketAddr, query: &str) -> Vec<(String, f64)> {
+    query_at(prometheus, query, None).await
+}
+
+/// The same at another moment, in Unix time.
+async fn query_at(prometheus: SocketAddr, query: &str, at: Option<u64>) -> Vec<(String, f64)> {
     let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
-    let (_, body) = get(prometheus, &format!("/api/v1/query?query={encoded}")).await;
+    let at = at.map_or_else(String::new, |at| format!("&time={at}"));
+    let (_, body) = get(prometheus, &format!("/api/v1/query?query={encoded}{at}")).await;
     let body = body.lines().find(|line| line.starts_with('{')).unwrap_or("{}");
     let answer: Value = serde_json::from_str(body).unwrap_or_default();
     let results = answer["data"]["result"].as_array().cloned().unwrap_or_default();
@@ -130,4 +137,59 @@ async fn sum_and_irate_are_right() {
     let wanted = total(&exporter.page().await);
     right(prometheus, sum, |answer| answer.len() == 1 && (answer[0].1 - wanted).abs() < 0.5).await;
     right(prometheus, "min(vernescale_node_up)", |answer| answer.len() == 1 && answer[0].1 > 0.5).await;
+}
+
+/// What `--timestamps` says of a clock that is off, and the series that shows it.
+#[tokio::test]
+async fn a_clock_that_is_ahead_loses_every_counter_and_is_seen() {
+    const AHEAD: Duration = Duration::from_mins(20);
+    let broker = Broker::start(anywhere()).await;
+    let settings = Settings { source: options(broker.address), listen: anywhere(), timestamps: true };
+    let now = Clock::system().now() + AHEAD;
+    let exporter = Scraped::run(Exporter::bind(settings, Clock::starting_at(now)).await.unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let Some((_running, prometheus)) = start(exporter.address, directory.path()).await else { return };
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    tokio::spawn(play(broker.clone(), Arc::default()));
+    // Scraped well: gauges arrive.
+    right(prometheus, "vernescale_node_up", |answer| answer.len() == LOAD.len()).await;
+    right(prometheus, "up", |answer| answer.len() == 1 && answer[0].1 > 0.5).await;
+    assert!(exporter.page().await.published(LOAD[0].0).is_some());
+    let then = Some((Clock::system().now() + AHEAD).0 / 1_000);
+    for _ in 0..4 {
+        assert_eq!(query_at(prometheus, "mqtt_publish_received", then).await, []);
+        sleep(Duration::from_millis(500)).await;
+    }
+    let apart = "vernescale_clock_seconds - timestamp(vernescale_clock_seconds)";
+    let wanted = AHEAD.as_secs_f64();
+    right(prometheus, apart, |answer| answer.len() == 1 && (answer[0].1 - wanted).abs() < 5.0).await;
+}
+
+/// Every line, read by Prometheus' own parser; and every family of the broker has its help.
+#[tokio::test]
+async fn promtool_reads_the_page() {
+    let Some(promtool) = program("promtool") else { return };
+    let broker = Broker::start(anywhere()).await;
+    let exporter = Scraped::start(options(broker.address)).await;
+    exporter.until("a subscription", |_| broker.subscribes() == 1).await;
+    let recording = include_str!("../recordings/sys_default_n1.txt");
+    for line in recording.lines().take(450) {
+        let mut words = line.split(' ').skip(3);
+        broker.publish(words.next().unwrap(), words.next().unwrap());
+    }
+    broker.publish("$SYS/VerneMQ1@127.0.0.11/brand/new/metric", "1.5");
+    broker.publish("$SYS/Verne\"MQ\n@h/mqtt/publish/received", "7");
+    let sent = Some(452.0);
+    let page = exporter.until("all", |page| page.value("vernescale_messages_total", &[]) == sent).await;
+    let mut command = Command::new(promtool);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    running.stdin.take().unwrap().write_all(page.body.as_bytes()).unwrap();
+    let told = running.wait_with_output().unwrap();
+    // 1 is a page that cannot be read; 3 are matters of taste, such as counters without `_total`.
+    let told = (told.status.code(), String::from_utf8(told.stderr).unwrap());
+    assert!(matches!(told.0, Some(0 | 3)), "{told:?}");
+    assert!(!told.1.contains("no help text"), "{}", told.1);
+    // The check itself: without them it complains.
+    assert!(page.body.contains("\n# HELP brand_new_metric "));
 }

@@ -91,11 +91,30 @@ fn an_interval_is_learned_and_three_of_them_are_stale() {
 }
 
 #[test]
-fn before_an_interval_is_learned_the_usual_one_counts() {
+fn before_an_interval_is_learned_a_long_one_is_allowed_for() {
+    for source in [Source::Sys, Source::Mosquitto] {
+        let mut fleet = Fleet::new(Settings::default());
+        fleet.ingest(&sample(N1, "mqtt_publish_received", 1.0, 1_000, source)).unwrap();
+        assert_eq!(shown(&fleet, 181_000).len(), 1);
+        assert!(fleet.any_fresh(Time(181_000)) && !fleet.any_fresh(Time(181_001)));
+        assert_eq!(shown(&fleet, 181_001).len(), 0);
+    }
+    // Our own scrapes are every two seconds.
     let mut fleet = Fleet::new(Settings::default());
-    fleet.ingest(&sample(N1, "mqtt_publish_received", 1.0, 1_000, Source::Sys)).unwrap();
-    assert_eq!(shown(&fleet, 61_000).len(), 1);
-    assert_eq!(shown(&fleet, 61_001).len(), 0);
+    fleet.ingest(&sample(N1, "mqtt_publish_received", 1.0, 1_000, Source::Metrics)).unwrap();
+    assert!(fleet.any_fresh(Time(7_000)) && !fleet.any_fresh(Time(7_001)));
+}
+
+#[test]
+fn a_source_that_was_taken_for_another_is_taken_back() {
+    let mut fleet = Fleet::new(Settings::default());
+    fleet.ingest(&sample("a", "queue_processes", 1.0, 0, Source::Sys)).unwrap();
+    fleet.ingest(&sample("b", "queue_processes", 2.0, 0, Source::Mosquitto)).unwrap();
+    fleet.remove(Source::Mosquitto);
+    assert_eq!(shown(&fleet, 0), ["queue_processes a 1"]);
+    assert_eq!(fleet.view(Time(0)).nodes.len(), 1);
+    fleet.ingest(&sample("b", "queue_processes", 3.0, 1, Source::Mosquitto)).unwrap();
+    assert_eq!(shown(&fleet, 1), ["queue_processes a 1", "queue_processes b 3"]);
 }
 
 #[test]
@@ -223,6 +242,33 @@ fn a_source_of_changes_only_keeps_what_it_does_not_repeat() {
 }
 
 proptest! {
+    /// A broker that sends once a minute, or oftener, is up from its first message on, whenever it is looked at; and
+    /// three intervals after its last one it is not.
+    #[test]
+    fn what_sends_once_a_minute_does_not_flap(
+        interval in 1_000u64..=60_000, late in prop::collection::vec(0u64..500, 2..12), mosquitto in any::<bool>()
+    ) {
+        let source = if mosquitto { Source::Mosquitto } else { Source::Sys };
+        let mut fleet = Fleet::new(Settings::default());
+        let node = NodeName(N1.to_owned());
+        let mut at = 0;
+        for (tick, late) in late.iter().enumerate() {
+            let next = tick as u64 * interval + late;
+            for look in (at..next).step_by(500).chain([next]).filter(|_| tick > 0) {
+                prop_assert!(fleet.any_fresh(Time(look)), "{look} of {next}");
+                prop_assert!(fleet.view(Time(look)).nodes[&node].fresh);
+            }
+            at = next;
+            // mosquitto sends a value that never changes once, and `uptime` each time.
+            if mosquitto && tick > 0 {
+                fleet.tick(&node, source, Time(at)).unwrap();
+            } else {
+                fleet.ingest(&sample(N1, "queue_processes", 7.0, at, source)).unwrap();
+            }
+        }
+        prop_assert!(!fleet.any_fresh(Time(at + 3 * (interval + 500)) + Duration::from_mins(3)));
+    }
+
     /// Any order of nodes, names, values and times: no panic, bounds hold, stale nodes show nothing.
     #[test]
     fn any_stream_is_survived(
@@ -239,6 +285,6 @@ proptest! {
             prop_assert!(fleet.view(Time(now)).nodes.len() <= 4);
             prop_assert!(shown(&fleet, now).len() <= 16);
         }
-        prop_assert!(shown(&fleet, now + 180_001).is_empty());
+        prop_assert!(shown(&fleet, now + 900_001).is_empty());
     }
 }

@@ -16,7 +16,8 @@ const FILTERS_MAX: usize = 32;
 const PASSWORD_MAX: usize = 65_535;
 /// Largest file of certificates that is read; all that browsers trust are a quarter of a megabyte.
 const CERTIFICATES_MAX: usize = 4 << 20;
-/// Silence after which a subscription is said to bring nothing: three of VerneMQ's usual intervals.
+/// Silence after which a subscription that never brought anything is said to bring nothing: three of VerneMQ's usual
+/// intervals.
 const MESSAGE_WAIT: Duration = Duration::from_mins(1);
 
 /// What is wrong with the options, and where.
@@ -167,7 +168,8 @@ pub struct Options {
     pub filters: Vec<String>,
     /// Set for `mqtts`.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Silence after which the subscription is said to bring nothing.
+    /// Silence after which the subscription is said to bring nothing; where the nodes' own intervals are longer, three of
+    /// those.
     pub message_wait: Duration,
 }
 
@@ -210,7 +212,7 @@ impl Options {
         Ok(Self { username, password, ..self })
     }
 
-    /// With another patience, for a broker that sends less often than VerneMQ does by default.
+    /// With another patience before the first message, for a broker that sends less often than VerneMQ does by default.
     #[must_use]
     pub fn with_message_wait(self, message_wait: Duration) -> Self {
         Self { message_wait, ..self }
