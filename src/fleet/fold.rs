@@ -144,8 +144,21 @@ impl Fleet {
         if !value.is_finite() || (value < 0.0 && self.names[family].kind.counts()) {
             return Err(Refused::BadValue);
         }
+        let (source, learned) = (track.source, track.interval().is_some());
         track.record(family, key.series as usize, value, at, live);
+        if !learned && track.interval().is_some() {
+            self.share_interval(source);
+        }
         Ok(())
+    }
+
+    /// Tells the nodes that have none yet of the interval that others of the source have learned.
+    fn share_interval(&mut self, source: Source) {
+        let tracks = || self.tracks.iter().flatten().filter(|track| track.source == source);
+        let longest = tracks().filter_map(Track::interval).max();
+        for track in self.tracks.iter_mut().flatten().filter(|track| track.source == source) {
+            track.siblings = longest;
+        }
     }
 
     /// A source that sends only changes has begun its next round at `at`: what it does not send is unchanged.
@@ -319,6 +332,7 @@ impl Fleet {
             self.tracks.len() - 1
         };
         self.by_node.insert(pair, index);
+        self.share_interval(source);
         Ok(index)
     }
 }

@@ -19,7 +19,7 @@ const STALE_AFTER: u32 = 3;
 
 /// Silence that is no staleness before an interval is learned, of a source whose interval somebody else sets: three of a
 /// minute, the longest that is usual (`sys_interval 60` of mosquitto; EMQX and `HiveMQ` by default). A node that dies
-/// between its first message and its second is noticed as late as that.
+/// between its first message and its second is noticed as late as that, if no other node has shown the interval.
 pub const UNLEARNED_PATIENCE: Duration = Duration::from_mins(3);
 
 /// Who tells it. Ordered by preference, the best first.
@@ -178,6 +178,8 @@ pub(super) struct Track {
     pub(super) series_count: usize,
     ticks: Ticks,
     learned: Option<Duration>,
+    /// The longest interval that other nodes of the source have learned: all of a cluster are set alike.
+    pub(super) siblings: Option<Duration>,
 }
 
 impl Track {
@@ -192,6 +194,7 @@ impl Track {
             series_count: 0,
             ticks: Ticks::default(),
             learned: None,
+            siblings: None,
         }
     }
 
@@ -211,7 +214,9 @@ impl Track {
             (Some(interval), _) => interval * STALE_AFTER,
             // The interval is our own.
             (None, Source::Metrics) => self.source.assumed_interval() * STALE_AFTER,
-            (None, Source::Sys | Source::Mosquitto) => UNLEARNED_PATIENCE,
+            (None, Source::Sys | Source::Mosquitto) => {
+                self.siblings.map_or(UNLEARNED_PATIENCE, |interval| interval * STALE_AFTER)
+            }
         }
     }
 

@@ -194,7 +194,8 @@ async fn sessions_that_could_not_be_removed_are_told_by_name() {
         assert!(report.to_string().contains("sessions left          1"), "{report}");
         assert!(report.is_clean(), "it says nothing about messages");
         // Twenty seconds, and what the run itself waits for before.
-        assert!(clock.now() - began < Duration::from_secs(25), "{:?}", clock.now() - began);
+        let took = clock.now().saturating_sub(began);
+        assert!(took < Duration::from_secs(25), "{took:?}");
         assert!(broker.sessions().contains(&"t-s0".to_owned()));
     }
 }

@@ -106,6 +106,20 @@ fn before_an_interval_is_learned_a_long_one_is_allowed_for() {
 }
 
 #[test]
+fn an_interval_that_others_have_shown_is_expected_of_a_newcomer() {
+    let mut fleet = Fleet::new(Settings::default());
+    let mut feed =
+        |node: &str, at| fleet.ingest(&sample(node, "queue_processes", 1.0, at, Source::Sys)).unwrap();
+    feed("dies", 0);
+    feed("lives", 0);
+    feed("lives", 2_000);
+    feed("late", 3_000);
+    let fresh = |node: &str, now| fleet.view(Time(now)).nodes[&NodeName(node.to_owned())].fresh;
+    assert!(fresh("dies", 6_000) && !fresh("dies", 6_001));
+    assert!(fresh("late", 9_000) && !fresh("late", 9_001));
+}
+
+#[test]
 fn a_source_that_was_taken_for_another_is_taken_back() {
     let mut fleet = Fleet::new(Settings::default());
     fleet.ingest(&sample("a", "queue_processes", 1.0, 0, Source::Sys)).unwrap();
