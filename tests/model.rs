@@ -34,5 +34,9 @@ mod netsplit;
 mod properties;
 #[path = "model/rejoin.rs"]
 mod rejoin;
+#[path = "model/sync.rs"]
+mod sync;
 #[path = "model/systree.rs"]
 mod systree;
+#[path = "model/two_two.rs"]
+mod two_two;

@@ -1,4 +1,4 @@
-//! A VerneMQ 2.1.2 cluster without sockets, clock and randomness: it behaves
+//! A VerneMQ cluster, 2.1.2 or 2.2.0, without sockets, clock and randomness: it behaves
 //! as the recordings under `tests/recordings/` show, with all the traps.
 //!
 //! Calls go in with `now`, events come out of [`ClusterModel::take_events`].
@@ -37,7 +37,9 @@ mod session;
 mod session_show;
 mod settings;
 mod store;
+mod sync;
 mod systree;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -60,6 +62,7 @@ pub use page::{
     HealthAnswer, HealthPage, Kind, ListenerStatus, NodeHost, NodeStatus, Series, StatusListener, StatusPage,
 };
 pub use settings::{ManagementAuth, Rates, Settings, Spread, Timing};
+pub use version::Version;
 
 /// A whole cluster, and nodes that are not (or no longer) part of it.
 #[derive(Debug)]

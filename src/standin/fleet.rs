@@ -27,7 +27,7 @@ pub(crate) use sockets::{Life, Visit};
 
 use super::cluster_model::{
     CallId, CloseReason, ClusterModel, Command, ConnId, Connect, Goodbye, NodeHost, Process, Settings,
-    Signal, Via,
+    Signal, Version, Via,
 };
 use super::node::admin;
 use crate::clock::Clock;
@@ -50,6 +50,8 @@ pub struct NodeSpec {
     pub mqtt_port: u16,
     /// Port of HTTP; 8888 in the recordings.
     pub http_port: u16,
+    /// The broker that it runs.
+    pub version: Version,
     /// Peer that the image's join loop looks for; none joins nobody.
     pub discover: Option<NodeName>,
 }
@@ -111,7 +113,8 @@ impl Fleet {
             mqtt: SocketAddr::from((spec.address, spec.mqtt_port)),
             http: SocketAddr::from((spec.address, spec.http_port)),
             cluster: SocketAddr::from((spec.address, CLUSTER_PORT)),
-            build: "stand-in".into(),
+            build: format!("stand-in {}", spec.version.name()),
+            version: spec.version,
         };
         self.boot_on(&spec.name, &host, spec.discover.as_ref())
     }

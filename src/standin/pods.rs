@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use lifecycle::NodeName;
 
 use super::{
-    cluster_model::{Process, Signal},
+    cluster_model::{Process, Signal, Version},
     fleet::{Fleet, NodeSpec},
     kubernetes::{Container, Containers, ExecOutput},
 };
@@ -116,6 +116,7 @@ impl Pods {
             address: container.address,
             mqtt_port: MQTT_PORT,
             http_port: HTTP_PORT,
+            version: Version::of_image(&container.image),
             discover,
         };
         if let Err(error) = self.fleet.boot(spec).await {

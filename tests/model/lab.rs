@@ -8,7 +8,7 @@ use lifecycle::{NodeName, Time};
 use vernescale::standin::cluster_model::{
     Answer, CallId, CloseReason, ClusterModel, Command, ConnId, Connect, Event, Filter, Goodbye, HealthPage,
     ManagementAuth, NodeHost, NodeStatus, Process, Protocol, Publish, PublishOutcome, Refusal, Settings,
-    Signal, SubscribeOutcome, Via,
+    Signal, SubscribeOutcome, Version, Via,
 };
 
 /// A message as a client got it.
@@ -34,6 +34,8 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Lab {
+    /// What nodes run that are booted from now on.
+    pub(crate) version: Version,
     pub(crate) model: ClusterModel,
     pub(crate) now: u64,
     pub(crate) clients: BTreeMap<ConnId, Seen>,
@@ -48,7 +50,13 @@ pub(crate) fn name(k: u8) -> NodeName {
 
 pub(crate) fn host(k: u8) -> NodeHost {
     let at = |port| SocketAddr::from((Ipv4Addr::new(127, 0, 0, 10 + k), port));
-    NodeHost { mqtt: at(1883), http: at(8888), cluster: at(44_053), build: "2.1.2".into() }
+    NodeHost {
+        mqtt: at(1883),
+        http: at(8888),
+        cluster: at(44_053),
+        build: "2.1.2".into(),
+        version: Version::V2_1_2,
+    }
 }
 
 /// Defaults of the broker, management open.
@@ -78,6 +86,7 @@ pub(crate) fn leave_without_kill(node: &NodeName) -> Command {
 impl Lab {
     pub(crate) fn empty(settings: Settings) -> Self {
         Self {
+            version: Version::default(),
             model: ClusterModel::new(settings),
             now: 1_000_000,
             clients: BTreeMap::new(),
@@ -88,7 +97,17 @@ impl Lab {
 
     /// Nodes 1 to `n`, joined and settled.
     pub(crate) fn cluster(n: u8, settings: Settings) -> Self {
-        let mut lab = Self::empty(settings);
+        Self::of(Version::default(), n, settings)
+    }
+
+    /// The same of a version, with its timing and an open management API.
+    pub(crate) fn cluster_of(version: Version, n: u8) -> Self {
+        let settings = Settings { management_auth: ManagementAuth::Noauth, ..Settings::of(version) };
+        Self::of(version, n, settings)
+    }
+
+    fn of(version: Version, n: u8, settings: Settings) -> Self {
+        let mut lab = Self { version, ..Self::empty(settings) };
         for k in 1..=n {
             lab.boot(k);
         }
@@ -102,7 +121,8 @@ impl Lab {
     }
 
     pub(crate) fn boot(&mut self, k: u8) {
-        self.model.boot(&name(k), &host(k), None, Time(self.now));
+        let host = NodeHost { version: self.version, ..host(k) };
+        self.model.boot(&name(k), &host, None, Time(self.now));
         self.sort_events();
     }
 
@@ -283,6 +303,23 @@ impl Lab {
 
     pub(crate) fn metric(&self, k: u8, family: &str) -> i64 {
         self.model.metrics(&name(k)).iter().filter(|s| s.name == family).map(|s| s.value).sum()
+    }
+
+    /// Replicated objects of a node, the deleted among them, and tombstones.
+    pub(crate) fn objects(&self, k: u8) -> (i64, i64) {
+        (self.metric(k, "swc_object_count"), self.metric(k, "swc_tombstone_count"))
+    }
+
+    /// Replicated objects of a node that are not deleted.
+    pub(crate) fn live(&self, k: u8) -> i64 {
+        let (all, deleted) = self.objects(k);
+        all - deleted
+    }
+
+    /// Groups with `InitSynced` true on a node.
+    pub(crate) fn synced(&mut self, k: u8) -> usize {
+        let (Some(Answer::Table(rows)), _) = self.http(k, Command::SwcSyncStatus) else { panic!("no table") };
+        rows.iter().filter(|row| row[1].1 == true).count()
     }
 
     pub(crate) fn gone(&self, k: u8) -> bool {

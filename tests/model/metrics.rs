@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vernescale::standin::cluster_model::{Command, Kind, Protocol, Series, Signal};
+use vernescale::standin::cluster_model::{Command, Kind, Protocol, Series, Signal, Version};
 
 use crate::lab::{Lab, name, settings};
 use crate::recording;
@@ -44,6 +44,28 @@ fn the_page_has_the_recorded_lines_in_the_recorded_order() {
     }
     let want: Vec<&str> = PAGE.lines().filter(|l| l.starts_with('#')).collect();
     assert_eq!(comments, want);
+}
+
+/// The same series with the same words; only the histograms stand in another order there, by their first use.
+#[test]
+fn the_page_of_2_2_0_has_the_same_lines() {
+    let recorded = recording!("metrics_2.2.0.prom");
+    let mut lab = Lab::cluster_of(Version::V2_2_0, 1);
+    let conn = lab.session(1, "c", Protocol::V4, true);
+    lab.goodbye(conn);
+    let series = lab.model.metrics(&name(1));
+    let got: BTreeSet<String> = series.iter().map(written).collect();
+    let want: BTreeSet<String> = recorded
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|l| l.rsplit_once(' ').expect("a value").0.to_owned())
+        .collect();
+    assert_eq!(got, want);
+    for one in &series {
+        let help = format!("# HELP vernemq_{} {}", one.family, one.help);
+        assert!(recorded.lines().any(|line| line == help), "{help}");
+    }
+    assert_eq!(lab.status(1).version, "2.2.0");
 }
 
 #[test]

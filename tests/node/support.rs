@@ -14,7 +14,7 @@ use tokio::{
 use vernescale::{
     clock::Clock,
     standin::{
-        cluster_model::{ManagementAuth, Process, Settings, Signal},
+        cluster_model::{ManagementAuth, Process, Settings, Signal, Version},
         fleet::{AdminOutput, Fleet, NodeSpec},
     },
 };
@@ -77,6 +77,7 @@ impl Trio {
             address: self.address(n),
             mqtt_port: 1883,
             http_port: 8888,
+            version: Version::default(),
             discover: (n > 1).then(|| name(1)),
         };
         self.fleet.boot(spec).await.unwrap();

@@ -154,7 +154,7 @@ impl ClusterModel {
                 if self.reaches(ix, home) {
                     self.end_session(home, &key);
                 } else {
-                    self.store_mut(store).forget(&key);
+                    self.forget_client(store, &key);
                 }
                 self.start_session(conn, ix, &key, persistent);
             }
@@ -243,7 +243,7 @@ impl ClusterModel {
     pub(super) fn end_session(&mut self, home: Ix, key: &ClientKey) {
         self.take_over(home, key);
         let store = self.nodes[home.0].disk.store;
-        self.store_mut(store).forget(key);
+        self.forget_client(store, key);
         let node = &mut self.nodes[home.0];
         node.counts.metadata_delete.observe(500);
         if node.queues.remove(key).is_some() {

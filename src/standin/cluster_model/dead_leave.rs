@@ -106,7 +106,7 @@ impl ClusterModel {
             return false;
         }
         if !record.persistent {
-            self.store_mut(store).forget(key);
+            self.forget_client(store, key);
             return false;
         }
         self.store_mut(store).rehome(key, to);

@@ -1,33 +1,44 @@
 //! `cluster join`, the image's join loop, and a newcomer's first seconds.
 
-use lifecycle::NodeName;
+use lifecycle::{NodeName, Time};
 
 use super::agenda::Task;
 use super::management::done;
 use super::node::{Commands, Ix, Joining};
 use super::queue::Queue;
-use super::{CallId, ClusterModel, Protocol};
+use super::{CallId, ClusterModel, Protocol, sync};
 
 /// Filters from which on a join counts as one under load (`join_under_load.txt`).
 const LOADED: i64 = 100;
 
-/// Outcome of a join.
-enum Joined {
-    Done,
+/// What becomes of a join.
+enum Joins {
+    /// There is nothing to do.
+    Already,
+    /// It becomes a member of this node's cluster.
+    Enters(Ix),
     NonEmpty,
     PeerDown,
 }
 
 impl ClusterModel {
     pub(super) fn join(&mut self, ix: Ix, call: CallId, peer: &NodeName) {
-        let reason = match self.try_join(ix, peer) {
-            Joined::Done => {
+        let reason = match self.may_join(ix, peer) {
+            Joins::Already => {
                 self.answer(call, done());
                 return;
             }
-            Joined::NonEmpty => "non_empty_node",
-            Joined::PeerDown => "nodedown",
+            Joins::Enters(peer) => {
+                self.will_enter(ix, peer, Some(call));
+                return;
+            }
+            Joins::NonEmpty => "non_empty_node",
+            Joins::PeerDown => "nodedown",
         };
+        self.join_fails(ix, call, peer, reason);
+    }
+
+    fn join_fails(&mut self, ix: Ix, call: CallId, peer: &NodeName, reason: &str) {
         // The crash around the reason is an artefact of the recorded build
         // (vernemq.md §0); the reason is not.
         let stderr = format!(
@@ -48,26 +59,56 @@ impl ClusterModel {
             if joined {
                 return;
             }
-            let _ = self.try_join(ix, peer);
+            if let Joins::Enters(peer) = self.may_join(ix, peer) {
+                self.will_enter(ix, peer, None);
+            }
         }
         let wait = self.vary(self.settings.timing.join_loop);
         self.after(wait.max(1), Task::JoinLoop { node: ix, life, peer: peer.clone() });
     }
 
-    fn try_join(&mut self, ix: Ix, peer: &NodeName) -> Joined {
+    fn may_join(&self, ix: Ix, peer: &NodeName) -> Joins {
         let Some(peer) = self.find(peer).filter(|peer| self.nodes[peer.0].running()) else {
-            return Joined::PeerDown;
+            return Joins::PeerDown;
         };
         let disk = &self.nodes[ix.0].disk;
         if peer == ix || disk.view.contains(&peer) {
-            return Joined::Done;
+            return Joins::Already;
         }
         if disk.dirty || disk.view.len() > 1 {
             // With the guard off it says `Done` and never happens (vernemq.md §4.6).
-            return if self.settings.prevent_nonempty_join { Joined::NonEmpty } else { Joined::Done };
+            return if self.settings.prevent_nonempty_join { Joins::NonEmpty } else { Joins::Already };
         }
-        self.enter(ix, peer);
-        Joined::Done
+        Joins::Enters(peer)
+    }
+
+    /// A second join meanwhile changes nothing: the image's loop asks every two seconds.
+    fn will_enter(&mut self, ix: Ix, peer: Ix, call: Option<CallId>) {
+        let node = &mut self.nodes[ix.0];
+        let life = node.life;
+        if std::mem::replace(&mut node.entering, true) && call.is_none() {
+            return;
+        }
+        let wait = self.vary(self.settings.timing.join_answer);
+        self.after(wait, Task::Enter { node: ix, life, peer, call });
+    }
+
+    /// The time of a join has come. Its peer may have gone meanwhile, or another join been quicker.
+    pub(super) fn enters(&mut self, ix: Ix, peer: Ix, call: Option<CallId>) {
+        self.nodes[ix.0].entering = false;
+        if !self.nodes[peer.0].running() {
+            if let Some(call) = call {
+                let peer = self.nodes[peer.0].name.clone();
+                self.join_fails(ix, call, &peer, "nodedown");
+            }
+            return;
+        }
+        if self.nodes[ix.0].disk.view.len() < 2 {
+            self.enter(ix, peer);
+        }
+        if let Some(call) = call {
+            self.answer(call, done());
+        }
     }
 
     /// Makes a node a member; everybody notices in his own time.
@@ -83,16 +124,16 @@ impl ClusterModel {
             let ms = self.vary(spread);
             self.later(ms)
         };
-        let joining = Joining {
-            own_view: when(t.join_seen_by_newcomer),
-            out: when(t.join_loss_out),
-            back: when(t.join_loss_back),
-            sync_start: when(t.join_sync_start),
-            sync_end: when(t.join_sync_end),
-            own_subs: when(own_subs),
-        };
+        let (own_view, out) = (when(t.join_seen_by_newcomer), when(t.join_loss_out));
+        let (start, end) = (when(t.join_sync_start), when(t.join_sync_end));
+        let own_subs = when(own_subs);
+        let back = Time(own_view.0.saturating_add(self.vary(t.join_link)));
+        let groups = sync::groups(start, end);
+        let joining = Joining { since: self.now, own_view, out, back, groups, own_subs };
         for member in view.clone() {
             let node = &mut self.nodes[member.0];
+            // A node that was alone had nobody to exchange with (`pods_raise_1_to_4.txt`).
+            node.exchanged.get_or_insert(groups);
             let life = node.life;
             node.disk.view.insert(ix);
             node.disk.state_deleted = false;
@@ -110,6 +151,7 @@ impl ClusterModel {
         node.disk.dirty = true;
         node.up = up;
         node.joining = Some(joining);
+        node.exchanged = Some(groups);
         self.look_for_split(ix);
         self.adopt_own_clients(ix);
     }
@@ -125,7 +167,7 @@ impl ClusterModel {
                 let queues = &mut self.nodes[ix.0].queues;
                 queues.entry(key).or_insert_with(|| Queue::new(Protocol::V4, true, now));
             } else {
-                self.store_mut(store).forget(&key);
+                self.forget_client(store, &key);
             }
         }
     }

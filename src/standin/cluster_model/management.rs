@@ -133,15 +133,6 @@ impl ClusterModel {
         }
     }
 
-    fn swc_sync_status(&self, ix: Ix) -> Answer {
-        let node = &self.nodes[ix.0];
-        let synced = node.disk.view.len() > 1 && node.joining.is_none_or(|j| self.now >= j.sync_end);
-        let row = |group: &&str| {
-            vec![("SWC Partition".into(), (*group).into()), ("InitSynced".into(), synced.into())]
-        };
-        Answer::Table(super::metric_table::GROUPS.iter().map(row).collect())
-    }
-
     fn show_config(&self, ix: Ix, names: &[String]) -> Answer {
         let onoff = |on: bool| if on { "on" } else { "off" }.to_owned();
         let s = &self.settings;

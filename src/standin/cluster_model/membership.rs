@@ -148,8 +148,8 @@ impl ClusterModel {
             && (b.disk.view.contains(&from) || a.joining.is_some())
     }
 
-    /// Whether a PUBLISH at one node finds a subscriber on another: not in the
-    /// first seconds after a join (drain.md §6.2).
+    /// Whether a PUBLISH gets from one node to another: not in the first seconds
+    /// after a join (drain.md §6.2).
     pub(super) fn routes(&self, from: Ix, to: Ix) -> bool {
         let quiet = |node: Ix, back: bool| {
             self.nodes[node.0].joining.is_some_and(|j| self.now < if back { j.back } else { j.out })

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use lifecycle::{NodeName, Time};
 
 use super::counts::Counts;
+use super::metric_table::GROUPS;
 use super::migration::Migration;
 use super::queue::{ClientKey, Queue};
 use super::store::{Key, StoreId};
@@ -53,13 +54,19 @@ pub(super) struct MqttListener {
 /// A newcomer's first seconds: what is not known yet, and until when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Joining {
+    /// It became a member.
+    pub(super) since: Time,
     pub(super) own_view: Time,
+    /// From an older node to the newcomer's subscribers.
     pub(super) out: Time,
+    /// From the newcomer to anybody else.
     pub(super) back: Time,
-    pub(super) sync_start: Time,
-    pub(super) sync_end: Time,
+    pub(super) groups: Groups,
     pub(super) own_subs: Time,
 }
+
+/// When each group of the replicated metadata is there.
+pub(super) type Groups = [Time; GROUPS.len()];
 
 /// A node.
 #[derive(Debug)]
@@ -89,6 +96,10 @@ pub(super) struct Node {
     /// Members before it came up alone.
     pub(super) lost_view: Option<BTreeSet<Ix>>,
     pub(super) joining: Option<Joining>,
+    /// A join was asked of it that is not carried out yet.
+    pub(super) entering: bool,
+    /// When the first exchange of each group ended; none where there was none (`InitSynced` of 2.1.2).
+    pub(super) exchanged: Option<Groups>,
     pub(super) queues: BTreeMap<ClientKey, Queue>,
     pub(super) conns: BTreeSet<ConnId>,
     /// Microseconds until which it is busy with CONNECTs.
@@ -124,6 +135,8 @@ impl Node {
             alone_until: Time(0),
             lost_view: None,
             joining: None,
+            entering: false,
+            exchanged: None,
             queues: BTreeMap::new(),
             conns: BTreeSet::new(),
             connect_free_us: 0,

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use lifecycle::NodeName;
 
+use super::Version;
+
 /// A page under `/health`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthPage {
@@ -37,6 +39,8 @@ pub struct NodeHost {
     pub cluster: SocketAddr,
     /// Build of the broker: two that differ cannot ask each other to leave (`q5_mixed_build_leave.txt`).
     pub build: String,
+    /// Version of the broker.
+    pub version: Version,
 }
 
 /// State of a listener.
@@ -80,7 +84,8 @@ pub struct NodeStatus {
     pub queue_drop: i64,
     /// Always 0 in the recordings.
     pub queue_unhandled: i64,
-    /// Subscriptions of the cluster as the node knows them.
+    /// Rows of this node's own routing trie: filters of its own clients, and filters that some other node has
+    /// (`num_subscriptions_not_comparable.txt`). Two nodes of one cluster differ for ever.
     pub num_subscriptions: i64,
     /// Retained messages of the cluster as the node knows them.
     pub num_retained: i64,

@@ -4,9 +4,6 @@ use super::counts::Count;
 use super::node::Ix;
 use super::{Answer, ClusterModel, HealthAnswer, HealthPage, ListenerStatus, NodeStatus, StatusPage};
 
-/// Version of the recorded broker.
-pub(super) const VERSION: &str = "2.1.2";
-
 impl ClusterModel {
     /// Checks this node's membership and listeners, never the other members,
     /// and does not miss a deleted listener (vernemq.md §3, §4.2).
@@ -58,7 +55,7 @@ impl ClusterModel {
             num_retained: self.retained_seen(ix),
             matches_local: get(Count::MatchesLocal),
             matches_remote: get(Count::MatchesRemote),
-            version: VERSION.into(),
+            version: node.host.version.name().into(),
             mystatus: self.members_seen(ix),
             listeners: self.listeners(ix),
         }
@@ -97,40 +94,4 @@ impl ClusterModel {
     pub(super) fn queue_count(&self, ix: Ix) -> i64 {
         i64::try_from(self.nodes[ix.0].queues.len()).unwrap_or(i64::MAX)
     }
-
-    /// `router_subscriptions`, as far as the node has heard (`join_under_load.txt`).
-    pub(super) fn subscriptions_seen(&self, ix: Ix) -> i64 {
-        let node = &self.nodes[ix.0];
-        let filters = &self.store(node.disk.store).filters;
-        let (local, mut foreign) = filters.subscriptions(ix);
-        if let Some(share) = self.synced(ix) {
-            foreign = scale(foreign, share);
-        }
-        for member in &node.disk.view {
-            let late = self.nodes[member.0].joining.is_some_and(|j| self.now < j.own_subs);
-            if *member != ix && late {
-                foreign -= filters.only_at(*member);
-            }
-        }
-        local + foreign.max(0)
-    }
-
-    /// `retain_messages`, as far as the node has heard.
-    pub(super) fn retained_seen(&self, ix: Ix) -> i64 {
-        let node = &self.nodes[ix.0];
-        let all = i64::try_from(self.store(node.disk.store).retained.len()).unwrap_or(i64::MAX);
-        self.synced(ix).map_or(all, |share| scale(all, share))
-    }
-
-    /// How much of the cluster's metadata a newcomer has, in thousandths.
-    fn synced(&self, ix: Ix) -> Option<i64> {
-        let joining = self.nodes[ix.0].joining.filter(|j| self.now < j.sync_end)?;
-        let span = joining.sync_end.since(joining.sync_start).as_millis().max(1);
-        let gone = self.now.since(joining.sync_start).as_millis();
-        Some(i64::try_from(gone * 1_000 / span).unwrap_or(1_000).min(1_000))
-    }
-}
-
-fn scale(all: i64, thousandths: i64) -> i64 {
-    all.saturating_mul(thousandths) / 1_000
 }

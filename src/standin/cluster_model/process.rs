@@ -4,6 +4,7 @@ use lifecycle::{NodeName, Time};
 
 use super::agenda::Task;
 use super::counts::{Count, Counts};
+use super::metric_table::GROUPS;
 use super::node::{Commands, Disk, Ix, MqttListener, Node};
 use super::session::Parting;
 use super::store::{Store, StoreId};
@@ -34,6 +35,9 @@ impl ClusterModel {
             node.disk.state_deleted = false;
             node.lost_view = Some(std::mem::replace(&mut node.disk.view, [ix].into()));
         }
+        // Not recorded: a member that was restarted is taken to have its groups.
+        let member = self.nodes[ix.0].disk.view.len() > 1 || self.nodes[ix.0].lost_view.is_some();
+        self.nodes[ix.0].exchanged = member.then_some([Time(0); GROUPS.len()]);
         let boot = self.vary(self.settings.timing.boot);
         self.after(boot, Task::HttpUp { node: ix, life });
         if let Some(peer) = discover {
@@ -58,6 +62,7 @@ impl ClusterModel {
         node.leaving = false;
         node.migration = None;
         node.joining = None;
+        node.entering = false;
         node.lost_view = None;
         node.connect_free_us = 0;
         (node.not_ready_until, node.blip_until, node.alone_until) = (Time(0), Time(0), Time(0));
@@ -71,7 +76,7 @@ impl ClusterModel {
         let gone: Vec<_> = self.store(store).clients_at(ix);
         for key in gone {
             if !self.nodes[ix.0].queues.contains_key(&key) {
-                self.store_mut(store).forget(&key);
+                self.forget_client(store, &key);
             }
         }
         let node = &mut self.nodes[ix.0];
@@ -217,7 +222,7 @@ impl ClusterModel {
         let percent = self.settings.rates.replication_lost_percent;
         for (at, key) in (0_u64..).zip(&fresh) {
             if at * percent / 100 != (at + 1) * percent / 100 {
-                self.store_mut(store).forget(key);
+                self.forget_client(store, key);
             }
         }
     }

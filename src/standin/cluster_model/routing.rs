@@ -67,12 +67,8 @@ impl ClusterModel {
         qos
     }
 
-    /// Retained messages for a new subscription. A newcomer that has not been
-    /// told of them has none to send (drain.md §6.2).
+    /// Retained messages for a new subscription, as far as a newcomer has been told of them (drain.md §6.2).
     fn send_retained(&mut self, ix: Ix, key: &ClientKey, filter: &str, qos: u8) {
-        if self.nodes[ix.0].joining.is_some_and(|j| self.now < j.sync_end) {
-            return;
-        }
         let prefix = filter_tree::literal_prefix(filter);
         let store = self.store(self.nodes[ix.0].disk.store);
         // `a/#` matches `a` too, which sorts before its prefix `a/`.
@@ -81,7 +77,7 @@ impl ClusterModel {
             .retained
             .range::<str, _>((Bound::Included(from), Bound::Unbounded))
             .take_while(|(topic, _)| topic.starts_with(from))
-            .filter(|(topic, _)| filter_tree::matches(filter, topic))
+            .filter(|(topic, _)| filter_tree::matches(filter, topic) && self.has(ix, topic))
             .map(|(_, message)| message.clone())
             .collect();
         for message in found {
@@ -182,7 +178,9 @@ impl ClusterModel {
             self.nodes[ix.0].disk.dirty = true;
             let retained = &mut self.store_mut(store).retained;
             if message.payload.is_empty() {
-                retained.remove(&message.topic);
+                if retained.remove(&message.topic).is_some() {
+                    self.note_deletion(store);
+                }
             } else {
                 retained.insert(message.topic.clone(), message.clone());
             }
@@ -200,7 +198,9 @@ impl ClusterModel {
         for (key, sub) in found {
             if sub.home == from {
                 self.nodes[from.0].counts.add(Count::MatchesLocal);
-            } else if !*remote.entry(sub.home).or_insert_with(|| self.carry(from, sub.home, bytes)) {
+            } else if !self.knows(from, &key)
+                || !*remote.entry(sub.home).or_insert_with(|| self.carry(from, sub.home, bytes))
+            {
                 continue;
             }
             let qos = sub.qos.min(message.qos);

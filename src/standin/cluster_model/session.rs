@@ -116,7 +116,7 @@ impl ClusterModel {
             node.counts.metadata_delete.observe(500);
             let home = self.store(store).clients.get(key).map(|r| r.home);
             if home == Some(ix) {
-                self.store_mut(store).forget(key);
+                self.forget_client(store, key);
             }
         }
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Version;
+
 /// A span of milliseconds in which something was seen to vary. Where in it a
 /// single event falls is derived from [`Settings::seed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,17 +93,24 @@ pub struct Timing {
     pub seen_down: Spread,
     /// SIGTERM to the end of the process (`netsplit_allow_on_systree_2000.txt`: 1.1 s).
     pub term_exit: Spread,
+    /// `cluster join` to its `Done`: the newcomer is a member then (`join_sync_2.1.2.txt`: 0.32 s; `join_under_load.txt`:
+    /// 0.15–0.19 s; `join_sync_2.2.0.txt`: 6.2 s). What follows counts from there.
+    pub join_answer: Spread,
     /// `join` to a newcomer's own `cluster show` (`join_under_load.txt`: 0.08–6.4 s).
     pub join_seen_by_newcomer: Spread,
-    /// `join` to the old members' `cluster show` (`join_under_load.txt`: 2.8–6.7 s).
+    /// `join` to the old members' `cluster show` (`join_under_load.txt`: 2.8–6.7 s; `pods_raise_1_to_4.txt`: 7.9 s,
+    /// from vmq-2's own view to vmq-1's).
     pub join_seen_by_members: Spread,
     /// `join` to the first message from an old node to the newcomer (`join_under_load.txt`: 6.7–7.5 s).
     pub join_loss_out: Spread,
-    /// `join` to the first message from the newcomer to an old node (`join_under_load.txt`: 3.4–7.3 s).
-    pub join_loss_back: Spread,
-    /// `join` to the newcomer's first foreign subscription (`join_under_load.txt`: 1.8–2 s).
+    /// The newcomer's own `cluster show` to the first message from it to an old node, as far as it has the subscriber's
+    /// group (`join_under_load.txt`: 6.28 and 7.26 s, 6.38 and 7.25 s).
+    pub join_link: Spread,
+    /// `join` to the first of ten groups of subscribers and retained messages on the newcomer
+    /// (`join_under_load.txt`: 1.8–2 s; `join_sync_2.1.2.txt`: 2.5 s; `join_sync_2.2.0.txt`: 2.5 s).
     pub join_sync_start: Spread,
-    /// `join` to all subscriptions and retained messages on the newcomer (`join_under_load.txt`: 3.6–4.6 s).
+    /// `join` to the last of them (`join_under_load.txt`: 3.6–4.6 s; `join_sync_2.1.2.txt`: 6.3 s;
+    /// `pods_raise_1_to_4.txt`: 7 s; `join_sync_2.2.0.txt`: 6.6 s).
     pub join_sync_end: Spread,
     /// `join` to the newcomer's subscriptions on the old nodes under load (`join_under_load.txt`: 8.4–11.2 s).
     pub join_own_subs: Spread,
@@ -145,6 +154,9 @@ pub struct Timing {
     pub zombie_refusal: Spread,
     /// `discover`: time between two tries of the image's join loop (vernemq.md §6.4).
     pub join_loop: Spread,
+    /// How long a node keeps the tombstone of a deleted object; each has its own time (`join_sync_2.1.2.txt`: 42 at most,
+    /// 28 on the newcomer, at 2.1 deletions a second).
+    pub tombstone: Spread,
     /// Sessions made within this before a SIGKILL may be unknown to the others (leave.md §3: 8 s).
     pub replication_lag: Spread,
 }
@@ -203,7 +215,30 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Of a cluster of this version. Which version a node runs is its [`super::NodeHost`]'s.
+    pub fn of(version: Version) -> Self {
+        Self { timing: Timing::of(version), ..Self::default() }
+    }
+}
+
 impl Timing {
+    /// What was recorded of this version; where nothing was, what was recorded of the other.
+    pub fn of(version: Version) -> Self {
+        match version {
+            Version::V2_1_2 => Self::default(),
+            Version::V2_2_0 => Self {
+                join_answer: Spread::new(6_000, 6_400),
+                join_seen_by_newcomer: Spread::new(0, 600),
+                // One survivor within 3.4 s, the other after 8.9 s.
+                join_seen_by_members: Spread::new(600, 8_900),
+                join_sync_start: Spread::new(2_100, 2_500),
+                join_sync_end: Spread::new(5_100, 6_600),
+                ..Self::default()
+            },
+        }
+    }
+
     /// Booting and joining take a `factor`-th of what was recorded: for tests and
     /// demos in real time that are about something else. Leaves take what they take.
     #[must_use]
@@ -211,10 +246,11 @@ impl Timing {
         for spread in [
             &mut self.boot,
             &mut self.seen_up,
+            &mut self.join_answer,
             &mut self.join_seen_by_newcomer,
             &mut self.join_seen_by_members,
             &mut self.join_loss_out,
-            &mut self.join_loss_back,
+            &mut self.join_link,
             &mut self.join_sync_start,
             &mut self.join_sync_end,
             &mut self.join_own_subs,
@@ -237,12 +273,13 @@ impl Default for Timing {
             seen_up: Spread::new(0, 5_000),
             seen_down: Spread::exactly(80),
             term_exit: Spread::exactly(1_080),
+            join_answer: Spread::new(150, 320),
             join_seen_by_newcomer: Spread::new(80, 6_400),
-            join_seen_by_members: Spread::new(2_800, 6_700),
+            join_seen_by_members: Spread::new(2_800, 7_900),
             join_loss_out: Spread::new(6_700, 7_540),
-            join_loss_back: Spread::new(3_440, 7_260),
-            join_sync_start: Spread::new(1_750, 2_000),
-            join_sync_end: Spread::new(3_600, 4_640),
+            join_link: Spread::new(850, 980),
+            join_sync_start: Spread::new(1_750, 2_500),
+            join_sync_end: Spread::new(3_600, 7_000),
             join_own_subs: Spread::new(8_400, 11_200),
             join_own_subs_idle: Spread::exactly(3_570),
             leave_fixed: Spread::exactly(400),
@@ -263,6 +300,7 @@ impl Default for Timing {
             drain_state: Spread::exactly(500),
             zombie_refusal: Spread::exactly(1_100),
             join_loop: Spread::exactly(2_000),
+            tombstone: Spread::new(13_000, 20_000),
             replication_lag: Spread::exactly(8_000),
         }
     }

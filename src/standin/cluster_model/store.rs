@@ -2,7 +2,7 @@
 //! retained messages, API keys. A node that has left or was removed keeps a
 //! copy of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lifecycle::Time;
@@ -42,6 +42,9 @@ pub(super) struct Store {
     pub(super) filters: FilterTree,
     pub(super) retained: BTreeMap<Arc<str>, Arc<Message>>,
     pub(super) keys: Vec<Key>,
+    /// When objects were deleted, as long as any node may keep the tombstone ([`super::Timing::tombstone`]): bounded by
+    /// what is deleted in that time.
+    pub(super) deleted: VecDeque<Time>,
     /// Microseconds until which the pulling of queues is busy (drain.md §3.1).
     pub(super) pull_free_us: u64,
 }
@@ -64,13 +67,15 @@ impl Store {
         }
     }
 
-    /// Forgets a client and its subscriptions.
-    pub(super) fn forget(&mut self, key: &ClientKey) {
-        if let Some(record) = self.clients.remove(key) {
+    /// Forgets a client and its subscriptions; true where there was one.
+    pub(super) fn forget(&mut self, key: &ClientKey) -> bool {
+        let record = self.clients.remove(key);
+        if let Some(record) = &record {
             for filter in record.filters.keys() {
                 self.filters.remove(filter, key);
             }
         }
+        record.is_some()
     }
 
     /// Clients whose queue is at `home`, in table order.

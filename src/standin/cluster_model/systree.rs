@@ -1,4 +1,4 @@
-//! `$SYS`: 150 topics a node and tick, QoS 0, not retained (`sys_default_n1.txt`).
+//! `$SYS`: 141 to 159 topics a node and tick, QoS 0, not retained (`sys_default_n1.txt`).
 
 use std::sync::Arc;
 
