@@ -78,11 +78,12 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
             name: wait.name,
             severity: Severity::Warning,
             message: format!(
-                "step {:?} of ordinal {} still waits ({}), {} s longer than it should take: {}",
+                "step {:?} of ordinal {} still waits ({}), {} s longer than it should take{}: {}",
                 intent.step,
                 intent.ordinal,
                 wait.name,
                 now.since(wait.until).as_secs(),
+                wait.because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default(),
                 wait.cure
             ),
             blocks: false,

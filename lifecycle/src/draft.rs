@@ -54,7 +54,7 @@ impl Draft {
         self.intent.step = step;
         self.intent.asked |= step == Step::Leave;
         self.intent.entered = self.now;
-        self.intent.since = None;
+        self.broken();
         Flow::Again
     }
 
@@ -72,8 +72,15 @@ impl Draft {
     }
 
     pub(crate) fn wait_until(&mut self, name: &'static str, until: Time) -> bool {
-        self.out.wait = Some(Wait { name, until, cure: waits::cure(name) });
+        self.out.wait = Some(Wait { name, until, cure: waits::cure(name), because: None });
         self.now > until
+    }
+
+    /// Says what stands in the way of what is waited for, with the numbers.
+    pub(crate) fn waits_because(&mut self, why: &str) {
+        if let Some(wait) = &mut self.out.wait {
+            wait.because = Some(why.to_owned());
+        }
     }
 
     /// For how long the thing that is waited for has held; starts with the first call.
@@ -89,6 +96,7 @@ impl Draft {
     /// It does not hold any more.
     pub(crate) fn broken(&mut self) {
         self.intent.since = None;
+        self.intent.in_step = None;
     }
 
     pub(crate) fn finish(&mut self, outcome: Outcome) -> Flow {

@@ -94,6 +94,8 @@ pub struct Wait {
     pub until: Time,
     /// What to look at then.
     pub cure: &'static str,
+    /// What stands in the way as of this look, with the numbers, where a step says so.
+    pub because: Option<String>,
 }
 
 /// Something that people must see: becomes a condition and an Event.

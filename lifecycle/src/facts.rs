@@ -143,6 +143,10 @@ pub struct Node {
     pub listeners: Observed<Vec<Listener>>,
     /// Counts of its own `/status.json` entry and `/metrics`.
     pub counts: Observed<Counts>,
+    /// Replicated metadata objects, from its `/metrics`.
+    pub objects: Observed<Objects>,
+    /// Its groups of the replicated metadata; none where it was not asked, which it is only as a newcomer.
+    pub groups: Option<Observed<Groups>>,
     /// Broker version; asker and leaver must run the same one.
     pub version: Observed<String>,
 }
@@ -180,10 +184,28 @@ pub struct Counts {
     pub offline: i64,
     /// Queue processes (`queue_processes` of `/metrics`).
     pub queues: i64,
-    /// Subscriptions of the whole cluster as this node knows them.
-    pub subscriptions: i64,
     /// Retained messages of the whole cluster as this node knows them.
     pub retained: i64,
+}
+
+/// Replicated metadata of one node: subscribers and retained messages of the whole cluster, as far as it has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objects {
+    /// Those that are not deleted: the sum of `swc_object_count` less `swc_tombstone_count` over all groups. Equal on
+    /// all nodes that are in step, up to what is on its way (`join_sync_2.1.2.txt`, `join_sync_2.2.0.txt`); none where
+    /// `/metrics` has no such gauge, as with another metadata plugin than `vmq_swc`.
+    pub live: Option<i64>,
+    /// When that was read.
+    pub at: Time,
+}
+
+/// What `node swc_sync_status` says of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Groups with `InitSynced` true. 2.2.0 says so of all from the start, also on a node that has never joined.
+    pub synced: u32,
+    /// All groups; ten.
+    pub all: u32,
 }
 
 /// Why a change of size is not allowed now. One name each: it is the

@@ -4,6 +4,7 @@
 mod canary;
 mod fence;
 mod join;
+mod proof;
 mod raise;
 mod serve;
 

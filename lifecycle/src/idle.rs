@@ -51,6 +51,7 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         claims: Vec::new(),
         sessions: 0,
         since: None,
+        in_step: None,
         progress: None,
         asked: false,
         armed: false,

@@ -41,6 +41,9 @@ pub struct Intent {
     /// Since when what this step waits for has held without a break.
     #[serde(default)]
     pub since: Option<Time>,
+    /// When the first of the readings was taken in which a newcomer has lacked nothing since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_step: Option<Time>,
     /// The last progress of a leave that has begun; written at most every few seconds.
     #[serde(default)]
     pub progress: Option<Progress>,

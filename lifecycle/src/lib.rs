@@ -26,8 +26,8 @@ mod waits;
 
 pub use effect::{Condition, Effect, Severity, Wait};
 pub use facts::{
-    Call, Calls, Claim, Counts, Facts, Listener, ListenerState, Node, NodeName, Observed, Ordinal, Pod,
-    Reach, Target, Veto,
+    Call, Calls, Claim, Counts, Facts, Groups, Listener, ListenerState, Node, NodeName, Objects, Observed,
+    Ordinal, Pod, Reach, Target, Veto,
 };
 pub use intent::{Intent, Kind, Outcome, Process, Progress, Step};
 pub use limits::Limits;

@@ -22,7 +22,7 @@ const CURES: [(&str, &str); 25] = [
     ("NewcomerFenced", "see `kubectl describe` of the StatefulSet for why its pod is not made or labelled"),
     (
         "NewcomerInStep",
-        "compare `vmq-admin cluster show`, and num_subscriptions and num_retained of /status.json, on each pod",
+        "compare `vmq-admin cluster show`, num_retained of /status.json, and swc_object_count less swc_tombstone_count of /metrics, on each pod",
     ),
     (
         "NewcomerRouted",

@@ -20,6 +20,8 @@ pub enum Command {
     ClusterShow,
     /// `listener show`.
     ListenerShow,
+    /// `node swc_sync_status`.
+    SyncStatus,
     /// `cluster leave` without the kill flag: suspends the node's listeners.
     Suspend(NodeName),
     /// `cluster leave -k -i 1 -t 30`.
@@ -54,6 +56,7 @@ impl Command {
         match self {
             Self::ClusterShow => &["cluster", "show"],
             Self::ListenerShow => &["listener", "show"],
+            Self::SyncStatus => &["node", "swc_sync_status"],
             Self::Suspend(_) | Self::Leave(_) => &["cluster", "leave"],
             Self::ListenerRestart(_) => &["listener", "restart"],
             Self::ListenerStart(_) => &["listener", "start"],
@@ -66,7 +69,7 @@ impl Command {
     fn arguments(&self) -> Vec<Argument> {
         use Argument::{Flag, Key};
         match self {
-            Self::ClusterShow | Self::ListenerShow => Vec::new(),
+            Self::ClusterShow | Self::ListenerShow | Self::SyncStatus => Vec::new(),
             Self::Suspend(node) => vec![Key("node", node.0.clone())],
             // Long flags: HTTP knows no others (http_api.txt, leave_edge_cases.txt F6).
             Self::Leave(node) => vec![
@@ -91,7 +94,10 @@ impl Command {
 
     /// The answer is a table, which `vmq-admin` prints as JSON only when it is told to.
     fn is_question(&self) -> bool {
-        matches!(self, Self::ClusterShow | Self::ListenerShow | Self::OnlineSessions { .. })
+        matches!(
+            self,
+            Self::ClusterShow | Self::ListenerShow | Self::SyncStatus | Self::OnlineSessions { .. }
+        )
     }
 
     /// Path and query of the management API.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::ResourceExt as _;
-use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Target, Time};
+use kube::api::Api;
+use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Step, Target, Time};
 
 use super::nodes::{Answered, Ask, look};
 use super::state::State;
+use crate::act::broker::{Door, ExecDoor};
 use crate::act::intent::Held;
 use crate::clock::Clock;
 use crate::crd::{Scheme, VerneMQAutoscaler, Via};
@@ -22,8 +24,12 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 /// A look comes a little early or late; a sample is not put off by a whole look for that.
 const SAMPLE_SLACK: Duration = Duration::from_millis(150);
 
-/// A count of queues is still used when it is this old.
-const QUEUES_FOR: Duration = Duration::from_secs(5);
+/// A gauge is still used when it is this old.
+const GAUGES_FOR: Duration = Duration::from_secs(5);
+
+/// Deadline of `vmq-admin` through exec: on a busy machine it took 3 s (baseline.md §2.12). Only a fenced newcomer
+/// is asked so.
+const ASK_BY_EXEC: Duration = Duration::from_secs(5);
 
 /// Deadline of one question to a broker: idle, and while the 1.7 s after a leave may be running
 /// (baseline.md §2.6). The slowest scrape under a drain took 0.41 s (drain.md §2).
@@ -60,6 +66,7 @@ pub(super) async fn gather(
     statefulset: &StatefulSet,
     objects: &Objects,
     held: Held,
+    pods: &Api<PodObject>,
     clock: Clock,
 ) -> World {
     let found = kubernetes::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
@@ -69,25 +76,36 @@ pub(super) async fn gather(
     let now = clock.now();
     let due = state.sampled.is_none_or(|at| now.since(at) + SAMPLE_SLACK >= SAMPLE_EVERY);
     let leaver = active.filter(|intent| intent.kind == Kind::Shrink).map(|intent| intent.ordinal);
+    let newcomer = active.filter(|intent| intent.step == Step::Join).map(|intent| intent.ordinal);
+    let limit = if active.is_some() { ASK_ACTIVE } else { ASK_IDLE };
     state.names.retain(|ordinal| found.contains_key(&ordinal));
-    state.queues.retain(|ordinal, _| found.contains_key(ordinal));
+    state.gauges.retain(|ordinal, _| found.contains_key(ordinal));
 
     let mut management = BTreeMap::new();
     let mut asks = Vec::new();
     for (&ordinal, (object, pod)) in &found {
         let api = state.endpoint(resource, object, resource.spec.management.port, true);
         let pages = state.endpoint(resource, object, resource.spec.management.metrics_port, false);
+        let groups = (newcomer == Some(ordinal)).then(|| match resource.spec.leave.via {
+            Via::ManagementApi => (Door::Management(Box::new(api.clone())), limit),
+            Via::Exec => {
+                let container = resource.spec.leave.container.clone();
+                let pod = object.name_any();
+                (Door::Exec(Box::new(ExecDoor { pods: pods.clone(), pod, container })), ASK_BY_EXEC)
+            }
+        });
         asks.push(Ask {
             ordinal,
             pages,
             management: (resource.spec.leave.via == Via::ManagementApi).then(|| api.clone()),
             name: state.names.of(ordinal, &pod.uid).cloned(),
-            sample: due || leaver == Some(ordinal),
-            queues: state.queues.get(&ordinal).filter(|(_, at)| now.since(*at) < QUEUES_FOR).map(|one| one.0),
+            // A newcomer is compared with everybody in each look.
+            sample: due || leaver == Some(ordinal) || newcomer.is_some(),
+            gauges: state.gauges.get(&ordinal).filter(|one| now.since(one.at) < GAUGES_FOR).copied(),
+            groups,
         });
         management.insert(ordinal, api);
     }
-    let limit = if active.is_some() { ASK_ACTIVE } else { ASK_IDLE };
     let answered = look(asks, limit, clock).await;
     let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
     state.note(&pods, &answered, due, clock.now());
@@ -161,8 +179,8 @@ impl State {
             {
                 tracing::warn!(%refused, node = %name, "its samples are not taken");
             }
-            if let (Some(counts), true) = (one.node.counts.seen(), one.sample.is_some()) {
-                self.queues.insert(ordinal, (counts.queues, now));
+            if let Some(gauges) = one.gauges {
+                self.gauges.insert(ordinal, gauges);
             }
         }
         self.fleet.forget(now);

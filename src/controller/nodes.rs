@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
-use lifecycle::{Counts, Listener, Node, NodeName, Observed, Ordinal, Reach, Time};
+use lifecycle::{Counts, Listener, Node, NodeName, Objects, Observed, Ordinal, Reach, Time};
 
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
@@ -27,8 +27,22 @@ pub(super) struct Ask {
     pub(super) name: Option<NodeName>,
     /// Read `/metrics` in this look.
     pub(super) sample: bool,
-    /// Queues as last sampled, where that is not long ago.
+    /// Gauges as last sampled, where that is not long ago.
+    pub(super) gauges: Option<Gauges>,
+    /// Where to ask for the groups of the replicated metadata: a newcomer alone is asked, for each question through
+    /// exec starts a VM.
+    pub(super) groups: Option<(Door, Duration)>,
+}
+
+/// What of `/metrics` the lifecycle looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gauges {
+    /// `queue_processes`.
     pub(super) queues: Option<i64>,
+    /// Replicated objects that are not deleted.
+    pub(super) live: Option<i64>,
+    /// When they were read.
+    pub(super) at: Time,
 }
 
 /// What one broker answered.
@@ -36,6 +50,8 @@ pub(super) struct Answered {
     pub(super) node: Node,
     /// A whole page of `/metrics`, and when it was here.
     pub(super) sample: Option<(Vec<Series>, Time)>,
+    /// The gauges of that page, or of one that is not old.
+    pub(super) gauges: Option<Gauges>,
     /// Connections that its MQTT listeners take together.
     pub(super) connections_max: ConnsMax,
     /// The first thing that could not be read: kind and message.
@@ -44,7 +60,8 @@ pub(super) struct Answered {
 
 /// Asks all at once.
 pub(super) async fn look(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTreeMap<Ordinal, Answered> {
-    let looks = asks.into_iter().map(|ask| async move { (ask.ordinal, look_at(ask, limit, clock).await) });
+    let looks =
+        asks.into_iter().map(|ask| async move { (ask.ordinal, Box::pin(look_at(ask, limit, clock)).await) });
     join_all(looks).await.into_iter().collect()
 }
 
@@ -61,7 +78,11 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let door = ask.management.clone().map(|endpoint| Door::Management(Box::new(endpoint)));
     let members = question(door.as_ref(), Command::ClusterShow, limit);
     let listeners = question(door.as_ref(), Command::ListenerShow, limit);
-    let (page, sample, members, listeners) = tokio::join!(page, sample, members, listeners);
+    let groups = async {
+        let (door, limit) = ask.groups.as_ref()?;
+        Some(door.ask(&Command::SyncStatus, *limit).await.and_then(management::groups))
+    };
+    let (page, sample, members, listeners, groups) = tokio::join!(page, sample, members, listeners, groups);
 
     let reach = reach(&page, sample.as_ref().map(|(answer, _)| answer), members.as_ref());
     let sample = sample.map(|(answer, at)| read_sample(answer).map(|series| (series, at)));
@@ -71,7 +92,11 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         Some(name) => page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)),
         None => Err(nameless(page, sample.as_ref().and_then(|sample| sample.as_ref().err()))),
     };
-    let queues = sample.as_ref().and_then(|sample| queues(&sample.as_ref().ok()?.0)).or(ask.queues);
+    let fresh = |sample: &Result<(Vec<Series>, Time), Unusable>| {
+        sample.as_ref().ok().map(|(series, at)| gauges(series, *at))
+    };
+    let gauges = sample.as_ref().and_then(fresh).or(ask.gauges);
+    let unread = sample.as_ref().and_then(|sample| sample.as_ref().err()).map(ToString::to_string);
     let members = members.map_or_else(
         || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
         |reply| reply.and_then(management::members),
@@ -90,10 +115,13 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
             reach,
             members: observed(members),
             listeners: observed(shown.map(|shown| shown.into_iter().map(|one| one.listener).collect())),
-            counts: counts(entry.as_ref(), queues),
+            counts: counts(entry.as_ref(), gauges.and_then(|gauges| gauges.queues)),
+            objects: objects(gauges, unread),
+            groups: groups.map(observed),
             version: observed(entry.map(|entry| entry.version)),
         },
         sample: sample.and_then(Result::ok),
+        gauges,
         connections_max,
         trouble,
     }
@@ -156,10 +184,21 @@ fn own_name(series: &[Series]) -> Option<NodeName> {
     series.iter().find_map(|one| one.labels.get("node")).map(|name| NodeName(name.clone()))
 }
 
-fn queues(series: &[Series]) -> Option<i64> {
-    let found = series.iter().find(|one| one.name.ends_with("queue_processes"))?;
-    #[expect(clippy::cast_possible_truncation, reason = "a count of processes in one broker")]
-    found.value.is_finite().then_some(found.value as i64)
+fn gauges(series: &[Series], at: Time) -> Gauges {
+    let sum = |name: &str| {
+        let found = series.iter().filter(|one| one.name.ends_with(name) && one.value.is_finite());
+        #[expect(clippy::cast_possible_truncation, reason = "counts of one broker")]
+        found.map(|one| one.value as i64).reduce(i64::saturating_add)
+    };
+    let live = sum("swc_object_count").map(|all| all.saturating_sub(sum("swc_tombstone_count").unwrap_or(0)));
+    Gauges { queues: sum("queue_processes"), live, at }
+}
+
+fn objects(gauges: Option<Gauges>, unread: Option<String>) -> Observed<Objects> {
+    match gauges {
+        Some(Gauges { live, at, .. }) => Observed::Seen(Objects { live, at }),
+        None => Observed::Unknown(unread.unwrap_or_else(|| "/metrics was not read".into())),
+    }
 }
 
 fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Counts> {
@@ -168,7 +207,6 @@ fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Cou
             online: entry.online,
             offline: entry.offline,
             queues,
-            subscriptions: entry.subscriptions,
             retained: entry.retained,
         }),
         (Err(why), _) => Observed::Unknown(why.to_string()),
@@ -252,10 +290,17 @@ mod tests {
     }
 
     #[test]
-    fn name_and_queues_come_from_the_recorded_metrics() {
-        let recording = include_str!("../../tests/recordings/metrics_n1_after_load.prom");
-        let series = exposition::parse(recording).unwrap();
+    fn name_queues_and_live_objects_come_from_the_recorded_metrics() {
+        let at = Time(7);
+        let of = |recording: &str| exposition::parse(recording).unwrap();
+        let series = of(include_str!("../../tests/recordings/metrics_n1_after_load.prom"));
         assert_eq!(own_name(&series), Some(NodeName("VerneMQ1@127.0.0.11".into())));
-        assert!(queues(&series).is_some());
+        assert!(gauges(&series, at).queues.is_some());
+        // One object in all, and one tombstone: nothing lives.
+        let series = of(include_str!("../../tests/recordings/metrics_2.2.0.prom"));
+        assert_eq!(gauges(&series, at).live, Some(0));
+        let without: Vec<_> = series.into_iter().filter(|one| !one.name.contains("swc_")).collect();
+        assert_eq!(gauges(&without, at).live, None, "another metadata plugin");
+        assert_eq!(objects(Some(gauges(&without, at)), None), Observed::Seen(Objects { live: None, at }));
     }
 }

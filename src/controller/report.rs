@@ -217,6 +217,7 @@ impl Reporter {
             metrics = decision.explain.target(),
             step,
             wait,
+            because = out.wait.as_ref().and_then(|wait| wait.because.as_deref()),
             shrink_vetoes = shrink,
             grow_vetoes = grow,
             explain = %decision.explain,

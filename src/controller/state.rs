@@ -6,6 +6,7 @@ use std::time::Duration;
 use lifecycle::{Intent, NodeName, Ordinal, Output, Time};
 
 use super::calls::InFlight;
+use super::nodes::Gauges;
 use super::{Reach, Shared};
 use crate::crd::VerneMQAutoscaler;
 use crate::decide::History;
@@ -26,7 +27,7 @@ pub(super) struct State {
     pub(super) names: Names,
     pub(super) fleet: Fleet,
     pub(super) sampled: Option<Time>,
-    pub(super) queues: BTreeMap<Ordinal, (i64, Time)>,
+    pub(super) gauges: BTreeMap<Ordinal, Gauges>,
     pub(super) calls: InFlight,
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
@@ -57,7 +58,7 @@ impl State {
             names: Names::default(),
             fleet: Fleet::new(FleetSettings::default()),
             sampled: None,
-            queues: BTreeMap::new(),
+            gauges: BTreeMap::new(),
             calls: InFlight::default(),
             slow: Slow::default(),
             tls: BTreeMap::new(),

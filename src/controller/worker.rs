@@ -171,7 +171,9 @@ impl Worker {
             self.let_go(&resource, &objects).await?;
             return Ok(idle);
         }
-        let world = gather(&mut self.state, &resource, &statefulset, &objects, held, shared.clock).await;
+        let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
+        let world =
+            gather(&mut self.state, &resource, &statefulset, &objects, held, &pods, shared.clock).await;
         Box::pin(self.decide_and_act(world, told)).await
     }
 

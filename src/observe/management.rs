@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::{Listener, ListenerState, NodeName};
+use lifecycle::{Groups, Listener, ListenerState, NodeName};
 use serde_json::{Map, Value};
 
 use crate::wire;
@@ -176,6 +176,24 @@ pub fn members(reply: Reply) -> Result<BTreeMap<NodeName, bool>, Unusable> {
             Ok((NodeName(string(field(row, "Node")?)), running))
         })
         .collect()
+}
+
+/// `node swc_sync_status` (`http_api.txt`): groups, and how many of them were exchanged.
+pub fn groups(reply: Reply) -> Result<Groups, Unusable> {
+    let rows = table(reply)?;
+    if rows.is_empty() {
+        return Err(Unusable::Malformed("replicated metadata without groups".into()));
+    }
+    let mut groups = Groups { synced: 0, all: 0 };
+    for row in &rows {
+        groups.all += 1;
+        match string(field(row, "InitSynced")?).as_str() {
+            "true" => groups.synced += 1,
+            "false" => {}
+            other => return Err(Unusable::Malformed(format!("InitSynced `{other}`"))),
+        }
+    }
+    Ok(groups)
 }
 
 /// A listener with the number of connections that it takes.

@@ -18,9 +18,7 @@ pub struct Entry {
     pub online: i64,
     /// `num_offline`, likewise.
     pub offline: i64,
-    /// `num_subscriptions`, of the whole cluster as this node knows them.
-    pub subscriptions: i64,
-    /// `num_retained`, likewise.
+    /// `num_retained`, of the whole cluster as this node knows them.
     pub retained: i64,
     /// Broker version.
     pub version: String,
@@ -45,7 +43,6 @@ pub fn entry(answer: &wire::Answer, node: &NodeName) -> Result<Entry, Unusable> 
     Ok(Entry {
         online: count("num_online")?,
         offline: count("num_offline")?,
-        subscriptions: count("num_subscriptions")?,
         retained: count("num_retained")?,
         version: entry.get("version").and_then(Value::as_str).unwrap_or_default().to_owned(),
         members: members(entry)?,
@@ -94,7 +91,7 @@ mod tests {
     #[test]
     fn takes_the_nodes_own_entry() {
         let entry = entry(&page(), &NodeName("VerneMQ1@127.0.0.11".into())).unwrap();
-        assert_eq!((entry.online, entry.offline, entry.subscriptions, entry.retained), (1, 0, 2, 0));
+        assert_eq!((entry.online, entry.offline, entry.retained), (1, 0, 0));
         assert_eq!(entry.version, "2.1.2");
         assert_eq!(entry.members.len(), 3);
         assert!(entry.members.values().all(|running| *running));

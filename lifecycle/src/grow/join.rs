@@ -3,8 +3,9 @@
 
 use crate::draft::{Draft, Flow, Look};
 use crate::members::{Match, Verdict, agree, below, view};
-use crate::{Severity, Step};
+use crate::{Pod, Severity, Step};
 
+use super::proof::{self, AGAIN, Lack};
 use super::{Newcomer, keep_fenced, newcomer};
 
 pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
@@ -22,18 +23,19 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
     }
     let overdue = draft.wait("NewcomerInStep", look.limits.join);
     let why = match joined(look) {
-        Verdict::Clear => {
-            let long = draft.held() >= look.limits.joined;
-            if long && pod.ready && counts_equal(look) {
-                return draft.enter(Step::Canary);
+        Verdict::Clear => match in_step(draft, look, pod) {
+            Ok(()) => return draft.enter(Step::Canary),
+            Err(lack) => {
+                told(draft, look, &lack);
+                lack.to_string()
             }
-            "subscriptions or retained messages differ between the nodes, or the pod is not ready".into()
-        }
+        },
         Verdict::No(_, why) | Verdict::Unknown(why) => {
             draft.broken();
             why
         }
     };
+    draft.waits_because(&why);
     if overdue || stays_alone(draft, look) {
         failed(draft, look, &why);
     }
@@ -53,13 +55,42 @@ pub(super) fn joined(look: &Look<'_>) -> Verdict {
     verdict
 }
 
-fn counts_equal(look: &Look<'_>) -> bool {
-    let mut counts = below(look.facts.target.replicas).map(|ordinal| {
-        let node = look.facts.nodes.get(&ordinal)?;
-        node.counts.seen().map(|counts| (counts.subscriptions, counts.retained))
-    });
-    let first = counts.next().flatten();
-    first.is_some() && counts.all(|next| next == first)
+/// All views have agreed for ten seconds, and in two readings in a row nothing was lacking.
+fn in_step(draft: &mut Draft, look: &Look<'_>, pod: &Pod) -> Result<(), Lack> {
+    let long = draft.held() >= look.limits.joined;
+    if let Some(lack) = proof::lack(look, draft.intent.ordinal) {
+        draft.intent.in_step = None;
+        return Err(lack);
+    }
+    let read = proof::read_at(look);
+    let first = *draft.intent.in_step.get_or_insert(read);
+    if !pod.ready {
+        return Err(Lack::NotReady { newcomer: draft.intent.ordinal });
+    }
+    let again = read.since(first) >= AGAIN.min(look.limits.joined);
+    if long && again { Ok(()) } else { Err(Lack::Time) }
+}
+
+/// What is told at once, and what once a join that is in order would be through.
+fn told(draft: &mut Draft, look: &Look<'_>, lack: &Lack) {
+    let ordinal = draft.intent.ordinal;
+    match lack {
+        Lack::NotCounted { .. } => {
+            let text = format!(
+                "whether pod {ordinal} is in step cannot be proven, and it is not served: {lack}. That gauge is \
+                 vmq_swc's, the broker's default: set metadata_plugin = vmq_swc on every node, or see what takes it from \
+                 /metrics. To give the node up, lower the size again"
+            );
+            draft.tell("ObjectsNotCounted", Severity::Warning, text);
+        }
+        Lack::Count { .. } | Lack::Groups { .. } | Lack::Unknown { .. }
+            if draft.held() >= look.limits.joined =>
+        {
+            let text = format!("pod {ordinal} is a member and not in step yet: {lack}. It is not served");
+            draft.tell("NewcomerBehind", Severity::Info, text);
+        }
+        _ => {}
+    }
 }
 
 /// A cluster of one beside the others'.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{
-    Call, Counts, Effect, Facts, Listener, ListenerState, Node, Observed, Ordinal, Reach, Target, Time, Veto,
+    Call, Counts, Effect, Facts, Groups, Listener, ListenerState, Node, Objects, Observed, Ordinal, Reach,
+    Target, Time, Veto,
 };
 
 use crate::brokers::{name, ordinal};
@@ -68,6 +69,8 @@ impl World {
                 members: Observed::Unknown(why.into()),
                 listeners: Observed::Unknown(why.into()),
                 counts: Observed::Unknown(why.into()),
+                objects: Observed::Unknown(why.into()),
+                groups: None,
                 version: Observed::Unknown(why.into()),
             };
         }
@@ -83,7 +86,6 @@ impl World {
             online: pod.online,
             offline: pod.queues,
             queues: pod.queues + pod.online,
-            subscriptions: if synced { 100 } else { 0 },
             retained: if synced { 10 } else { 0 },
         };
         Node {
@@ -92,6 +94,8 @@ impl World {
             members: Observed::Seen(self.view(ordinal)),
             listeners: Observed::Seen(state.map(door).into_iter().collect()),
             counts: Observed::Seen(counts),
+            objects: Observed::Seen(Objects { live: Some(if synced { 110 } else { 0 }), at: Time(self.now) }),
+            groups: Some(Observed::Seen(Groups { synced: if synced { 10 } else { 0 }, all: 10 })),
             version: Observed::Seen("2.1.2".into()),
         }
     }

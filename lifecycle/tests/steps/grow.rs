@@ -1,9 +1,9 @@
 //! A newcomer on its way to being served.
 
-use lifecycle::{Call, Effect, Kind, Observed, Ordinal, Outcome, Step, Time, Veto};
+use lifecycle::{Call, Effect, Groups, Kind, Objects, Observed, Ordinal, Outcome, Step, Time, Veto, step};
 use rstest::rstest;
 
-use crate::scene::{Scene, THEN, at, kind, reasons, unknown};
+use crate::scene::{Scene, THEN, at, kind, reasons, tells, unknown};
 
 #[test]
 fn a_raise_that_is_not_wanted_any_more_waits_for_a_patch_that_may_still_arrive() {
@@ -71,7 +71,15 @@ fn ten_seconds_of_agreement_precede_the_canary() {
 #[case::views_differ(|s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, true), (9, false)]))]
 #[case::blind(|s: &mut Scene| s.node(1).members = unknown())]
 #[case::nameless(|s: &mut Scene| s.node(2).name = None)]
-#[case::subscriptions(|s: &mut Scene| s.counts(2).subscriptions = 6)]
+#[case::objects(|s: &mut Scene| s.live(2, 494))]
+#[case::too_many_objects(|s: &mut Scene| s.live(2, 506))]
+#[case::objects_of_one_member(|s: &mut Scene| s.live(0, 494))]
+#[case::none_of_few(|s: &mut Scene| { (0..3).for_each(|o| s.live(o, 2)); s.live(2, 0); })]
+#[case::objects_unknown(|s: &mut Scene| s.node(1).objects = unknown())]
+#[case::objects_not_counted(|s: &mut Scene| s.node(2).objects = Observed::Seen(Objects { live: None, at: THEN }))]
+#[case::groups(|s: &mut Scene| s.node(2).groups = Some(Observed::Seen(Groups { synced: 9, all: 10 })))]
+#[case::groups_unknown(|s: &mut Scene| s.node(2).groups = Some(unknown()))]
+#[case::groups_not_asked(|s: &mut Scene| s.node(2).groups = None)]
 #[case::retained(|s: &mut Scene| s.counts(0).retained = 4)]
 #[case::counts_unknown(|s: &mut Scene| s.node(1).counts = unknown())]
 fn a_newcomer_out_of_step_is_not_served(#[case] disturb: fn(&mut Scene)) {
@@ -82,6 +90,94 @@ fn a_newcomer_out_of_step_is_not_served(#[case] disturb: fn(&mut Scene)) {
     assert_eq!((at(&out), out.effects), (Step::Join, vec![]));
     let late = scene.turn(300_001);
     assert!(reasons(&late).contains(&"JoinFailed"), "{:?}", late.conditions);
+}
+
+/// As nodes of one cluster differ for ever (`join_sync_2.1.2.txt`: connects on their way; a hundredth at any size).
+#[rstest]
+#[case::three_of_few(|s: &mut Scene| { (0..3).for_each(|o| s.live(o, 40)); s.live(2, 43); })]
+#[case::a_hundredth_of_many(|s: &mut Scene| { (0..3).for_each(|o| s.live(o, 20_000)); s.live(2, 19_800); })]
+fn one_that_differs_as_members_do_is_in_step(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = Scene::growing(3, Step::Join);
+    disturb(&mut scene);
+    scene.turn(0);
+    assert_eq!(at(&scene.turn(10_000)), Step::Canary);
+}
+
+/// `InitSynced` is 2.1's; on 2.2.0 it says nothing, and is not waited for where it cannot be had.
+#[test]
+fn a_later_version_needs_no_groups() {
+    let mut scene = Scene::growing(3, Step::Join);
+    (0..3).for_each(|o| scene.node(o).version = Observed::Seen("2.2.0".into()));
+    scene.node(2).groups = Some(unknown());
+    scene.turn(0);
+    assert_eq!(at(&scene.turn(10_000)), Step::Canary);
+}
+
+/// The counts of a newcomer and a member may meet by chance on their way past each other.
+#[test]
+fn one_good_reading_is_not_enough() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.live(2, 100);
+    scene.turn(0);
+    scene.turn(12_000);
+    scene.live(2, 500);
+    assert_eq!(at(&scene.turn(12_500)), Step::Join);
+    assert_eq!(at(&scene.after(13_400)), Step::Join);
+    scene.live(2, 100);
+    scene.turn(13_000);
+    scene.live(2, 500);
+    assert_eq!(at(&scene.turn(13_500)), Step::Join, "begun anew");
+    assert_eq!(at(&scene.turn(14_500)), Step::Canary);
+}
+
+/// A page that was read once and is looked at twice is one reading.
+#[test]
+fn an_old_reading_is_not_a_second_one() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.turn(0);
+    scene.intent.as_mut().unwrap().in_step = None;
+    let reads = |scene: &Scene, read: u64, now: u64| {
+        let mut facts = scene.facts.clone();
+        for node in facts.nodes.values_mut() {
+            node.objects = Observed::Seen(Objects { live: Some(500), at: Time(THEN.0 + read) });
+        }
+        step(scene.intent.as_ref(), &facts, &scene.limits, Time(THEN.0 + now))
+    };
+    scene.intent = reads(&scene, 10_000, 10_000).intent;
+    assert_eq!(at(&reads(&scene, 10_000, 12_000)), Step::Join);
+    assert_eq!(at(&reads(&scene, 11_000, 12_000)), Step::Canary);
+}
+
+/// I11: which number differs, on which node, by how much, while it is waited for and once it has failed.
+#[test]
+fn what_a_newcomer_lacks_is_said_in_numbers() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.live(2, 57);
+    scene.turn(0);
+    let out = scene.turn(10_000);
+    let words = "pod 2 has 57 live objects, pod 0 has 500: 443 apart, 5 at most are in step";
+    assert_eq!(out.wait.as_ref().and_then(|wait| wait.because.as_deref()), Some(words));
+    assert!(tells(&out, "NewcomerBehind", words), "{:?}", out.conditions);
+    assert!(tells(&scene.turn(300_001), "JoinFailed", words));
+    scene.live(2, 500);
+    scene.node(2).groups = Some(Observed::Seen(Groups { synced: 7, all: 10 }));
+    assert!(tells(&scene.turn(300_002), "JoinFailed", "pod 2 has 7 of 10 groups"));
+    scene.counts(1).retained = 4;
+    assert!(tells(&scene.turn(300_003), "JoinFailed", "pod 2 has 3 retained messages, pod 1 has 4: 1 apart"));
+}
+
+/// Another metadata plugin counts nothing of the kind: unknown, told at once, with the way out.
+#[test]
+fn objects_that_nobody_counts_are_told_at_once() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.node(1).objects = Observed::Seen(Objects { live: None, at: THEN });
+    let out = scene.turn(0);
+    assert!(
+        tells(&out, "ObjectsNotCounted", "/metrics of pod 1 has no swc_object_count"),
+        "{:?}",
+        out.conditions
+    );
+    assert!(tells(&out, "ObjectsNotCounted", "metadata_plugin = vmq_swc"));
 }
 
 /// No join takes so long: it will not become one by being waited for.

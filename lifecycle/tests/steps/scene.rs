@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{
-    Call, Calls, Claim, Counts, Facts, Intent, Kind, Limits, Listener, ListenerState, Node, NodeName,
-    Observed, Ordinal, Output, Pod, Reach, Step, Target, Time, step,
+    Call, Calls, Claim, Counts, Facts, Groups, Intent, Kind, Limits, Listener, ListenerState, Node, NodeName,
+    Objects, Observed, Ordinal, Output, Pod, Reach, Step, Target, Time, step,
 };
 
 /// When the intents of these tests entered their step.
@@ -37,13 +37,15 @@ fn pod(ordinal: u32) -> Pod {
 }
 
 fn node(ordinal: u32, size: u32) -> Node {
-    let counts = Counts { online: 100, offline: 50, queues: 150, subscriptions: 7, retained: 3 };
+    let counts = Counts { online: 100, offline: 50, queues: 150, retained: 3 };
     Node {
         name: Some(name(ordinal)),
         reach: Reach::Answers,
         members: Observed::Seen((0..size).map(|o| (name(o), true)).collect()),
         listeners: Observed::Seen(vec![listener(ListenerState::Running)]),
         counts: Observed::Seen(counts),
+        objects: Observed::Seen(Objects { live: Some(500), at: THEN }),
+        groups: Some(Observed::Seen(Groups { synced: 10, all: 10 })),
         version: Observed::Seen("2.1.2".into()),
     }
 }
@@ -116,6 +118,11 @@ impl Scene {
         }
     }
 
+    /// Live objects of a node from now on.
+    pub(crate) fn live(&mut self, ordinal: u32, live: i64) {
+        self.node(ordinal).objects = Observed::Seen(Objects { live: Some(live), at: THEN });
+    }
+
     /// What `viewer` sees from now on.
     pub(crate) fn view(&mut self, viewer: u32, members: &[(u32, bool)]) {
         let members: BTreeMap<_, _> = members.iter().map(|(o, running)| (name(*o), *running)).collect();
@@ -148,7 +155,14 @@ impl Scene {
 
     /// A step, so many milliseconds after the step was entered.
     pub(crate) fn after(&self, millis: u64) -> Output {
-        step(self.intent.as_ref(), &self.facts, &self.limits, Time(THEN.0 + millis))
+        let now = Time(THEN.0 + millis);
+        let mut facts = self.facts.clone();
+        for node in facts.nodes.values_mut() {
+            if let Observed::Seen(objects) = &mut node.objects {
+                objects.at = now;
+            }
+        }
+        step(self.intent.as_ref(), &facts, &self.limits, now)
     }
 
     /// The same, and its intent is recorded.

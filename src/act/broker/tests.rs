@@ -24,6 +24,17 @@ fn the_leave_is_written_as_it_was_recorded() {
 }
 
 #[test]
+fn the_groups_are_asked_as_they_were_recorded() {
+    let recording = include_str!("../../../tests/recordings/http_api.txt");
+    assert!(
+        recording.contains(&format!(":8888{}\n", Command::SyncStatus.path())),
+        "{}",
+        Command::SyncStatus.path()
+    );
+    assert_eq!(Command::SyncStatus.argv().join(" "), "vmq-admin node swc_sync_status --format=json");
+}
+
+#[test]
 fn odd_client_ids_are_quoted_and_lists_are_not() {
     let one = Command::Disconnect("a,b &c=ü".into());
     assert_eq!(one.path(), "/api/v1/session/disconnect?client-id=a,b+%26c%3D%C3%BC");

@@ -107,3 +107,19 @@ fn the_last_line_judges_a_leave() {
     assert_eq!(last_line(printed).as_deref(), Some("Done"));
     assert_eq!(last_line(" \n"), None);
 }
+
+#[test]
+fn groups_are_counted_as_they_were_recorded() {
+    let of = |recording: &str, before: &str| {
+        let (_, rest) = recording.split_once(before).unwrap();
+        groups(reply_of_json(rest.lines().next().unwrap().as_bytes()).unwrap()).unwrap()
+    };
+    let member = include_str!("../../../tests/recordings/http_api.txt");
+    assert_eq!(of(member, "/api/v1/node/swc_sync_status\n"), Groups { synced: 10, all: 10 });
+    let alone = include_str!("../../../tests/recordings/join_refused_after_client_on_newcomer.txt");
+    assert_eq!(of(alone, "swc_sync_status: "), Groups { synced: 0, all: 10 });
+    let odd = |body: &str| groups(reply_of_json(body.as_bytes()).unwrap());
+    assert!(odd(r#"{"table":[],"type":"table"}"#).is_err(), "nothing of something is not known");
+    assert!(odd(r#"{"table":[{"InitSynced":"maybe"}],"type":"table"}"#).is_err());
+    assert!(odd(r#"{"text":"Done","type":"text"}"#).is_err());
+}

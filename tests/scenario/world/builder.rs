@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use vernescale::clock::Clock;
 use vernescale::crd::Via;
 use vernescale::leader::Timing;
-use vernescale::standin::cluster_model::{ManagementAuth, Settings as Broker};
+use vernescale::standin::cluster_model::{
+    ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version,
+};
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
 use vernescale::standin::pods::Pods;
@@ -88,6 +90,13 @@ impl Builder {
     /// Changes the broker.
     pub(crate) fn broker(mut self, change: impl FnOnce(&mut Broker)) -> Self {
         change(&mut self.broker);
+        self
+    }
+
+    /// The broker's version. What is changed of its timing, is changed after this.
+    pub(crate) fn version(mut self, version: Version) -> Self {
+        self.install.image = format!("vernemq/vernemq:{}", version.name());
+        self.broker.timing = BrokerTiming::of(version);
         self
     }
 

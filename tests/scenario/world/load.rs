@@ -20,6 +20,9 @@ const BACK_OFF: Duration = Duration::from_millis(300);
 /// An acknowledgement that has not come by then never comes.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
+/// Nothing is published to it. What it does to `num_subscriptions` is recorded (`num_subscriptions_not_comparable.txt`).
+const SHARED: &str = "all/commands";
+
 #[derive(Default)]
 struct Ledger {
     acknowledged: BTreeSet<u64>,
@@ -118,6 +121,8 @@ async fn subscriber(mut turn: Turn, pair: usize, ledger: Arc<Mutex<Ledger>>, mut
                 match event {
                     Event::Incoming(Packet::ConnAck(_)) => {
                         let _ = client.try_subscribe(format!("t/{pair}"), QoS::AtLeastOnce);
+                        // Beside its own filter: one that subscribers on every node have, as real ones do.
+                        let _ = client.try_subscribe(SHARED, QoS::AtLeastOnce);
                     }
                     Event::Incoming(Packet::SubAck(_)) => {
                         ledger.lock().expect("not poisoned").subscribed = true;
