@@ -103,7 +103,7 @@ impl Default for Limits {
         let seconds = Duration::from_secs;
         Self {
             fence: true,
-            versions: vec!["2.1.2".into()],
+            versions: vec!["2.1.2".into(), "2.2.0".into()],
             revocable: true,
             endpoints: seconds(30),
             unrouted: Duration::from_millis(1_500),

@@ -28,7 +28,7 @@ pub struct Leave {
     /// a plain kill with thousands of sessions loses acknowledged messages.
     pub max_online_at_kill: u32,
     /// Versions of the broker that may be asked to leave, as its status page names them. Leaves were
-    /// measured with 2.1.2; add another once you have tried one.
+    /// measured with these two; add another once you have tried one.
     #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
     pub versions: Vec<String>,
 }
@@ -40,7 +40,7 @@ impl Default for Leave {
             via: Via::default(),
             container: "vernemq".into(),
             max_online_at_kill: 50,
-            versions: vec!["2.1.2".into()],
+            versions: vec!["2.1.2".into(), "2.2.0".into()],
         }
     }
 }

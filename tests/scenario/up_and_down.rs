@@ -3,7 +3,9 @@
 use rstest::rstest;
 use serde_json::json;
 use vernescale::crd::Via;
+use vernescale::standin::cluster_model::Version;
 
+use crate::steering::steered;
 use crate::world::{World, minutes, seconds};
 
 #[rstest]
@@ -24,5 +26,22 @@ async fn one_to_ten_to_one(#[case] via: Via) {
     // A message a client in 100 s: what the last minute holds is not worth a second node.
     world.load(0.03).await;
     world.until("one node is left", minutes(40), |world| world.settled(1)).await;
+    world.assert_bars().await;
+}
+
+/// What is known of a leave was tried with both versions, and neither has to be named in the spec.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_to_three_to_one_on_each_version(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(Version::V2_1_2, Version::V2_2_0)] version: Version,
+) {
+    let mut world = steered(via, 1).version(version).start().await;
+    world.load(2.0).await;
+    world.start_controller("a");
+    world.wish(3);
+    world.until("three nodes serve", minutes(5), |world| world.settled(3)).await;
+    world.wish(1);
+    world.until("one node is left", minutes(10), |world| world.settled(1)).await;
     world.assert_bars().await;
 }

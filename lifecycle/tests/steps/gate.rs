@@ -52,7 +52,7 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 #[case::image("MixedVersions", "one fixed image tag", |s: &mut Scene| s.pod(0).image = "vernemq:2.2.0".into())]
 #[case::version("MixedVersions", "one fixed image tag", |s: &mut Scene| s.node(1).version = Observed::Seen("2.2.0".into()))]
 #[case::untried("VersionUnknown", "spec.leave.versions", |s: &mut Scene| {
-    (0..3).for_each(|ordinal| s.node(ordinal).version = Observed::Seen("2.2.0".into()));
+    (0..3).for_each(|ordinal| s.node(ordinal).version = Observed::Seen("2.3.0".into()));
 })]
 #[case::no_listener("NoListener", "restarting it", |s: &mut Scene| s.node(2).listeners = Observed::Seen(Vec::new()))]
 #[case::blind("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(1).members = unknown())]
