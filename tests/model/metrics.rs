@@ -69,6 +69,30 @@ fn the_page_of_2_2_0_has_the_same_lines() {
 }
 
 #[test]
+fn what_is_left_in_a_queue_that_ends_is_unhandled() {
+    let page = recording!("metrics_2.2.0.prom");
+    let recorded = |family: &str| -> i64 {
+        let line = line(page, &format!("vernemq_queue_message_{family}{{"), 0);
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
+    };
+    assert!(recorded("unhandled") > 0);
+    assert_eq!(recorded("in") - recorded("out"), recorded("unhandled"));
+    let mut lab = Lab::cluster(1, settings());
+    let slow = lab.session(1, "slow", Protocol::V4, true);
+    lab.subscribe(slow, "x", 1);
+    lab.clients.get_mut(&slow).expect("it is there").mute = true;
+    let publisher = lab.session(1, "publisher", Protocol::V4, true);
+    for _ in 0..100 {
+        lab.publish(publisher, "x", "x", 1);
+    }
+    assert_eq!(lab.metric(1, "queue_message_unhandled"), 0);
+    lab.goodbye(slow);
+    let of = |family: &str| lab.metric(1, &format!("queue_message_{family}"));
+    assert_eq!((of("unhandled"), of("in") - of("out")), (80, 80), "all but the twenty in flight");
+    assert_eq!(lab.status(1).queue_unhandled, 80);
+}
+
+#[test]
 fn counts_are_exact_to_the_recorded_line() {
     let rec = recording!("counts_n1_10000_each.txt");
     let mut lab = Lab::cluster(1, settings());

@@ -246,7 +246,8 @@ impl ClusterModel {
         self.forget_client(store, key);
         let node = &mut self.nodes[home.0];
         node.counts.metadata_delete.observe(500);
-        if node.queues.remove(key).is_some() {
+        if let Some(queue) = node.queues.remove(key) {
+            node.counts.add_many(Count::QueueUnhandled, queue.waiting.len());
             node.counts.add(Count::QueueTeardown);
         }
     }

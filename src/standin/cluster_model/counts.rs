@@ -89,6 +89,7 @@ counts! {
     QueueTeardown => "queue_teardown" "" "",
     QueueFromStorage => "queue_initialized_from_storage" "" "",
     QueueDrop => "queue_message_drop" "" "",
+    QueueUnhandled => "queue_message_unhandled" "" "",
     QueueIn => "queue_message_in" "" "",
     QueueOut => "queue_message_out" "" "",
     ClusterReceived => "cluster_bytes_received" "" "",

@@ -82,7 +82,7 @@ pub struct NodeStatus {
     pub queue_out: i64,
     /// Messages dropped.
     pub queue_drop: i64,
-    /// Always 0 in the recordings.
+    /// Messages that were left when their queue ended.
     pub queue_unhandled: i64,
     /// Rows of this node's own routing trie: filters of its own clients, and filters that some other node has
     /// (`num_subscriptions_not_comparable.txt`). Two nodes of one cluster differ for ever.

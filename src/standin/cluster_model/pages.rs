@@ -50,7 +50,7 @@ impl ClusterModel {
             queue_in: get(Count::QueueIn),
             queue_out: get(Count::QueueOut),
             queue_drop: get(Count::QueueDrop),
-            queue_unhandled: 0,
+            queue_unhandled: get(Count::QueueUnhandled),
             num_subscriptions: self.subscriptions_seen(ix),
             num_retained: self.retained_seen(ix),
             matches_local: get(Count::MatchesLocal),
