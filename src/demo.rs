@@ -128,6 +128,8 @@ fn start_load(world: &World, profile: &Profile) -> anyhow::Result<Handle> {
     plan.subscribers = SUBSCRIBERS;
     plan.audience = Audience::Share;
     plan.probe = Some(ProbePlan::new("demo/probe"));
+    // The brokers go with the demo, and after today's practice they may refuse for ever.
+    plan.limits.cleanup = Duration::from_secs(5);
     Ok(loadgen::run(plan, world.service(), loadgen::Clock::start(), loadgen::Stop::new())?)
 }
 
