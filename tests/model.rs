@@ -14,6 +14,8 @@ mod boot_and_stop;
 mod disconnect;
 #[path = "model/drain.rs"]
 mod drain;
+#[path = "model/full_listener.rs"]
+mod full_listener;
 #[path = "model/join.rs"]
 mod join;
 #[path = "model/leave_dead.rs"]
@@ -26,8 +28,12 @@ mod leave_long;
 mod leave_refused;
 #[path = "model/leave_several.rs"]
 mod leave_several;
+#[path = "model/listeners.rs"]
+mod listeners;
 #[path = "model/metrics.rs"]
 mod metrics;
+#[path = "model/mixed_versions.rs"]
+mod mixed_versions;
 #[path = "model/netsplit.rs"]
 mod netsplit;
 #[path = "model/properties.rs"]
@@ -38,5 +44,7 @@ mod rejoin;
 mod sync;
 #[path = "model/systree.rs"]
 mod systree;
+#[path = "model/takeover.rs"]
+mod takeover;
 #[path = "model/two_two.rs"]
 mod two_two;

@@ -19,6 +19,8 @@ mod exporter;
 mod hostile;
 #[path = "node/leave.rs"]
 mod leave;
+#[path = "node/listeners.rs"]
+mod listeners;
 #[path = "node/management.rs"]
 mod management;
 #[path = "node/netsplit.rs"]

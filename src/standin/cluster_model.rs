@@ -42,6 +42,7 @@ mod systree;
 mod version;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use lifecycle::{NodeName, Time};
 
@@ -58,10 +59,11 @@ pub use client::{
 };
 pub use command::{CallId, Command, Process, SessionFlag, Signal, Via};
 pub use event::Event;
+pub use listener::{ListenerSetting, Place, Transport};
 pub use page::{
     HealthAnswer, HealthPage, Kind, ListenerStatus, NodeHost, NodeStatus, Series, StatusListener, StatusPage,
 };
-pub use settings::{ManagementAuth, Rates, Settings, Spread, Timing};
+pub use settings::{ManagementAuth, Rates, Settings, Spread, TakeoverLoss, Timing};
 pub use version::Version;
 
 /// A whole cluster, and nodes that are not (or no longer) part of it.
@@ -78,6 +80,8 @@ pub struct ClusterModel {
     sequence: u64,
     varied: u64,
     next_id: u64,
+    /// Queues that were pulled from node to node.
+    pulls: u64,
     nodes: Vec<Node>,
     names: BTreeMap<NodeName, Ix>,
     stores: BTreeMap<StoreId, Store>,
@@ -130,6 +134,7 @@ impl ClusterModel {
             sequence: 0,
             varied: 0,
             next_id: 0,
+            pulls: 0,
             nodes: Vec::new(),
             names: BTreeMap::new(),
             stores: BTreeMap::new(),
@@ -237,14 +242,18 @@ impl ClusterModel {
         self.client_hangs_up(call);
     }
 
-    /// Whether `key` opens `/api/v1` (scope `mgmt`) at `at`. Each node answers
-    /// from its own list (`apikey_create.txt`). False is a 401.
-    pub fn authorized(&mut self, at: &NodeName, key: Option<&str>) -> bool {
-        if self.settings.management_auth == ManagementAuth::Noauth {
+    /// Whether `key` opens what is of this scope at `at`: `mgmt` is `/api/v1`, `status`, `metrics` and `health`
+    /// are the pages of these names. Each node answers from its own list (`apikey_create.txt`). False is a 401.
+    pub fn authorized(&mut self, at: &NodeName, key: Option<&str>, scope: &str) -> bool {
+        let open = match scope {
+            "mgmt" => self.settings.management_auth == ManagementAuth::Noauth,
+            page => !self.settings.keyed_pages.contains(&page),
+        };
+        if open {
             return true;
         }
         let (Some(ix), Some(key)) = (self.running(at), key) else { return false };
-        self.keys_of(ix).iter().any(|known| known.key == key && known.scope == "mgmt")
+        self.keys_of(ix).iter().any(|known| known.key == key && known.scope == scope)
     }
 
     /// The live connection of a client, wherever it is.
@@ -287,21 +296,27 @@ impl ClusterModel {
         self.running(at).map(|ix| self.sys_of(ix)).unwrap_or_default()
     }
 
-    /// Whether MQTT connections to `at` are accepted.
+    /// Whether any listener of `at` takes clients.
     pub fn listening(&self, at: &NodeName) -> bool {
-        let listener = self.running(at).and_then(|ix| self.nodes[ix.0].listener);
-        listener.is_some_and(|listener| listener.status == ListenerStatus::Running)
+        let listeners = self.running(at).map(|ix| &self.nodes[ix.0].listeners);
+        listeners.is_some_and(|all| all.iter().any(|one| one.status == ListenerStatus::Running))
+    }
+
+    /// How the listener of `at` on this address and port is set.
+    pub fn listener(&self, at: &NodeName, place: SocketAddr) -> Option<ListenerSetting> {
+        self.listener_at(self.running(at)?, place).cloned()
     }
 
     /// A CONNECT at `at`. The answer comes as [`Event::Connack`],
-    /// [`Event::ConnackRefused`] or [`Event::Close`]; sometimes never.
+    /// [`Event::ConnackRefused`] or [`Event::Close`]; sometimes never, and not while its listener is full.
     pub fn connect(&mut self, at: &NodeName, connect: Connect, now: Time) -> ConnId {
         self.advance(now);
-        if let Some(ix) = self.running(at).filter(|_| self.listening(at)) {
-            return self.connect_client(ix, connect);
-        }
         let conn = ConnId(self.new_id());
-        self.events.push(Event::Close { conn, reason: CloseReason::Plain });
+        let open = self.running(at).and_then(|ix| Some((ix, self.open_port(ix, connect.port)?)));
+        match open {
+            Some((ix, port)) => self.knock(ix, port, conn, connect),
+            None => self.events.push(Event::Close { conn, reason: CloseReason::Plain }),
+        }
         conn
     }
 

@@ -150,11 +150,11 @@ fn keys_do_not_spread_reliably() {
     }
     let (_, refused) = reply("nIjvxPmhym1lQad8SKbD3VBAUBOtRNkt: http://127.0.0.11:8888/api/v1/cluster/show");
     assert_eq!(refused, 401);
-    assert!(!lab.model.authorized(&name(1), Some(&made[1])), "n2's key at n1");
-    assert!(lab.model.authorized(&name(2), Some(&made[1])));
-    assert!(lab.model.authorized(&name(1), Some("labkey-mgmt")));
+    assert!(!lab.model.authorized(&name(1), Some(&made[1]), "mgmt"), "n2's key at n1");
+    assert!(lab.model.authorized(&name(2), Some(&made[1]), "mgmt"));
+    assert!(lab.model.authorized(&name(1), Some("labkey-mgmt"), "mgmt"));
     for key in [None, Some("wrong")] {
-        assert!(!lab.model.authorized(&name(1), key));
+        assert!(!lab.model.authorized(&name(1), key, "mgmt"));
     }
 }
 
@@ -180,5 +180,5 @@ fn a_restarted_node_reads_the_list_that_was_written_last() {
 fn other_scopes_do_not_open_the_management() {
     let mut lab = Lab::cluster(1, Settings::default());
     lab.admin(1, Command::ApiKeyAdd { key: "m".into(), scope: Some("metrics".into()) });
-    assert!(!lab.model.authorized(&name(1), Some("m")));
+    assert!(!lab.model.authorized(&name(1), Some("m"), "mgmt"));
 }

@@ -1,7 +1,7 @@
 //! Leaves that do nothing, hang, or are revoked (vernemq.md §4, leave.md §2, §4, §5).
 
 use vernescale::standin::cluster_model::{
-    Answer, ClusterModel, Command, Connect, Fault, Protocol, Settings, Signal, Via,
+    Answer, ClusterModel, Command, Connect, Fault, Place, Protocol, Settings, Signal, Via,
 };
 
 use crate::lab::{Lab, host, leave, leave_without_kill, name, park, settings};
@@ -162,8 +162,8 @@ fn the_last_node_loses_its_listener_and_lives() {
     lab.run(5_000);
     assert!(!lab.gone(1) && !lab.model.listening(&name(1)));
     assert_eq!(lab.health(1).0, 200, "healthy without a listener");
-    let start = Command::ListenerStart { address: host(1).mqtt.ip(), port: 1883 };
-    let restart = Command::ListenerRestart { address: host(1).mqtt.ip(), port: 1883 };
+    let start = Command::ListenerStart { place: Place::Tcp(host(1).mqtt) };
+    let restart = Command::ListenerRestart { place: Place::Tcp(host(1).mqtt) };
     let want = recording::admin(undo, "listener start address=127.0.0.11 port=1883", 0);
     assert_eq!(text(Some(lab.admin(1, start.clone()).0)), want.stdout);
     lab.session(1, "h0", Protocol::V4, true);
@@ -243,10 +243,10 @@ fn a_session_that_will_not_end_is_still_online() {
     assert!(!lab.model.listening(&name(3)), "1883 is refused");
     assert_eq!((lab.show(1), lab.health(3).0), ("1=T 2=T 3=T".into(), 200));
     assert_eq!(lab.status(3).num_online, 0, "it does not show the culprit");
-    let address = host(3).mqtt.ip();
-    let (answer, _) = lab.http(3, Command::ListenerRestart { address, port: 1883 });
+    let place = || Place::Tcp(host(3).mqtt);
+    let (answer, _) = lab.http(3, Command::ListenerRestart { place: place() });
     assert!(part.contains("(500, '')") && answer == Some(Answer::HttpStatus(500)));
-    assert_eq!(text(lab.http(3, Command::ListenerStart { address, port: 1883 }).0), "Done");
+    assert_eq!(text(lab.http(3, Command::ListenerStart { place: place() }).0), "Done");
     let conn = lab.session(3, "s1", Protocol::V4, false);
     lab.run(100);
     assert_eq!(lab.seen(conn).connack, Some(true), "20 02 01 00");
@@ -279,8 +279,8 @@ fn a_stuck_migration_stays_armed_and_fires_when_the_queue_ends() {
         assert_eq!((lab.show(1), lab.health(3).0), ("1=T 2=T 3=T".into(), 200));
         assert!(lab.metric(3, "queue_processes") > 0);
     }
-    let address = host(3).mqtt.ip();
-    lab.http(3, Command::ListenerStart { address, port: 1883 });
+    let place = || Place::Tcp(host(3).mqtt);
+    lab.http(3, Command::ListenerStart { place: place() });
     lab.connect(3, Connect::new("late", Protocol::V4, true));
     lab.model.fault(&stick(false), lifecycle::Time(lab.now));
     let fired = lab.until(2_000, |lab| !lab.model.http_up(&name(3)));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use vernescale::standin::cluster_model::{
-    Answer, Command, Connect, Event, Protocol, PublishOutcome, Signal, Spread, Via,
+    Answer, Command, Connect, Event, Place, Protocol, PublishOutcome, Signal, Spread, Via,
 };
 
 use crate::lab::{Lab, leave, leave_without_kill, name, park, settings};
@@ -62,7 +62,7 @@ const FILTERS: [&str; 4] = ["a/+", "#", "a/#", "$SYS/#"];
 
 /// What a management act asks for: where, what, how.
 fn command(act: &Act) -> Option<(u8, Command, Via)> {
-    let listener = |k: u8| (crate::lab::host(k).mqtt.ip(), 1883);
+    let place = |k: u8| Place::Tcp(crate::lab::host(k).mqtt);
     Some(match act {
         Act::Leave(k, target, kill, http) => {
             let target = name(*target);
@@ -82,14 +82,8 @@ fn command(act: &Act) -> Option<(u8, Command, Via)> {
                 Via::Admin,
             )
         }
-        Act::Listener(k, true) => {
-            let (address, port) = listener(*k);
-            (*k, Command::ListenerStart { address, port }, Via::Http)
-        }
-        Act::Listener(k, false) => {
-            let (address, port) = listener(*k);
-            (*k, Command::ListenerRestart { address, port }, Via::Http)
-        }
+        Act::Listener(k, true) => (*k, Command::ListenerStart { place: place(*k) }, Via::Http),
+        Act::Listener(k, false) => (*k, Command::ListenerRestart { place: place(*k) }, Via::Http),
         Act::Reset(k) => (*k, Command::MetricsReset, Via::Admin),
         Act::Stop(k) => (*k, Command::NodeStop, Via::Admin),
         _ => return None,

@@ -8,6 +8,8 @@ use super::{Answer, CallId, ClusterModel, Spread};
 
 /// Scopes of `api-key create --help` (`apikey_create.txt`).
 const SCOPES: [&str; 6] = ["status", "mgmt", "metrics", "health", "api2", "httppub"];
+/// Scope of a key that is made without one.
+const MGMT: &str = "mgmt";
 const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 impl ClusterModel {
@@ -32,7 +34,9 @@ impl ClusterModel {
     }
 
     pub(super) fn api_key_add(&mut self, ix: Ix, call: CallId, key: &str, scope: Option<&str>) {
-        if self.keys_of(ix).iter().any(|known| known.key == key) {
+        let asked = scope.unwrap_or(MGMT);
+        // One key may have several scopes, each added by itself (vmq_auth_apikey:check_key_exists/2).
+        if self.keys_of(ix).iter().any(|known| known.key == key && known.scope == asked) {
             self.answer(call, Answer::Text("{error,key_already_exists}".into()));
         } else if self.put_key(ix, key, scope) {
             let ok = Answer::Text("ok".into());
@@ -43,7 +47,7 @@ impl ClusterModel {
     }
 
     fn put_key(&mut self, ix: Ix, key: &str, scope: Option<&str>) -> bool {
-        let scope = scope.unwrap_or("mgmt");
+        let scope = scope.unwrap_or(MGMT);
         if !SCOPES.contains(&scope) {
             return false;
         }

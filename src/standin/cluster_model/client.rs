@@ -26,6 +26,10 @@ pub enum Protocol {
 pub struct Connect {
     /// Client id; an empty one is the node's business.
     pub client_id: String,
+    /// Port of the listener by which it comes; none for the first one.
+    pub port: Option<u16>,
+    /// Mountpoint of the listener by which it came.
+    pub mountpoint: String,
     /// MQTT version.
     pub protocol: Protocol,
     /// v4: clean session. v5: clean start.
@@ -50,6 +54,8 @@ impl Connect {
     pub fn new(client_id: impl Into<String>, protocol: Protocol, clean: bool) -> Self {
         Self {
             client_id: client_id.into(),
+            port: None,
+            mountpoint: String::new(),
             protocol,
             clean,
             session_expiry: if clean { 0 } else { u32::MAX },

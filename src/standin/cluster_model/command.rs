@@ -1,8 +1,8 @@
 //! Commands of the management layer: `/api/v1/…` and `vmq-admin …` alike.
 
-use std::net::IpAddr;
-
 use lifecycle::NodeName;
+
+use super::Place;
 
 /// A command that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,17 +79,13 @@ pub enum Command {
     ListenerShow,
     /// `listener start`: for a deleted one.
     ListenerStart {
-        /// Address to bind.
-        address: IpAddr,
-        /// Port to bind.
-        port: u16,
+        /// What to bind.
+        place: Place,
     },
     /// `listener restart`: for a suspended one.
     ListenerRestart {
-        /// Its address.
-        address: IpAddr,
-        /// Its port.
-        port: u16,
+        /// What it is bound to.
+        place: Place,
     },
     /// `session show`.
     SessionShow {

@@ -19,9 +19,9 @@ const METADATA_STORM_US: u64 = 3_000;
 const METADATA_READS: usize = 3;
 
 impl ClusterModel {
-    pub(super) fn connect_client(&mut self, ix: Ix, connect: Connect) -> ConnId {
+    /// A connection that a listener has taken sends its CONNECT.
+    pub(super) fn connect_client(&mut self, ix: Ix, port: u16, conn: ConnId, connect: Connect) {
         let protocol = connect.protocol;
-        let conn = ConnId(self.new_id());
         let counts = &mut self.nodes[ix.0].counts;
         counts.add(Count::SocketOpen);
         counts.add_for(protocol, Count::ConnectReceived4, Count::ConnectReceived5);
@@ -30,13 +30,14 @@ impl ClusterModel {
         let refused = self.bad_user(&connect).or_else(|| self.not_ready(ix));
         if let Some(reason) = refused {
             self.refuse(ix, conn, protocol, reason);
-            return conn;
+            return;
         }
         let persistent = connect.persistent();
         self.conns.insert(
             conn,
             Conn {
                 node: ix,
+                port,
                 key: key.clone(),
                 connect,
                 accepted: false,
@@ -46,11 +47,12 @@ impl ClusterModel {
             },
         );
         self.nodes[ix.0].conns.insert(conn);
+        self.take_place(ix, port);
         if persistent && self.zombie(ix) && self.store(self.nodes[ix.0].disk.store).clients.contains_key(&key)
         {
             let wait = self.vary(self.settings.timing.zombie_refusal);
             self.after(wait, Task::RefuseZombie { conn });
-            return conn;
+            return;
         }
         let served = self.serve_connect(ix);
         if served <= self.now {
@@ -58,10 +60,13 @@ impl ClusterModel {
         } else {
             self.at(served, Task::Connected { conn });
         }
-        conn
     }
 
     fn bad_user(&self, connect: &Connect) -> Option<Refusal> {
+        let place = (connect.mountpoint.clone(), connect.client_id.clone());
+        if self.settings.known_clients.as_ref().is_some_and(|known| !known.contains(&place)) {
+            return Some(Refusal::NotAuthorized);
+        }
         if self.settings.allow_anonymous {
             return None;
         }

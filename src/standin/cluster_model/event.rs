@@ -1,5 +1,6 @@
 //! What happens, in order, for the sockets to carry out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -49,10 +50,12 @@ pub enum Event {
         /// DUP flag: it was sent before.
         dup: bool,
     },
-    /// The MQTT listener of a node opened or closed.
+    /// A plain MQTT listener of a node opened or closed.
     Listening {
         /// Node.
         node: NodeName,
+        /// Its address and port.
+        at: SocketAddr,
         /// Opened.
         on: bool,
     },

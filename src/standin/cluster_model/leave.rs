@@ -7,7 +7,7 @@ use super::management::done;
 use super::migration::Migration;
 use super::node::Ix;
 use super::session::Parting;
-use super::{Answer, CallId, ClusterModel, Event, ListenerStatus, Process, Via};
+use super::{Answer, CallId, ClusterModel, Process, Via};
 
 /// Answer of a leave without `-k` (`leave_full_semantics.txt`).
 const SUSPENDED: &str = "Done! Use -k to teardown and migrate existing sessions!";
@@ -62,7 +62,7 @@ impl ClusterModel {
                 self.answer(call, Answer::Text(NOPROC.into()));
             }
             Process::Running if !kill => {
-                self.suspend_listener(target);
+                self.suspend_listeners(target);
                 self.answer(call, Answer::Text(SUSPENDED.into()));
             }
             Process::Running => {
@@ -110,7 +110,7 @@ impl ClusterModel {
         let until = self.later(timeout);
         let began = self.now;
         let blip_until = self.later(blip);
-        if self.close_listener(target) {
+        if self.close_listeners(target) {
             self.nodes[target.0].blip_until = blip_until;
         }
         self.drop_clients(target, Parting::Dropped);
@@ -133,27 +133,5 @@ impl ClusterModel {
         }
         self.leaves.retain(|_, leave| leave.issuer != ix);
         self.repairs.retain(|_, repair| repair.issuer != ix);
-    }
-
-    /// Stops accepting clients; sessions go on.
-    fn suspend_listener(&mut self, ix: Ix) {
-        let node = &mut self.nodes[ix.0];
-        let Some(listener) = &mut node.listener else { return };
-        if listener.status == ListenerStatus::Running {
-            listener.status = ListenerStatus::Suspended;
-            let name = node.name.clone();
-            self.events.push(Event::Listening { node: name, on: false });
-        }
-    }
-
-    /// Deletes the MQTT listener; false if there was none.
-    pub(super) fn close_listener(&mut self, ix: Ix) -> bool {
-        let node = &mut self.nodes[ix.0];
-        let Some(listener) = node.listener.take() else { return false };
-        if listener.status == ListenerStatus::Running {
-            let name = node.name.clone();
-            self.events.push(Event::Listening { node: name, on: false });
-        }
-        true
     }
 }

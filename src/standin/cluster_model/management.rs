@@ -66,8 +66,8 @@ impl ClusterModel {
                 self.join(ix, call, &peer);
                 return;
             }
-            Command::ListenerRestart { address, port } => {
-                self.listener_restart(ix, call, address, port);
+            Command::ListenerRestart { place } => {
+                self.listener_restart(ix, call, &place);
                 return;
             }
             Command::DisconnectClients { client_ids, cleanup } => {
@@ -110,7 +110,7 @@ impl ClusterModel {
                 Answer::Table(self.members_seen(ix).into_iter().map(row).collect())
             }
             Command::ListenerShow => self.listener_show(ix),
-            Command::ListenerStart { address, port } => self.listener_start(ix, address, port),
+            Command::ListenerStart { place } => self.listener_start(ix, place),
             Command::SessionShow { flags, limit } => self.session_show(ix, &flags, limit),
             Command::SessionDisconnect { client_id, cleanup } => {
                 self.session_disconnect(ix, client_id.as_deref(), cleanup)

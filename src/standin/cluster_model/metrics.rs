@@ -117,8 +117,11 @@ impl ClusterModel {
             return value;
         }
         let conns = self.online(ix);
+        let websockets = self.websockets(ix);
         match family {
-            "total_active_connections" | "active_mqtt_connections" => conns,
+            "total_active_connections" => conns,
+            "active_mqtt_connections" => conns - websockets,
+            "active_mqttws_connections" => websockets,
             "queue_processes" => self.queue_count(ix),
             "retain_messages" => self.retained_seen(ix),
             "router_subscriptions" => self.subscriptions_seen(ix),

@@ -1,16 +1,15 @@
 //! One node: its process, its disk, its listener, its queues.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-
 use lifecycle::{NodeName, Time};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::counts::Counts;
+use super::listener::{ListenerSetting, Place};
 use super::metric_table::GROUPS;
 use super::migration::Migration;
 use super::queue::{ClientKey, Queue};
 use super::store::{Key, StoreId};
-use super::{ConnId, ListenerStatus, NodeHost, Process};
+use super::{ConnId, Connect, ListenerStatus, NodeHost, Process};
 
 /// A node by its number in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,13 +41,18 @@ pub(super) enum Commands {
     Ready,
 }
 
-/// The MQTT listener; none is deleted.
-#[derive(Clone, Copy, Debug)]
+/// A listener for clients; a deleted one is not there.
+#[derive(Clone, Debug)]
 pub(super) struct MqttListener {
     pub(super) status: ListenerStatus,
-    pub(super) address: SocketAddr,
+    pub(super) place: Place,
+    pub(super) setting: ListenerSetting,
     /// None is `infinity`: one that `listener start` made (`last_node_and_undo.txt`).
     pub(super) max_conns: Option<u32>,
+    /// `active_conns`.
+    pub(super) active: usize,
+    /// Accepted by TCP and taken by nobody: it is full, and no counter tells (`disc2_max_connections.txt`).
+    pub(super) waiting: VecDeque<(ConnId, Connect)>,
 }
 
 /// A newcomer's first seconds: what is not known yet, and until when.
@@ -79,7 +83,7 @@ pub(super) struct Node {
     pub(super) started: Time,
     pub(super) http: bool,
     pub(super) commands: Commands,
-    pub(super) listener: Option<MqttListener>,
+    pub(super) listeners: Vec<MqttListener>,
     pub(super) disk: Disk,
     /// Members that it is yet to hear of (drain.md §6.3).
     pub(super) hidden: BTreeSet<Ix>,
@@ -125,7 +129,7 @@ impl Node {
             started: Time(0),
             http: false,
             commands: Commands::Unregistered,
-            listener: None,
+            listeners: Vec::new(),
             disk: Disk::fresh(ix, store),
             hidden: BTreeSet::new(),
             up: BTreeSet::new(),

@@ -55,12 +55,16 @@ pub enum ListenerStatus {
 /// A listener of `/status.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusListener {
-    /// `mqtt`, `http` or `vmq`.
+    /// `mqtt`, `mqtts`, `mqttws`, `mqttwss`, `http` or `vmq`.
     pub kind: &'static str,
     /// State.
     pub status: ListenerStatus,
-    /// Address.
-    pub address: SocketAddr,
+    /// Address, or the path of a Unix socket.
+    pub address: String,
+    /// Port; 0 for a Unix socket.
+    pub port: u16,
+    /// Mountpoint.
+    pub mountpoint: String,
     /// Most connections; none is `"infinity"`.
     pub max_conns: Option<u32>,
 }

@@ -16,9 +16,15 @@ impl ClusterModel {
         if page == HealthPage::Health && !node.disk.view.contains(&ix) {
             reasons.push("Node has not joined cluster");
         }
-        let suspended = node.listener.is_some_and(|l| l.status == ListenerStatus::Suspended);
-        if page != HealthPage::Ping && suspended {
-            reasons.push("Listeners are not ready: [mqtt]");
+        let suspended = node.listeners.iter().filter(|one| one.status == ListenerStatus::Suspended);
+        // The other way round than they are shown (`disc2_listeners_all_transports.txt`).
+        let suspended: Vec<_> = suspended.rev().map(|one| one.setting.transport.text()).collect();
+        if page == HealthPage::Listeners && !suspended.is_empty() {
+            return HealthAnswer { status: 503, body: listeners_body(&suspended) };
+        }
+        let not_ready = format!("Listeners are not ready: [{}]", suspended.join(","));
+        if page != HealthPage::Ping && !suspended.is_empty() {
+            reasons.push(&not_ready);
         }
         if page == HealthPage::ListenersFullCluster && !node.whole() {
             reasons.push("At least one node is offline");
@@ -94,4 +100,18 @@ impl ClusterModel {
     pub(super) fn queue_count(&self, ix: Ix) -> i64 {
         i64::try_from(self.nodes[ix.0].queues.len()).unwrap_or(i64::MAX)
     }
+}
+
+/// `/health/listeners` names the reason as the list of characters and lists that it is to Erlang
+/// (`disc2_listeners_all_transports.txt`).
+fn listeners_body(suspended: &[&str]) -> String {
+    let mut names = Vec::new();
+    for name in suspended {
+        names.extend((!names.is_empty()).then(|| serde_json::json!(b',')));
+        names.push(serde_json::json!(name.as_bytes()));
+    }
+    let mut reason: Vec<_> =
+        b"Listeners are not ready: ".iter().map(|byte| serde_json::json!(byte)).collect();
+    reason.push(serde_json::json!([b'[', names, b']']));
+    format!(r#"{{"status":"DOWN","reason":{}}}"#, serde_json::Value::from(reason))
 }

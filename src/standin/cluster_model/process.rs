@@ -5,13 +5,10 @@ use lifecycle::{NodeName, Time};
 use super::agenda::Task;
 use super::counts::{Count, Counts};
 use super::metric_table::GROUPS;
-use super::node::{Commands, Disk, Ix, MqttListener, Node};
+use super::node::{Commands, Disk, Ix, Node};
 use super::session::Parting;
 use super::store::{Store, StoreId};
-use super::{ClusterModel, Event, ListenerStatus, NodeHost, Process, Signal, Spread};
-
-/// Connections of the default listener (`http_api.txt`).
-const MAX_CONNS: u32 = 10_000;
+use super::{ClusterModel, Event, NodeHost, Process, Signal, Spread};
 
 impl ClusterModel {
     pub(super) fn boot_node(&mut self, name: &NodeName, host: &NodeHost, discover: Option<&NodeName>) {
@@ -86,14 +83,9 @@ impl ClusterModel {
         node.counts.storage_scan.observe(60);
         node.process = Process::Running;
         node.http = true;
-        node.listener = Some(MqttListener {
-            status: ListenerStatus::Running,
-            address: node.host.mqtt,
-            max_conns: Some(MAX_CONNS),
-        });
         let (name, life) = (node.name.clone(), node.life);
-        self.events.push(Event::Http { node: name.clone(), on: true });
-        self.events.push(Event::Listening { node: name, on: true });
+        self.events.push(Event::Http { node: name, on: true });
+        self.open_listeners(ix);
         let wait = self.vary(self.settings.timing.commands);
         if self.vary(Spread::new(0, 2)) == 0 {
             self.after(wait, Task::CommandsCrash { node: ix, life });
@@ -149,7 +141,7 @@ impl ClusterModel {
 
     /// The broker ends, its process does not: `node stop`, SIGTERM, the end of a leave.
     pub(super) fn stop_broker(&mut self, ix: Ix, how: Parting) {
-        self.close_listener(ix);
+        self.close_listeners(ix);
         self.drop_clients(ix, how);
         self.fail_calls(ix, true);
         self.http_goes_down(ix);
@@ -166,7 +158,7 @@ impl ClusterModel {
 
     /// The process ends, for whatever reason.
     pub(super) fn exit(&mut self, ix: Ix, code: i32) {
-        self.close_listener(ix);
+        self.close_listeners(ix);
         self.drop_clients(ix, Parting::Dropped);
         self.fail_calls(ix, false);
         self.http_goes_down(ix);

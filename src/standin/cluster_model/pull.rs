@@ -31,7 +31,10 @@ impl ClusterModel {
         }
         let until = done.max(Time(self.now.0 + state));
         let life = self.nodes[from.0].life;
+        let losing = self.settings.takeover_loss.is_some_and(|loss| loss.strikes(self.pulls));
+        self.pulls += 1;
         if let Some(queue) = self.nodes[from.0].queues.get_mut(key) {
+            queue.losing = losing;
             queue.drain_until = Some(until);
             self.at(until, Task::DrainStateEnds { node: from, life, key: key.clone() });
         }
@@ -81,7 +84,7 @@ impl ClusterModel {
         }
         queue.take_back();
         queue.conn = None;
-        (queue.pinned, queue.stuck) = (false, false);
+        (queue.losing, queue.pinned, queue.stuck) = (false, false, false);
         let messages = queue.len();
         source.counts.add(Count::QueueTeardown);
         source.counts.add_many(Count::QueueOut, if shell { messages } else { 0 });

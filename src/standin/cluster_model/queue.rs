@@ -63,6 +63,8 @@ pub(super) struct Queue {
     pub(super) inflight: VecDeque<(DeliveryId, Stored)>,
     /// State `drain`: pulled away by another node, until then still listed.
     pub(super) drain_until: Option<Time>,
+    /// The next message of QoS 1 or 2 that comes while it is pulled away is lost.
+    pub(super) losing: bool,
     /// A session process that survives its connection.
     pub(super) pinned: bool,
     /// Cannot be migrated.
@@ -80,6 +82,7 @@ impl Queue {
             waiting: VecDeque::new(),
             inflight: VecDeque::new(),
             drain_until: None,
+            losing: false,
             pinned: false,
             stuck: false,
             started,

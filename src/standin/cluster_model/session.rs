@@ -11,6 +11,8 @@ use super::{CloseReason, ClusterModel, ConnId, Connect, DeliveryId, Event, Goodb
 #[derive(Debug)]
 pub(super) struct Conn {
     pub(super) node: Ix,
+    /// Port of the listener that took it.
+    pub(super) port: u16,
     pub(super) key: ClientKey,
     pub(super) connect: Connect,
     /// CONNACK was sent.
@@ -38,6 +40,7 @@ impl ClusterModel {
     pub(super) fn forget_conn(&mut self, conn: ConnId) -> Option<Conn> {
         let gone = self.conns.remove(&conn)?;
         self.nodes[gone.node.0].conns.remove(&conn);
+        self.free_place(gone.node, gone.port);
         Some(gone)
     }
 
@@ -51,7 +54,10 @@ impl ClusterModel {
             waits.gone = true;
             return;
         }
-        let Some(gone) = self.forget_conn(conn) else { return };
+        let Some(gone) = self.forget_conn(conn) else {
+            self.stop_waiting(conn);
+            return;
+        };
         let Conn { node: ix, key, connect, accepted, gone: client_gone, .. } = gone;
         let counts = &mut self.nodes[ix.0].counts;
         counts.add(Count::SocketClose);
@@ -136,6 +142,10 @@ impl ClusterModel {
         let (online, offline) = (self.settings.max_online_messages, self.settings.max_offline_messages);
         let node = &mut self.nodes[ix.0];
         let Some(queue) = node.queues.get_mut(key) else { return };
+        if stored.qos > 0 && std::mem::take(&mut queue.losing) {
+            // Acknowledged to the publisher, and no counter tells (`disconnect_loss.txt`).
+            return;
+        }
         let limit = if queue.conn.is_some() { online } else { offline };
         if queue.conn.is_none() && (stored.qos == 0 || !queue.persistent) {
             return;

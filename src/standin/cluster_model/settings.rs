@@ -1,9 +1,9 @@
 //! What can be set on the broker, and what varied in the recordings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::Version;
+use super::{ListenerSetting, Version};
 
 /// A span of milliseconds in which something was seen to vary. Where in it a
 /// single event falls is derived from [`Settings::seed`].
@@ -37,6 +37,27 @@ pub enum ManagementAuth {
     Noauth,
 }
 
+/// A persistent session that comes back on another node can lose what is acknowledged while its queue is on the way;
+/// on its own node it loses nothing (`disconnect_loss.txt`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakeoverLoss {
+    /// Messages lost, one a move at most …
+    pub lost: u64,
+    /// … of so many moves, where something is published to each while it moves.
+    pub moves: u64,
+}
+
+impl TakeoverLoss {
+    /// 3 messages in 120 moves.
+    pub const RECORDED: Self = Self { lost: 3, moves: 120 };
+
+    /// Whether the move of this number, from 0, loses one.
+    pub(super) fn strikes(self, number: u64) -> bool {
+        let upto = |number: u64| number.saturating_mul(self.lost) / self.moves.max(1);
+        upto(number) != upto(number + 1)
+    }
+}
+
 /// Settings of a cluster. `Default` is VerneMQ 2.1.2's, with the timing that was recorded.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -56,10 +77,20 @@ pub struct Settings {
     pub systree_drift: Duration,
     /// Who may call `/api/v1`.
     pub management_auth: ManagementAuth,
+    /// Pages that ask for a key of the scope of their name: `status`, `metrics`, `health`
+    /// (`http_module.*.auth.mode = apikey`). None by default (`http_api.txt`).
+    pub keyed_pages: Vec<&'static str>,
     /// `allow_anonymous`; the recordings ran with `on`.
     pub allow_anonymous: bool,
     /// User and password for `allow_anonymous=off`.
     pub users: BTreeMap<String, String>,
+    /// Mountpoint and client id of everybody who is let in, as the login databases that the broker can ask have
+    /// them; none lets in every id.
+    pub known_clients: Option<BTreeSet<(String, String)>>,
+    /// The listeners for clients, in the order in which they are shown; empty for a plain one on the node's port.
+    pub listeners: Vec<ListenerSetting>,
+    /// `listener show` has a column `ip` for `address`, as brokers before 1.13 do.
+    pub old_listener_show: bool,
     /// Filters and topics that begin with one of these are refused by the ACL; none by default (`topic #`).
     pub denied_prefixes: Vec<String>,
     /// `vmq_swc.prevent_nonempty_join`; default on. Off: a join says `Done` and never happens.
@@ -70,6 +101,8 @@ pub struct Settings {
     pub max_online_messages: usize,
     /// Messages of an offline queue; 1000 (`q4_still_online.txt`).
     pub max_offline_messages: usize,
+    /// What a takeover across nodes loses. None by default, so that whatever else is lost shows.
+    pub takeover_loss: Option<TakeoverLoss>,
     /// Timing that varied.
     pub timing: Timing,
     /// Speed of the recorded machine (2 shared cores).
@@ -202,13 +235,18 @@ impl Default for Settings {
             systree_interval: Duration::from_secs(20),
             systree_drift: Duration::from_millis(2),
             management_auth: ManagementAuth::Keys,
+            keyed_pages: Vec::new(),
             allow_anonymous: true,
             users: BTreeMap::new(),
+            known_clients: None,
+            listeners: Vec::new(),
+            old_listener_show: false,
             denied_prefixes: Vec::new(),
             prevent_nonempty_join: true,
             max_inflight: 20,
             max_online_messages: 1_000,
             max_offline_messages: 1_000,
+            takeover_loss: None,
             timing: Timing::default(),
             rates: Rates::default(),
         }

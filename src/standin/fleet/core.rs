@@ -24,7 +24,8 @@ pub(crate) enum CallEnd {
 /// Sockets of one node.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) mqtt: Door,
+    /// The plain listeners for clients that this process has had.
+    pub(crate) mqtt: HashMap<SocketAddr, Door>,
     pub(crate) http: Door,
     /// Changes at every end of the process.
     pub(crate) exits: watch::Sender<u64>,
@@ -33,7 +34,7 @@ pub(crate) struct Node {
 impl Default for Node {
     fn default() -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { mqtt: Door::new(nowhere), http: Door::new(nowhere), exits: watch::Sender::new(0) }
+        Self { mqtt: HashMap::new(), http: Door::new(nowhere), exits: watch::Sender::new(0) }
     }
 }
 
@@ -70,7 +71,6 @@ impl Core {
     /// Where `name` listens from its next boot on.
     pub(crate) fn place(&mut self, name: &NodeName, host: &NodeHost) {
         let node = self.nodes.entry(name.clone()).or_default();
-        node.mqtt.move_to(host.mqtt);
         node.http.move_to(host.http);
     }
 

@@ -48,7 +48,7 @@ fn one(core: &mut Core, shared: &Arc<Shared>, event: Event) {
                 let _ = call.send(CallEnd::Cut);
             }
         }
-        Event::Listening { node, on } => sockets::want(core, shared, &node, sockets::Which::Mqtt, on),
+        Event::Listening { node, at, on } => sockets::want(core, shared, &node, sockets::Which::Mqtt(at), on),
         Event::Http { node, on } => sockets::want(core, shared, &node, sockets::Which::Http, on),
         Event::Exited { node, code } => {
             tracing::debug!(%node, code, "stand-in node's process ended");

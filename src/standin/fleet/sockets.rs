@@ -19,7 +19,8 @@ use tokio::{
 use super::{Core, Fleet, Shared};
 use crate::standin::node::{http, session};
 
-/// Connections that a listener holds at a time: the broker's own `max_conns` (`http_api.txt`).
+/// Connections that a door holds at a time: each is a file of this process. How many a listener of the broker takes
+/// is the model's business. Above either the next one hangs: accepted, and never answered.
 const MAX_CONNS: usize = 10_000;
 /// Connections that wait for `accept`. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 1_024;
@@ -29,7 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Which of a node's listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Which {
-    Mqtt,
+    Mqtt(SocketAddr),
     Http,
 }
 
@@ -126,16 +127,20 @@ pub(super) fn want(core: &mut Core, shared: &Arc<Shared>, node: &NodeName, which
 
 fn door(node: &mut super::core::Node, which: Which) -> &mut Door {
     match which {
-        Which::Mqtt => &mut node.mqtt,
+        Which::Mqtt(at) => node.mqtt.entry(at).or_insert_with(|| Door::new(at)),
         Which::Http => &mut node.http,
     }
+}
+
+fn every(node: &super::core::Node) -> Vec<Which> {
+    node.mqtt.keys().map(|at| Which::Mqtt(*at)).chain([Which::Http]).collect()
 }
 
 /// Opens what should be open: now, or at the next tick where the port is still
 /// taken or no runtime is around.
 pub(super) fn open_wanted(core: &mut Core, shared: &Arc<Shared>) {
     for (name, node) in &mut core.nodes {
-        for which in [Which::Mqtt, Which::Http] {
+        for which in every(node) {
             let door = door(node, which);
             if door.wanted && door.open.is_none() && tokio::runtime::Handle::try_current().is_ok() {
                 open(door, which, name, shared);
@@ -171,11 +176,9 @@ fn open(door: &mut Door, which: Which, name: &NodeName, shared: &Arc<Shared>) {
 /// The process of `name` has ended: everything of it is cut.
 pub(super) fn slam(core: &mut Core, name: &NodeName) {
     let Some(node) = core.nodes.get_mut(name) else { return };
-    for which in [Which::Mqtt, Which::Http] {
-        let door = door(node, which);
-        door.close();
-        door.life = None;
-    }
+    node.mqtt.clear();
+    node.http.close();
+    node.http.life = None;
     node.exits.send_modify(|ends| *ends += 1);
 }
 
@@ -198,13 +201,13 @@ async fn accept(slot: Arc<Slot>, place: Place) {
                 continue;
             }
         };
+        // Closed only when the door is gone, and this task with it.
+        let Ok(permit) = place.room.clone().acquire_owned().await else { return };
         let Some(shared) = place.shared.upgrade() else { return };
-        // No room: closed at once, as the broker does above max_conns.
-        let Ok(permit) = place.room.clone().try_acquire_owned() else { continue };
         let visit =
             Visit { fleet: Fleet { shared }, at: place.name.clone(), peer, life: place.life.clone(), permit };
         match place.which {
-            Which::Mqtt => drop(tokio::spawn(session::serve(stream, visit))),
+            Which::Mqtt(listener) => drop(tokio::spawn(session::serve(stream, visit, listener))),
             Which::Http => drop(tokio::spawn(http::serve(stream, visit))),
         }
     }

@@ -1,9 +1,11 @@
 //! Which words, arguments and flags are a command. What it does is the model's.
 
+use std::net::SocketAddr;
+
 use lifecycle::NodeName;
 
 use super::line::{Flag, Line};
-use crate::standin::cluster_model::{Command, SessionFlag};
+use crate::standin::cluster_model::{Command, Place, SessionFlag};
 
 /// A flag that a command knows: long name, short name.
 type Known = (&'static str, char);
@@ -105,10 +107,8 @@ fn command(words: &[&str], line: &Line) -> Result<Command, Misfit> {
             Some(peer) => Command::ClusterJoin { peer: NodeName(peer) },
             None => Command::Unknown,
         },
-        ["listener", "start"] => addressed(line, |address, port| Command::ListenerStart { address, port }),
-        ["listener", "restart"] => {
-            addressed(line, |address, port| Command::ListenerRestart { address, port })
-        }
+        ["listener", "start"] => addressed(line, |place| Command::ListenerStart { place }),
+        ["listener", "restart"] => addressed(line, |place| Command::ListenerRestart { place }),
         ["listener", _] => Command::ListenerShow,
         ["session", "show"] | ["sessions"] => session_show(line),
         ["session", "disconnect"] => Command::SessionDisconnect {
@@ -157,12 +157,14 @@ fn session_show(line: &Line) -> Command {
     Command::SessionShow { flags: flags.collect(), limit }
 }
 
-fn addressed(line: &Line, build: impl FnOnce(std::net::IpAddr, u16) -> Command) -> Command {
-    let address = argument(line, "address").and_then(|text| text.parse().ok());
+/// `address=ADDRESS` or `address=local:PATH`: a bare path is refused, as is a name.
+fn addressed(line: &Line, build: impl FnOnce(Place) -> Command) -> Command {
     let port = argument(line, "port").and_then(|text| text.parse().ok());
-    match (address, port) {
-        (Some(address), Some(port)) => build(address, port),
-        _ => Command::Unknown,
+    let (Some(address), Some(port)) = (argument(line, "address"), port) else { return Command::Unknown };
+    match (address.strip_prefix("local:"), address.parse()) {
+        (Some(path), _) => build(Place::Unix(path.into())),
+        (None, Ok(address)) => build(Place::Tcp(SocketAddr::new(address, port))),
+        (None, Err(_)) => Command::Unknown,
     }
 }
 

@@ -76,6 +76,14 @@ async fn reply(fleet: &Fleet, at: &NodeName, request: &Request<Incoming>) -> Res
         // Another scope, which nobody has a key of (disconnect_semantics.txt).
         return Ok(bare(StatusCode::UNAUTHORIZED));
     }
+    let scope = match path {
+        "/metrics" => "metrics",
+        "/status.json" | "/status" => "status",
+        _ => "health",
+    };
+    if !fleet.with_model(|model, _| model.authorized(at, key(request.headers()).as_deref(), scope)) {
+        return Ok(bare(StatusCode::UNAUTHORIZED));
+    }
     let page = |page| {
         let answer = fleet.with_model(|model, _| model.health(at, page));
         text(answer.status, "application/json", answer.body)
@@ -100,7 +108,7 @@ async fn reply(fleet: &Fleet, at: &NodeName, request: &Request<Incoming>) -> Res
 
 async fn api(fleet: &Fleet, at: &NodeName, request: &Request<Incoming>) -> Result<Reply, Cut> {
     let key = key(request.headers());
-    if !fleet.with_model(|model, _| model.authorized(at, key.as_deref())) {
+    if !fleet.with_model(|model, _| model.authorized(at, key.as_deref(), "mgmt")) {
         return Ok(bare(StatusCode::UNAUTHORIZED));
     }
     let line = Line::from_uri(request.uri());

@@ -125,10 +125,10 @@ fn node_status(status: &NodeStatus) -> String {
             compact(&Ordered(vec![
                 ("type", listener.kind.into()),
                 ("status", state.into()),
-                ("ip", listener.address.ip().to_string().into()),
-                ("port", listener.address.port().into()),
-                // An empty Erlang string is an empty list to the broker's JSON.
-                ("mountpoint", json!([])),
+                ("ip", listener.address.as_str().into()),
+                ("port", listener.port.into()),
+                // An Erlang string is a list to the broker's JSON.
+                ("mountpoint", json!(listener.mountpoint.as_bytes())),
                 ("max_conns", listener.max_conns.map_or_else(|| "infinity".into(), Into::into)),
             ]))
         })

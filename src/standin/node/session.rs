@@ -1,8 +1,8 @@
 //! One MQTT connection, from its first byte to its last.
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use lifecycle::Time;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,8 +13,8 @@ use tokio::{
 use super::wire::{self, Hello, Inbound, Version, WireError};
 use crate::standin::{
     cluster_model::{
-        ClusterModel, ConnId, Connect, Filter, Goodbye, Protocol, Publish, PublishOutcome, SubscribeOutcome,
-        UnsubscribeOutcome, Will,
+        ClusterModel, ConnId, Connect, Filter, Goodbye, ListenerSetting, Protocol, Publish, PublishOutcome,
+        SubscribeOutcome, UnsubscribeOutcome, Will,
     },
     fleet::{Conn, Fleet, Life, Visit},
 };
@@ -25,24 +25,29 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes read at a time: some 500 small packets share one turn at the model.
 const READ: usize = 16 * 1024;
+/// Longest PROXY header of version 1, as its specification has it; a CONNECT in the same segment comes on top.
+const PROXY_MAX: usize = 107 + READ;
 /// Below this a payload that the model may keep is copied out of the read
 /// buffer, so that one queued message does not pin a whole block of it.
 const COPY_BELOW: usize = 4 * 1024;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(mut stream: TcpStream, mut visit: Visit) {
+pub(crate) async fn serve(mut stream: TcpStream, mut visit: Visit, listener: SocketAddr) {
     // Small answers must not wait for more (they would, 40 ms at a time).
     let _ = stream.set_nodelay(true);
+    let set = visit.fleet.with_model(|model, _| model.listener(&visit.at, listener));
+    let Some(set) = set else { return };
     let mut buffer = BytesMut::new();
     let hello = tokio::select! {
-        read = tokio::time::timeout(CONNECT_DEADLINE, read_hello(&mut stream, &mut buffer)) => read,
+        read = tokio::time::timeout(CONNECT_DEADLINE, read_hello(&mut stream, &mut buffer, &set)) => read,
         () = ended(&mut visit.life) => return,
     };
     // Too late, gone, or not MQTT: closed without a word.
     let Ok(Some(hello)) = hello else { return };
     let conn = Arc::new(Conn::new(hello.version));
     let keep_alive = hello.keep_alive;
-    let id = visit.fleet.connect(&visit.at, connect(hello, &visit), &conn);
+    let hello = Connect { port: Some(listener.port()), ..connect(hello, &visit, set.mountpoint) };
+    let id = visit.fleet.connect(&visit.at, hello, &conn);
     let session = Session {
         fleet: visit.fleet.clone(),
         id,
@@ -73,10 +78,21 @@ async fn ended(life: &mut watch::Receiver<Life>) {
     while life.changed().await.is_ok() {}
 }
 
-async fn read_hello(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Hello> {
+async fn read_hello(stream: &mut TcpStream, buffer: &mut BytesMut, set: &ListenerSetting) -> Option<Hello> {
+    if set.proxy {
+        proxy_header(stream, buffer).await?;
+    }
     loop {
         match wire::read_connect(buffer) {
-            Ok(Some(hello)) => return Some(hello),
+            Ok(Some(hello)) if set.versions.contains(&hello.version.level()) => return Some(hello),
+            Ok(Some(hello)) => {
+                // allowed_protocol_versions: in the words of the version that is refused.
+                let code = if hello.version == Version::V4 { 1 } else { 0x84 };
+                let mut out = BytesMut::new();
+                wire::connack(hello.version, false, code, &mut out);
+                let _ = stream.write_all(&out).await;
+                return None;
+            }
             Ok(None) => {}
             Err(WireError::Level(level)) => {
                 tracing::debug!(level, "protocol level refused");
@@ -98,7 +114,27 @@ async fn read_hello(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Hel
     }
 }
 
-fn connect(hello: Hello, visit: &Visit) -> Connect {
+/// Takes the PROXY header (version 1) off the front; whatever else comes first ends the connection, unanswered.
+async fn proxy_header(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<()> {
+    const FIRST: &[u8] = b"PROXY ";
+    loop {
+        let known = FIRST.len().min(buffer.len());
+        if buffer[..known] != FIRST[..known] || buffer.len() > PROXY_MAX {
+            tracing::debug!("no PROXY header");
+            return None;
+        }
+        if let Some(end) = buffer.windows(2).position(|two| two == b"\r\n") {
+            buffer.advance(end + 2);
+            return Some(());
+        }
+        if stream.read_buf(buffer).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        acknowledge(stream);
+    }
+}
+
+fn connect(hello: Hello, visit: &Visit, mountpoint: String) -> Connect {
     let (username, password) = hello.login.unzip();
     Connect {
         // The broker makes up a name; ours is unique by the client's port.
@@ -107,6 +143,8 @@ fn connect(hello: Hello, visit: &Visit) -> Connect {
         } else {
             hello.client_id
         },
+        port: None,
+        mountpoint,
         protocol: match hello.version {
             Version::V4 => Protocol::V4,
             Version::V5 => Protocol::V5,

@@ -25,6 +25,16 @@ pub(crate) enum Version {
     V5,
 }
 
+impl Version {
+    /// Protocol level of the CONNECT.
+    pub(crate) fn level(self) -> u8 {
+        match self {
+            Self::V4 => 4,
+            Self::V5 => 5,
+        }
+    }
+}
+
 /// A will, as the CONNECT carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Will {
