@@ -12,6 +12,9 @@ use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
 pub(crate) const SEE_WHY_UNKNOWN: &str =
     "See that pod's log, and whether its HTTP listener answers on spec.management.port and metricsPort";
 
+/// The kind of a listener that needs nothing but an address and a port.
+const PLAIN: &str = "mqtt";
+
 /// What a step before the leave may do in this look.
 pub(crate) enum Guard {
     /// All is well.
@@ -140,7 +143,9 @@ fn listeners_open(draft: &mut Draft, look: &Look<'_>) -> bool {
             continue;
         }
         open = false;
-        if calls.reopen != Call::InFlight {
+        if now.is_none() && listener.kind != PLAIN {
+            only_a_restart_opens(draft, listener);
+        } else if calls.reopen != Call::InFlight {
             draft.ask(Effect::Reopen {
                 ordinal: draft.intent.ordinal,
                 listener: listener.clone(),
@@ -149,6 +154,18 @@ fn listeners_open(draft: &mut Draft, look: &Look<'_>) -> bool {
         }
     }
     open
+}
+
+/// `listener start` says nothing of certificates or WebSocket: it would open plain MQTT in the place of the deleted one.
+fn only_a_restart_opens(draft: &mut Draft, listener: &Listener) {
+    let Listener { kind, address, port, .. } = listener;
+    let text = format!(
+        "listener {kind} {address}:{port} of pod {ordinal} was deleted by a leave that ended before it moved anything, \
+         and cannot be opened again from here. Restart the pod (kubectl delete pod): it comes back with all of its \
+         listeners, and the undo goes on",
+        ordinal = draft.intent.ordinal
+    );
+    draft.tell("ListenerDeleted", Severity::Warning, text);
 }
 
 /// The node is a member: all survivors list it as running, and it lists them.

@@ -201,3 +201,41 @@ fn the_undo_of_a_shrink_that_began_on_closed_doors_opens_them() {
     assert_eq!(at(&out), Step::Cancel);
     assert!(matches!(&out.effects[..], [Effect::Reopen { deleted: false, .. }]), "{:?}", out.effects);
 }
+
+/// Each has a restart of its own (`disc2_listeners_all_transports.txt`): one that is forgotten keeps its clients out.
+#[test]
+fn every_transport_is_opened_before_the_label_comes_back() {
+    let kinds = [("mqtt", 1883), ("mqttws", 8080), ("mqttwss", 8443), ("mqtts", 8883)];
+    let of = |(kind, port): (&str, u16), state| Listener { kind: kind.into(), port, ..listener(state) };
+    let all = |state| kinds.map(|kind| of(kind, state)).to_vec();
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.intent.as_mut().unwrap().listeners = all(ListenerState::Running);
+    for (n, forgotten) in kinds.into_iter().enumerate() {
+        let mut shown = all(ListenerState::Running);
+        shown[n] = of(forgotten, ListenerState::Suspended);
+        scene.node(2).listeners = lifecycle::Observed::Seen(shown);
+        let listener = of(forgotten, ListenerState::Running);
+        let reopen = Effect::Reopen { ordinal: Ordinal(2), listener, deleted: false };
+        assert_eq!(scene.after(0).effects, [reopen]);
+    }
+    scene.node(2).listeners = lifecycle::Observed::Seen(all(ListenerState::Running));
+    assert!(matches!(&scene.after(0).effects[..], [Effect::LabelServing { serving: true, .. }]));
+}
+
+/// `listener start` knows an address and a port: in the place of TLS it would open plain MQTT.
+#[test]
+fn a_deleted_listener_with_certificates_is_left_to_a_restart() {
+    let tls = Listener { kind: "mqtts".into(), port: 8883, ..listener(ListenerState::Running) };
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.intent.as_mut().unwrap().listeners.push(tls);
+    scene.doors(None);
+    scene.said("error, still online queues, check the logs, and retry!");
+    let out = scene.after(0);
+    let plain =
+        Effect::Reopen { ordinal: Ordinal(2), listener: listener(ListenerState::Running), deleted: true };
+    assert_eq!(out.effects, [plain]);
+    assert!(tells(&out, "ListenerDeleted", "mqtts 10.0.0.3:8883 of pod 2"), "{:?}", out.conditions);
+    // Nobody is sent to a node whose TLS clients it refuses.
+    scene.doors(Some(ListenerState::Running));
+    assert_eq!(scene.after(0).effects, []);
+}
