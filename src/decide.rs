@@ -88,15 +88,26 @@ impl Current {
     }
 }
 
-/// `max_conns` of the MQTT listeners of a node, the smallest over the nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How many connections the MQTT listeners take.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnsMax {
-    /// `infinity`.
+    /// No listener that clients reach holds a limit.
     Unlimited,
-    /// So many.
-    PerNode(u64),
+    /// Those that hold one.
+    Limited(Vec<Room>),
     /// Not read: nothing shrinks.
     Unknown,
+}
+
+/// A listener that holds a limit, on all nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// For people: which listener, and what its limit is made of.
+    pub name: String,
+    /// Connections on one node, the smallest over the nodes.
+    pub limit: u64,
+    /// Connections on all nodes; none where only the metrics count them, for all listeners together.
+    pub held: Option<u64>,
 }
 
 /// What is wished, what forbids it, and why.
@@ -145,7 +156,7 @@ pub fn decide(
         windows.extend(measure_all(policy, span, view, current));
     }
     let predictions = absorb::predict(&windows, &connections, current);
-    let numbers_unknown = guard::numbers_unknown(&measured, &connections, current.conns_max);
+    let numbers_unknown = guard::numbers_unknown(&measured, &connections, &current.conns_max);
     let would_overload = guard::would_overload(&predictions);
     // What is not known is no number to show.
     let considered = way.wish < current.replicas && numbers_unknown.is_none();

@@ -2,7 +2,7 @@
 //! ", since" and a time.
 
 /// For each name whose end says more than that it is over. Every Critical one is here.
-const OVER: [(&str, &str); 33] = [
+const OVER: [(&str, &str); 35] = [
     ("CallFailed", "calls to the API server and to the brokers are answered"),
     ("CanaryLost", "a message crosses between the newcomer and the others, or nobody waits for one"),
     ("CanaryLoginMissing", "the Secret of spec.canarySecretRef is there, or not needed"),
@@ -19,6 +19,8 @@ const OVER: [(&str, &str); 33] = [
     ("JoinFailed", "no newcomer waits to come into step"),
     ("LeaveOutcomeUnknown", "what became of the leave is known"),
     ("LeaveStuck", "no leave is stuck"),
+    ("ListenerDeleted", "every listener that clients came by is there"),
+    ("ListenerFull", "every listener takes more clients"),
     ("LookFailed", "looks are whole"),
     ("ManagementCaMissing", "the Secret of spec.management.caSecretRef is there, or not needed"),
     ("ManagementKeyMissing", "the Secret of spec.management.secretRef is there, or not needed"),
@@ -70,6 +72,7 @@ mod tests {
         let names: Vec<String> = all
             .iter()
             .flat_map(|folder| sources(&root.join(folder)))
+            .filter(|path| !path.ends_with("tests.rs"))
             .flat_map(|path| critical_names(&std::fs::read_to_string(path).unwrap()))
             .collect();
         assert!(names.len() > 10, "the source is not read as it is written: {names:?}");

@@ -9,7 +9,7 @@ use super::gather::World;
 use super::nodes::Answered;
 use crate::conditions::Told;
 use crate::crd::{VerneMQAutoscalerSpec, Via};
-use crate::decide::{Change, ConnsMax, Current, Decision};
+use crate::decide::{Change, Current, Decision};
 
 /// A broker that boots answers 400 and 500 for half a second, and refuses for a few before
 /// (vernemq.md §3). A ready pod that cannot be read for this long is told.
@@ -22,7 +22,7 @@ pub(super) fn current(world: &World, last_join: Option<Time>) -> Current {
         replicas: world.target.replicas.max(1),
         members: world.members(),
         change: active.map(change),
-        conns_max: conns_max(world),
+        conns_max: world.listeners().conns_max(),
         last_join,
     }
 }
@@ -32,17 +32,6 @@ fn change(intent: &Intent) -> Change {
         Kind::Grow => Change::Growing,
         Kind::Shrink => Change::Shrinking { leaver: intent.node.clone(), to: intent.ordinal.0 },
     }
-}
-
-/// The smallest over the nodes. A node whose listeners a leave has deleted takes no part.
-fn conns_max(world: &World) -> ConnsMax {
-    let takes_part = |one: &&Answered| !one.node.listeners.seen().is_some_and(Vec::is_empty);
-    let each = world.answered.values().filter(takes_part).map(|one| one.connections_max);
-    each.fold(ConnsMax::Unlimited, |smallest, own| match (smallest, own) {
-        (ConnsMax::Unknown, _) | (_, ConnsMax::Unknown) => ConnsMax::Unknown,
-        (ConnsMax::Unlimited, other) | (other, ConnsMax::Unlimited) => other,
-        (ConnsMax::PerNode(a), ConnsMax::PerNode(b)) => ConnsMax::PerNode(a.min(b)),
-    })
 }
 
 /// Everything that the lifecycle looks at. `blocks` are conditions that forbid any change.

@@ -10,6 +10,7 @@ use kube::api::Api;
 use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Step, Target, Time};
 
 use super::nodes::{Answered, Ask, look};
+use super::room::Listeners;
 use super::state::State;
 use crate::act::broker::{Door, ExecDoor};
 use crate::act::intent::Held;
@@ -52,6 +53,11 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Room on the listeners of its nodes.
+    pub(super) fn listeners(&self) -> Listeners<'_> {
+        Listeners::new(&self.statefulset, &self.resource.spec.leave.container, &self.answered)
+    }
+
     /// Every name that a member lists, running or not.
     pub(super) fn members(&self) -> std::collections::BTreeSet<NodeName> {
         let views = self.answered.values().filter_map(|answered| answered.node.members.seen());

@@ -9,7 +9,6 @@ use lifecycle::{Counts, Listener, Node, NodeName, Objects, Observed, Ordinal, Re
 
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
-use crate::decide::ConnsMax;
 use crate::observe::exposition::{self, Series};
 use crate::observe::management::{self, ShownListener, Unusable};
 use crate::observe::status_page::{self, Entry};
@@ -52,8 +51,8 @@ pub(super) struct Answered {
     pub(super) sample: Option<(Vec<Series>, Time)>,
     /// The gauges of that page, or of one that is not old.
     pub(super) gauges: Option<Gauges>,
-    /// Connections that its MQTT listeners take together.
-    pub(super) connections_max: ConnsMax,
+    /// Its MQTT listeners that clients reach; none where they were not read. Empty where a leave has deleted them.
+    pub(super) doors: Option<Vec<ShownListener>>,
     /// The first thing that could not be read: kind and message.
     pub(super) trouble: Option<(&'static str, String)>,
 }
@@ -108,7 +107,7 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let first = [members.as_ref().err(), shown.as_ref().err(), entry.as_ref().err()];
     let trouble = first.into_iter().flatten().next().map(|why| (why.kind(), why.to_string()));
     let host = ask.pages.host.as_deref();
-    let connections_max = shown.as_ref().map_or(ConnsMax::Unknown, |shown| connections_max(shown, host));
+    let doors = shown.as_ref().ok().map(|shown| for_clients(shown, host));
     Answered {
         node: Node {
             name,
@@ -122,7 +121,7 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         },
         sample: sample.and_then(Result::ok),
         gauges,
-        connections_max,
+        doors,
         trouble,
     }
 }
@@ -214,18 +213,19 @@ fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Cou
     }
 }
 
-/// The sum over the listeners that clients reach; one without a limit has none.
-fn connections_max(shown: &[ShownListener], host: Option<&str>) -> ConnsMax {
-    // Loopback alone: something else in the pod, such as a proxy, hands clients on.
+/// Those that clients reach.
+fn for_clients(shown: &[ShownListener], host: Option<&str>) -> Vec<ShownListener> {
+    // None of them: something else in the pod, such as a proxy, hands clients on.
     let any = shown.iter().any(|one| reached(&one.listener, host));
-    let counted = shown.iter().filter(|one| !any || reached(&one.listener, host));
-    let sum: Option<u64> = counted.map(|one| one.connections_max).sum();
-    sum.map_or(ConnsMax::Unlimited, ConnsMax::PerNode)
+    shown.iter().filter(|one| !any || reached(&one.listener, host)).cloned().collect()
 }
 
 /// Who is not in the pod of this address reaches the listener: one that is bound to loopback takes no client of the
-/// Service, and no canary, unless that is the pod's address.
+/// Service, and no canary, unless that is the pod's address; nor does a Unix socket, which is shown by its path.
 pub(super) fn reached(listener: &Listener, host: Option<&str>) -> bool {
+    if listener.address.starts_with('/') {
+        return false;
+    }
     let loopback = listener.address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
     !loopback || Some(listener.address.as_str()) == host
 }
@@ -264,26 +264,25 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_on_loopback_takes_no_clients_of_the_service() {
-        let shown = |address: &str, connections_max| ShownListener {
+    fn clients_reach_neither_loopback_nor_a_unix_socket() {
+        let shown = |address: &str, port| ShownListener {
             listener: Listener {
                 kind: "mqtt".into(),
                 address: address.into(),
-                port: 1883,
+                port,
                 state: lifecycle::ListenerState::Running,
             },
-            connections_max,
+            connections_max: Some(10_000),
+            active: Some(0),
         };
         // As the official chart has them: one for the probes, one for clients.
-        let (own, clients) = (shown("127.0.0.1", Some(10_000)), shown("10.0.0.1", Some(10_000)));
-        let pod = Some("10.0.0.1");
-        assert_eq!(connections_max(&[own.clone(), clients.clone()], pod), ConnsMax::PerNode(10_000));
-        let own_v6 = shown("::1", None);
-        assert_eq!(connections_max(&[own_v6, clients.clone()], pod), ConnsMax::PerNode(10_000));
-        assert_eq!(connections_max(&[shown("0.0.0.0", Some(5)), clients], pod), ConnsMax::PerNode(10_005));
+        let (own, clients) = (shown("127.0.0.1", 1883), shown("10.0.0.1", 1883));
+        let (pod, own_v6, local) = (Some("10.0.0.1"), shown("::1", 1883), shown("/run/vernemq.sock", 0));
+        let all = [own.clone(), own_v6, local.clone(), clients.clone()];
+        assert_eq!(for_clients(&all, pod), [clients]);
         assert_eq!(
-            connections_max(std::slice::from_ref(&own), pod),
-            ConnsMax::PerNode(10_000),
+            for_clients(&[own.clone(), local.clone()], pod),
+            [own.clone(), local],
             "a proxy in the pod"
         );
         assert!(reached(&own.listener, Some("127.0.0.1")), "the pod's own address");

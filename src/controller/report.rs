@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::{Event, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource as _;
 use kube::api::Api;
-use lifecycle::{Intent, Output, Severity, Time};
+use lifecycle::{Intent, Kind, Output, Severity, Time};
 use tokio::sync::mpsc;
 
-use super::Shared;
 use super::gather::World;
 use super::metrics::Named;
 use super::task::Task;
+use super::{Shared, takeover};
 use crate::act::event::{Happened, publish};
 use crate::act::status;
 use crate::conditions::{READY, Rest, Told, merge};
@@ -168,15 +168,20 @@ impl Reporter {
     }
 
     /// A change that has begun or ended.
-    pub(super) fn happened(&self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
+    pub(super) fn happened(&self, world: &World, before: Option<&Intent>, out: &Output) {
         let Some(intent) = &out.intent else { return };
         let new = before.is_none_or(|before| before.epoch != intent.epoch || !before.active());
         let tell = |reason: String, severity: Severity, message: String| {
-            self.event(resource, Happened { reason, severity, message });
+            self.event(&world.resource, Happened { reason, severity, message });
         };
         if intent.active() && new {
-            let text =
+            let mut text =
                 format!("{:?} of ordinal {} begins (epoch {})", intent.kind, intent.ordinal, intent.epoch);
+            if intent.kind == Kind::Shrink {
+                let counts = world.answered.get(&intent.ordinal).and_then(|one| one.node.counts.seen());
+                let estimate = takeover::estimate(counts.map(|counts| counts.online));
+                text = format!("{text}. {estimate}");
+            }
             tell(format!("{:?}Began", intent.kind), Severity::Info, text);
         }
         if let Some(finished) = &out.finished {

@@ -7,6 +7,7 @@ use lifecycle::{Intent, NodeName, Ordinal, Output, Time};
 
 use super::calls::InFlight;
 use super::nodes::Gauges;
+use super::room::Still;
 use super::{Reach, Shared};
 use crate::crd::VerneMQAutoscaler;
 use crate::decide::History;
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     /// When some broker was read last.
     pub(super) read: Option<Time>,
+    /// Listeners whose connections stand still.
+    pub(super) still: Still,
     pub(super) failures: u32,
     /// The record that stood, and a step whose record was not written as far as we know.
     pub(super) unsure: Option<(Option<Intent>, Output)>,
@@ -68,6 +71,7 @@ impl State {
             last_join: None,
             unreadable: BTreeMap::new(),
             read: None,
+            still: Still::new(),
             failures: 0,
             unsure: None,
             reported: false,

@@ -212,6 +212,7 @@ impl Worker {
         };
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
+        told.extend(world.listeners().full(&mut self.state.still, &fleet, now));
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
         let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
         let out = step(world.held.intent(), &facts, &limits, now);
@@ -245,11 +246,11 @@ impl Worker {
         if let Some((earlier, unsure)) = self.state.unsure.take()
             && before == unsure.intent
         {
-            self.happened(&world.resource, earlier.as_ref(), &unsure);
+            self.happened(world, earlier.as_ref(), &unsure);
         }
         let done = self.perform(world, out).await;
         if world.held.intent() == out.intent.as_ref() {
-            self.happened(&world.resource, before.as_ref(), out);
+            self.happened(world, before.as_ref(), out);
         } else {
             self.state.unsure = Some((before, out.clone()));
         }
@@ -282,8 +283,8 @@ impl Worker {
         decision
     }
 
-    fn happened(&mut self, resource: &VerneMQAutoscaler, before: Option<&Intent>, out: &Output) {
-        self.reporter.happened(resource, before, out);
+    fn happened(&mut self, world: &World, before: Option<&Intent>, out: &Output) {
+        self.reporter.happened(world, before, out);
         if let Some(finished) = &out.finished {
             // The record is of the next change already, which comes in its place.
             if finished.leave_verified && out.intent.as_ref().is_some_and(Intent::active) {

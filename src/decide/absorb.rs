@@ -11,7 +11,7 @@ pub(super) const MARGIN: f64 = 1.2;
 /// One prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// Metric, or `connections`.
+    /// Metric, or the listener whose connections are meant.
     pub name: String,
     /// Per node after the leave, with the margin.
     pub after: f64,
@@ -53,12 +53,12 @@ pub(super) fn predict(windows: &[Measured], connections: &Measured, current: &Cu
             None => predictions.push(Prediction { name: name.clone(), after, bound }),
         }
     }
-    if let ConnsMax::PerNode(max) = current.conns_max {
-        predictions.push(Prediction {
-            name: "connections".into(),
-            after: connections.total / left * MARGIN,
-            bound: max as f64,
-        });
+    if let ConnsMax::Limited(rooms) = &current.conns_max {
+        predictions.extend(rooms.iter().map(|room| Prediction {
+            name: room.name.clone(),
+            after: room.held.map_or(connections.total, |held| held as f64) / left * MARGIN,
+            bound: room.limit as f64,
+        }));
     }
     predictions
 }

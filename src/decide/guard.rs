@@ -35,7 +35,7 @@ pub(super) fn grow_only(mode: Mode) -> Option<Veto> {
 pub(super) fn numbers_unknown(
     metrics: &[Measured],
     connections: &Measured,
-    conns_max: ConnsMax,
+    conns_max: &ConnsMax,
 ) -> Option<Veto> {
     let mut missing: Vec<String> = Vec::new();
     for measured in metrics.iter().chain([connections]) {
@@ -46,7 +46,7 @@ pub(super) fn numbers_unknown(
             }
         }
     }
-    if conns_max == ConnsMax::Unknown {
+    if *conns_max == ConnsMax::Unknown {
         missing.push("max_conns of the listeners (`listener show`) has not been read".into());
     }
     if missing.is_empty() {
@@ -93,7 +93,8 @@ pub(super) fn would_overload(predictions: &[Prediction]) -> Option<Veto> {
         "WouldOverload",
         format!(
             "after a leave, with a margin of 20 %, each node would carry: {}. It lifts when the load falls; else raise \
-             that target (for connections, the listeners' max_connections), or set minReplicas to this size",
+             that target (for connections, max_connections or nr_of_acceptors of that listener, whose product it takes), \
+             or set minReplicas to this size",
             failing.join("; ")
         ),
     ))

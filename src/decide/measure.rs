@@ -116,12 +116,12 @@ pub(super) fn contradict(
     names
 }
 
-/// Connections of all members, against `max_conns`: all transports where the
-/// broker counts them together, else plain MQTT.
+/// Connections of all members to the listeners that hold a limit, TCP and TLS, where the broker counts them apart
+/// from WebSocket's; else all.
 pub(super) fn connections(view: &FleetView, current: &Current) -> Measured {
     let has = |name: &str| view.nodes.values().any(|node| node.metrics.contains_key(name));
-    let all = "total_active_connections";
-    let name = if has(all) { all } else { "active_mqtt_connections" };
+    let limited = "active_mqtt_connections";
+    let name = if has(limited) { limited } else { "total_active_connections" };
     let metric = Metric { name: name.into(), target: 1.0, aim: Aim::Share };
     measure(&metric, Span::OneMinute, view, current)
 }

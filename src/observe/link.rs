@@ -113,7 +113,11 @@ impl Link {
             Self::AclRefused => {
                 "allow reading $SYS/# for this user, and look for a member that is down in `cluster show`"
             }
-            Self::Silent => "the broker or the way to it hangs; connecting anew",
+            Self::Silent => {
+                "the broker or the way to it hangs; connecting anew. Where /health is well, its listener may be full: \
+                 look at active_conns in `vmq-admin listener show`; it takes max_connections for each of its \
+                 nr_of_acceptors (10 by default), and the next client is never answered"
+            }
             Self::Closed => {
                 "look into the broker's log; two clients with one client id do this to each other; before a CONNACK: \
                  is this an MQTT listener, and is the broker not full (max_connections)?"

@@ -201,8 +201,11 @@ pub fn groups(reply: Reply) -> Result<Groups, Unusable> {
 pub struct ShownListener {
     /// As the lifecycle sees it.
     pub listener: Listener,
-    /// `max_conns`; none where it says `infinity`, as after `listener start` (`last_node_and_undo.txt`).
+    /// `max_conns`, the setting `max_connections`; none where it says `infinity`, as after `listener start`
+    /// (`last_node_and_undo.txt`). No limit by itself: there is one for each acceptor (`disc2_max_connections.txt`).
     pub connections_max: Option<u64>,
+    /// `active_conns`; the status page has none.
+    pub active: Option<u64>,
 }
 
 /// `listener show`: the MQTT listeners. `http`, `https`, `vmq` and `vmqs` are left out.
@@ -229,8 +232,9 @@ pub(crate) fn listener(
     let port = string(field(row, "port")?);
     let port = port.parse().map_err(|_| Unusable::Malformed(format!("listener port `{port}`")))?;
     let address = string(field(row, address_field)?);
-    let connections_max = row.get("max_conns").and_then(|value| string(value).parse().ok());
-    Ok(Some(ShownListener { listener: Listener { kind, address, port, state }, connections_max }))
+    let number = |name: &str| row.get(name).and_then(|value| string(value).parse().ok());
+    let (connections_max, active) = (number("max_conns"), number("active_conns"));
+    Ok(Some(ShownListener { listener: Listener { kind, address, port, state }, connections_max, active }))
 }
 
 /// `session show --client_id`: the client ids.

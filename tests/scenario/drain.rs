@@ -78,6 +78,27 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
     ends_well(&mut world).await;
 }
 
+/// What the broker itself may lose is said before the first session moves.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn what_it_may_cost_is_told_first(#[case] via: Via) {
+    let mut world = three(via).clients(0).start().await;
+    visit(&world, (0..VISITORS).map(visitor));
+    world.start_controller("a");
+    let told = |world: &World| {
+        let events = world.kubernetes.log().into_iter().filter(|write| write.resource == "events");
+        let mut began = events.filter(|write| write.body["reason"] == "ShrinkBegan");
+        began.find_map(|write| write.body["message"].as_str().map(str::to_owned))
+    };
+    world.until("it is told", minutes(6), |world| told(world).is_some()).await;
+    assert_eq!(world.taps.times("DrainBatch"), 0, "{}", world.dump());
+    let message = told(&world).unwrap_or_default();
+    assert!(message.contains("60 sessions move to other nodes: some 2 of their messages"), "{message}");
+    assert!(message.contains("3 in 120 moves"), "{message}");
+}
+
 /// Sixty at 100 % a second are paced as six thousand at 1 % are: five lists a second, each of which may take as long.
 #[rstest]
 #[case(Via::ManagementApi)]

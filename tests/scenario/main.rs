@@ -23,6 +23,7 @@ mod late_shrink;
 mod leave_hangs;
 mod leave_hook;
 mod leave_outcome;
+mod listeners;
 mod metrics;
 mod newcomer;
 mod one_leave;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::decide::Room;
 use crate::decide::fixture::{CONNECTIONS, RATE, at, current, view};
 use crate::decide::measure::measure;
 use crate::decide::policy::Metric;
@@ -31,9 +32,25 @@ fn a_total_is_shared_like_its_target() {
 #[test]
 fn connections_must_fit_the_listeners() {
     // Ten each: thirty on two nodes, with the margin 18 each.
-    let fits = |max| predicted(Aim::Node, 9.0, &[0.0; 3], ConnsMax::PerNode(max))[1].holds();
-    assert!(fits(18));
-    assert!(!fits(17));
+    let fits = |held, limit| {
+        let room = Room { name: "connections of mqtt:1883 (5 × 10 acceptors)".into(), limit, held };
+        predicted(Aim::Node, 9.0, &[0.0; 3], ConnsMax::Limited(vec![room]))[1].holds()
+    };
+    assert!(fits(None, 18));
+    assert!(!fits(None, 17));
+    // Where each listener is counted by itself, that counts: sixty on two nodes, with the margin 36 each.
+    assert!(fits(Some(60), 36));
+    assert!(!fits(Some(60), 35));
+}
+
+/// A full listener beside an empty one is not half full.
+#[test]
+fn each_listener_has_room_of_its_own() {
+    let room = |name: &str, held| Room { name: name.into(), limit: 100, held: Some(held) };
+    let limited = ConnsMax::Limited(vec![room("mqtt:1883", 240), room("mqtts:8883", 0)]);
+    let predicted = predicted(Aim::Node, 9.0, &[0.0; 3], limited);
+    let holds: Vec<_> = predicted[1..].iter().map(|one| (one.name.as_str(), one.holds())).collect();
+    assert_eq!(holds, [("mqtt:1883", false), ("mqtts:8883", true)]);
 }
 
 #[test]

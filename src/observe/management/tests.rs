@@ -31,7 +31,7 @@ fn reads_the_recorded_members() {
 fn reads_the_recorded_listeners_without_http_and_cluster() {
     let listeners = listeners(get("listener/show").unwrap()).unwrap();
     assert_eq!(listeners.len(), 1);
-    assert_eq!(listeners[0].connections_max, Some(10_000));
+    assert_eq!((listeners[0].connections_max, listeners[0].active), (Some(10_000), Some(1)));
     let Listener { kind, address, port, state } = &listeners[0].listener;
     assert_eq!((kind.as_str(), address.as_str(), *port), ("mqtt", "127.0.0.11", 1883));
     assert_eq!(*state, ListenerState::Running);
