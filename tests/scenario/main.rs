@@ -25,6 +25,7 @@ mod leave_hook;
 mod leave_outcome;
 mod listeners;
 mod metrics;
+mod mixed_versions;
 mod newcomer;
 mod one_leave;
 mod our_resource;
