@@ -1,8 +1,7 @@
 //! What was tried on 2.2.0, in the order of `leave_2.2.0.txt`.
 
-use std::net::SocketAddr;
 
-use vernescale::standin::cluster_model::{Answer, Command, Signal, Version};
+use vernescale::standin::cluster_model::{Answer, Command, Place, Signal, Version};
 
 use crate::lab::{Lab, host, leave, leave_without_kill, name};
 use crate::recording;
@@ -125,8 +124,7 @@ fn suspend_undo_and_the_last_node() {
     assert_eq!(rows["table"].as_array().expect("rows"), &listeners);
     let (status, body) = lab.health(2);
     assert!(story.contains(&format!("n2 {body} {status}")), "{body} {status}");
-    let SocketAddr::V4(mqtt) = host(2).mqtt else { panic!("loopback") };
-    let restart = Command::ListenerRestart { address: (*mqtt.ip()).into(), port: mqtt.port() };
+    let restart = Command::ListenerRestart { place: Place::Tcp(host(2).mqtt) };
     assert_eq!(answered(&mut lab, 2, restart), texts(story)[1]);
     assert!(lab.model.listening(&name(2)));
 
