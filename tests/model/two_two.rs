@@ -1,6 +1,5 @@
 //! What was tried on 2.2.0, in the order of `leave_2.2.0.txt`.
 
-
 use vernescale::standin::cluster_model::{Answer, Command, Place, Signal, Version};
 
 use crate::lab::{Lab, host, leave, leave_without_kill, name};
