@@ -46,5 +46,7 @@ mod sync;
 mod systree;
 #[path = "model/takeover.rs"]
 mod takeover;
+#[path = "model/term.rs"]
+mod term;
 #[path = "model/two_two.rs"]
 mod two_two;

@@ -10,7 +10,7 @@ use kube::{
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use vernescale::standin::kubernetes::{Fault, Rule, Storage, Verb};
 
@@ -167,4 +167,17 @@ async fn stale_reads_show_the_past_and_writes_the_present() {
     assert_eq!(refused(api.patch("vmq-1", &PatchParams::default(), &label).await).0, 404);
     cluster.kubernetes.faults().remove(fault);
     assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_statefulset_that_stands_still_makes_no_pod_until_it_is_written_to() {
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    cluster.kubernetes.faults().stand_still(true);
+    cluster.scale(2);
+    sleep(Duration::from_mins(10)).await;
+    assert!(cluster.pod("vmq-1").is_none());
+    cluster.kubernetes.edit("statefulsets", "mqtt", "vmq", |set| {
+        set["metadata"]["annotations"]["example.org/touched"] = serde_json::json!("now");
+    });
+    cluster.until(|cluster| cluster.pod("vmq-1").is_some()).await;
 }

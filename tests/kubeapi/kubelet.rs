@@ -134,3 +134,17 @@ async fn grace_is_the_pods_own_or_the_requests() {
     cluster.ready(1).await;
     assert_eq!(cluster.fake.log("stop"), ["stop vmq-0 60", "stop vmq-0 0"]);
 }
+
+/// Made at 89.89 s, condemned at 90.17, running at 92.55, gone at 153.35 (`pods_delete_in_leave.txt`).
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_deleted_while_its_container_is_made_runs_all_the_same() {
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    cluster.scale(2);
+    cluster.until(|cluster| cluster.pod("vmq-1").is_some()).await;
+    sleep(Duration::from_millis(280)).await;
+    assert!(cluster.fake.starts("vmq-1").is_empty(), "it is being made");
+    delete(&cluster, "vmq-1", DeleteParams::default()).await;
+    cluster.until(|cluster| !cluster.fake.starts("vmq-1").is_empty()).await;
+    assert!(is_deleting(&cluster.pod("vmq-1").unwrap()));
+    cluster.until(|cluster| !cluster.fake.log("stop").is_empty()).await;
+}

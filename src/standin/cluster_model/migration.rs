@@ -234,6 +234,13 @@ impl ClusterModel {
         node.joining = None;
     }
 
+    /// What it knew of the cluster stays on its disk and is nobody else's any more.
+    pub(super) fn own_store(&mut self, ix: Ix) {
+        let store = self.nodes[ix.0].disk.store;
+        let copy = self.store(store).clone();
+        self.nodes[ix.0].disk.store = self.new_store(copy);
+    }
+
     /// `Done`: the others lose the link and, each in its time, the member.
     pub(super) fn leave_done(&mut self, ix: Ix) {
         let Some(migration) = self.nodes[ix.0].migration.take() else { return };
@@ -243,13 +250,10 @@ impl ClusterModel {
             lines.push("Done".into());
             self.answer(*call, Answer::Text(lines.join("\n")));
         }
-        let store = self.nodes[ix.0].disk.store;
-        let copy = self.store(store).clone();
-        let own = self.new_store(copy);
+        self.own_store(ix);
         let timing = self.settings.timing.clone();
         let node = &mut self.nodes[ix.0];
         node.leaving = true;
-        node.disk.store = own;
         let life = node.life;
         let down = self.vary(timing.leave_http_down);
         let exit = self.vary(timing.leave_exit);

@@ -130,7 +130,16 @@ impl ClusterModel {
             }
             // It is stopping by itself, and is not stopped twice.
             Signal::Term if self.nodes[ix.0].leaving => {}
+            // The first process of a container gets no signal that it has not asked for, and the image's script asks
+            // late: a pod deleted at its start ran to the end of its grace (`pods_delete_in_leave.txt`).
+            Signal::Term if self.nodes[ix.0].process == Process::Booting => {}
             Signal::Term => {
+                // A leave that has begun is ended by it, stuck or not: the members drop the node (same recording).
+                // Queues that have not moved by then stay where nobody finds them.
+                if self.nodes[ix.0].migration.is_some() {
+                    self.nodes[ix.0].leaving = true;
+                    self.own_store(ix);
+                }
                 let life = self.nodes[ix.0].life;
                 self.stop_broker(ix, Parting::Dropped);
                 let wait = self.vary(self.settings.timing.term_exit);

@@ -1,7 +1,10 @@
 //! What can be made to go wrong while it runs.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -201,11 +204,16 @@ pub(super) struct Watching {
 pub struct Faults {
     rules: Mutex<Rules>,
     watching: watch::Sender<Watching>,
+    still: AtomicBool,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { rules: Mutex::default(), watching: watch::channel(Watching::default()).0 }
+        Self {
+            rules: Mutex::default(),
+            watching: watch::channel(Watching::default()).0,
+            still: AtomicBool::new(false),
+        }
     }
 }
 
@@ -235,6 +243,7 @@ impl Faults {
 
     /// Switches everything off, silence included.
     pub fn clear(&self) {
+        self.stand_still(false);
         self.rules().active.clear();
         self.silence_watches(false);
     }
@@ -248,6 +257,15 @@ impl Faults {
     /// missed is delivered when it ends.
     pub fn silence_watches(&self, silent: bool) {
         self.watching.send_modify(|watching| watching.silent = silent);
+    }
+
+    /// A StatefulSet that a pod is missing of stands still until somebody writes to it; no word of it anywhere.
+    pub fn stand_still(&self, still: bool) {
+        self.still.store(still, Ordering::Relaxed);
+    }
+
+    pub(super) fn stands_still(&self) -> bool {
+        self.still.load(Ordering::Relaxed)
     }
 
     pub(super) fn watching(&self) -> watch::Receiver<Watching> {

@@ -4,13 +4,14 @@ mod claims;
 mod pods;
 mod revisions;
 mod status;
+mod still;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use self::{pods::Pods, revisions::Revisions};
+use self::{pods::Pods, revisions::Revisions, still::Still};
 use super::{
     Shared,
     object::{self, condition, label, number, parse_time, ready, text},
@@ -23,11 +24,14 @@ const REVISION: &str = "controller-revision-hash";
 /// Runs the controller.
 pub(super) fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     let delay = shared.settings.timing.stateful_set;
-    tasks.spawn(shared.clone().follow(delay, sync));
+    let (looked, mut still) = (shared.clone(), Still::default());
+    tasks.spawn(
+        shared.clone().follow(delay, move |store| sync(store, &mut still, looked.faults.stands_still())),
+    );
 }
 
 /// One look at every StatefulSet.
-fn sync(store: &mut Store) {
+fn sync(store: &mut Store, still: &mut Still, fault: bool) {
     for set in store.list("statefulsets.apps", None) {
         if object::deleting(&set) {
             continue;
@@ -36,7 +40,10 @@ fn sync(store: &mut Store) {
         pods::adopt(store, &set);
         let pods = Pods::of(store, &set);
         claims::follow_retention(store, &set, &pods);
-        act(store, &set, &revisions, &pods);
+        let missing = pods.wanted.iter().any(|(_, pod)| pod.is_none());
+        if !still.stands(fault, &set, missing, store.now()) {
+            act(store, &set, &revisions, &pods);
+        }
         status::write(store, &set, &revisions);
     }
 }
