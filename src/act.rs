@@ -14,3 +14,4 @@ pub mod scale;
 pub mod serving;
 pub mod sessions;
 pub mod status;
+pub mod touch;

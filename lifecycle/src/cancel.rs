@@ -4,9 +4,9 @@ use crate::doors::{Doors, doors, same};
 use crate::draft::{Draft, Flow, Look};
 use crate::gate::undisturbed;
 use crate::members::{Verdict, below, view};
-use crate::shrink::over_before_migration;
+use crate::shrink::{on_its_data, over_before_migration};
 use crate::verify::{all_have, left};
-use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step};
+use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step, grow};
 
 /// What helps where something is not known.
 pub(crate) const SEE_WHY_UNKNOWN: &str =
@@ -70,13 +70,27 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
             look.facts.target.replicas, draft.intent.ordinal
         ));
     }
-    if draft.wait("Undone", look.limits.undo) {
+    let overdue = draft.wait("Undone", look.limits.undo);
+    if overdue && let Some(flow) = stands_apart(draft, look) {
+        return flow;
+    }
+    if overdue {
         let text = format!(
-            "pod {} cannot be opened again yet: see its `listener show` and its label \
-             vernescale.dev/serving, and whether all members list it as running",
+            "pod {} cannot be opened again yet: see whether it exists (if not, `kubectl describe statefulset` says why \
+             it is not made), its `listener show` and its label vernescale.dev/serving, and whether all members list it \
+             as running",
             draft.intent.ordinal
         );
         draft.tell("UndoStuck", Severity::Critical, text);
+    }
+    if made_afresh(draft, look) {
+        let before = draft.intent.reason.clone().unwrap_or_default();
+        return grow::adopt(
+            draft,
+            look,
+            Outcome::Cancelled,
+            format!("{before}; its pod was made again without its data"),
+        );
     }
     adopt_replacement(draft, look);
     // One that is being deleted takes its listeners down by itself: that is no leave, and nothing in
@@ -89,6 +103,11 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if look.facts.calls.suspend == Call::InFlight {
         return Flow::Look;
     }
+    // It was on its way out because it never was in step: an undo is no proof that it is.
+    if draft.intent.unserved {
+        let reason = draft.intent.reason.clone().unwrap_or_default();
+        return grow::adopt(draft, look, Outcome::Cancelled, reason);
+    }
     if pod.serving == Some(true) {
         return draft.finish(Outcome::Cancelled);
     }
@@ -98,6 +117,28 @@ pub(crate) fn undo(draft: &mut Draft, look: &Look<'_>) -> Flow {
         serving: true,
     });
     Flow::Look
+}
+
+/// Its pod was made again and has stayed a cluster of one beside the others': it will not come back by being waited
+/// for, takes clients by its template's label, and holds up every other change. It is a newcomer, fenced and told.
+fn stands_apart(draft: &mut Draft, look: &Look<'_>) -> Option<Flow> {
+    let ordinal = draft.intent.ordinal;
+    let alone = view(look, ordinal).is_some_and(|own| own.len() == 1);
+    let others = below(ordinal.0).filter_map(|o| view(look, o)).any(|view| view.len() > 1 || ordinal.0 == 1);
+    let ready = look.facts.pods.get(&ordinal).is_some_and(|pod| pod.ready && !pod.deleting);
+    (alone && others && ready).then(|| {
+        let before = draft.intent.reason.clone().unwrap_or_default();
+        let reason = format!("{before}; pod {ordinal} is a cluster of its own since");
+        grow::adopt(draft, look, Outcome::Cancelled, reason)
+    })
+}
+
+/// What was made in its place knows nothing of the cluster and joins as a newcomer does, so that it is fenced and
+/// proven like one. In a rollout, which makes all of them anew, somebody has to serve meanwhile.
+fn made_afresh(draft: &Draft, look: &Look<'_>) -> bool {
+    let other = look.facts.pods.get(&draft.intent.ordinal).filter(|pod| !pod.deleting);
+    let replaced = other.is_some() && look.same_pod(&draft.intent).is_none();
+    replaced && !look.facts.target.rollout && !on_its_data(&draft.intent, look)
 }
 
 /// The pod was made again while its node is a member still: the undo is about the new one. Its

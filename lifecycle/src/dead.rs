@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::draft::Look;
 use crate::members::{below, view};
-use crate::{Condition, Intent, NodeName, Ordinal, Pod, Severity};
+use crate::{Condition, Intent, Kind, NodeName, Ordinal, Pod, Severity};
 
 /// What people must see, whatever else goes on.
 pub(crate) fn conditions(active: Option<&Intent>, look: &Look<'_>) -> Vec<Condition> {
@@ -15,18 +15,18 @@ pub(crate) fn conditions(active: Option<&Intent>, look: &Look<'_>) -> Vec<Condit
     all
 }
 
+/// The one that is to leave, whose steps tell of it. A newcomer that has died as a member is one like any other.
 fn ours(active: Option<&Intent>) -> Option<&NodeName> {
-    active?.node.as_ref()
+    active.filter(|intent| intent.kind == Kind::Shrink)?.node.as_ref()
 }
 
 /// A pod ends that no leave of ours was about (T14: a fall is not a leave).
 fn foreign_fall(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let size = look.facts.target.replicas;
-    let ordinal = look
-        .facts
-        .pods
-        .keys()
-        .find(|o| o.0 >= size && active.is_none_or(|intent| intent.ordinal != **o || !intent.verified))?;
+    let ordinal =
+        look.facts.pods.keys().find(|o| {
+            o.0 >= size && active.is_none_or(|intent| intent.ordinal != **o || !intent.may_lower())
+        })?;
     Some(Condition {
         reason: "ForeignFall",
         severity: Severity::Critical,

@@ -53,7 +53,9 @@ pub enum Effect {
         /// Deleted rather than suspended.
         deleted: bool,
     },
-    /// JSON patch on the scale subresource: test uid, test `from`, replace with `to`.
+    /// JSON patch on the scale subresource: test uid, test `from`, replace with `to`. Right before it, the pod
+    /// of the ordinal that comes or goes is read again: no patch can test for another object, and a pod that was
+    /// made since the look may join before it dies by this patch (`pods_delete_in_leave.txt`).
     SetReplicas {
         /// Guard: uid of the StatefulSet.
         uid: String,
@@ -61,6 +63,14 @@ pub enum Effect {
         from: u32,
         /// The new number.
         to: u32,
+        /// Guard: uid of the pod of the ordinal that comes or goes; none where there must be no pod.
+        pod: Option<String>,
+    },
+    /// Write the time into an annotation of the StatefulSet, by compare-and-swap, for no other end than that it is
+    /// looked at again.
+    Touch {
+        /// Guard: uid of the StatefulSet.
+        uid: String,
     },
     /// Delete exactly this pod.
     DeletePod {

@@ -56,6 +56,8 @@ pub struct Facts {
     pub target: Target,
     /// Pods of the StatefulSet that exist, by ordinal.
     pub pods: BTreeMap<Ordinal, Pod>,
+    /// The lowest ordinal that the size holds and that has no pod, and since when that has been seen.
+    pub missing: Option<(Ordinal, Time)>,
     /// Volume claims of the StatefulSet's templates, by ordinal.
     pub claims: BTreeMap<Ordinal, Vec<Claim>>,
     /// What each pod's broker answered, by ordinal.
@@ -83,6 +85,8 @@ pub struct Target {
     pub rollout: bool,
     /// `metadata.deletionTimestamp` is set.
     pub deleting: bool,
+    /// When it was last written to only to wake it: the annotation `vernescale.dev/touched`.
+    pub touched: Option<Time>,
 }
 
 /// A pod, as the API server has it.

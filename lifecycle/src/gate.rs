@@ -12,6 +12,60 @@ const ONE_BUILD: &str = ", and a leave fails between two builds: set one fixed i
 
 /// May the highest ordinal leave?
 pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
+    departs(look, None)
+}
+
+/// The same of a newcomer that was never served: that it is not ready is why it goes.
+pub(crate) fn give_back(look: &Look<'_>) -> Verdict {
+    departs(look, look.facts.target.replicas.checked_sub(1).map(Ordinal))
+}
+
+/// May the size be lowered below a newcomer without a leave? There is none to ask for where every survivor was
+/// seen and lists the survivors and nobody else; and nothing is lost where nobody was sent there.
+pub(crate) fn stranger(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
+    Verdict::worst([
+        vetoed(&look.facts.shrink_vetoes),
+        target_quiet(look),
+        agree(look, newcomer.0, Match::Exact),
+        empty_handed(look, newcomer),
+    ])
+}
+
+/// It is fenced, and what runs in it holds no client's messages.
+fn empty_handed(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
+    let Some(pod) = look.facts.pods.get(&newcomer) else { return Verdict::Clear };
+    if pod.routed || pod.serving != Some(false) {
+        let text =
+            format!("pod {newcomer} is not fenced yet: its label vernescale.dev/serving must be \"false\"");
+        return Verdict::No("NewcomerNotFenced", text);
+    }
+    if !pod.running {
+        return Verdict::Clear;
+    }
+    let Some(node) = look.facts.nodes.get(&newcomer) else {
+        return Verdict::Unknown(format!("what pod {newcomer} holds: it was not asked"));
+    };
+    match (&node.members, &node.counts) {
+        (crate::Observed::Seen(members), _) if members.len() > 1 => {
+            Verdict::No("MembersDisagree", format!("pod {newcomer} lists members that do not list it"))
+        }
+        (_, crate::Observed::Seen(counts)) if counts.queues > 0 => Verdict::No(
+            "NewcomerHoldsQueues",
+            format!(
+                "{} queues are on pod {newcomer}, which is no member: they go with it. If nobody misses them, delete \
+                 its claim and its pod",
+                counts.queues
+            ),
+        ),
+        (crate::Observed::Seen(_), crate::Observed::Seen(_)) => Verdict::Clear,
+        (crate::Observed::Unknown(why), _) | (_, crate::Observed::Unknown(why)) => {
+            Verdict::Unknown(format!("what pod {newcomer} holds: {why}"))
+        }
+    }
+}
+
+/// `unready` is one whose readiness does not count.
+fn departs(look: &Look<'_>, unready: Option<Ordinal>) -> Verdict {
     let size = look.facts.target.replicas;
     if size < 2 {
         return Verdict::No("LastNode", "the last node never leaves: its queues would be lost".into());
@@ -19,7 +73,7 @@ pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
     Verdict::worst([
         vetoed(&look.facts.shrink_vetoes),
         target_quiet(look),
-        pods_well(look, size, None),
+        pods_well(look, size, unready),
         one_build(look, size),
         agree(look, size, Match::Exact),
         listeners_known(look, Ordinal(size - 1)),

@@ -3,6 +3,7 @@
 
 mod canary;
 mod fence;
+mod give_way;
 mod join;
 mod proof;
 mod raise;
@@ -15,7 +16,7 @@ pub(crate) use raise::raise;
 pub(crate) use serve::{serve, settle};
 
 use crate::draft::{Draft, Flow, Look};
-use crate::{Effect, Pod, Step};
+use crate::{Effect, Kind, Outcome, Pod, Step, idle};
 
 /// Where the newcomer's pod stands.
 enum Newcomer<'a> {
@@ -38,6 +39,16 @@ fn newcomer<'a>(draft: &mut Draft, look: &Look<'a>) -> Newcomer<'a> {
         Some(pod) => Newcomer::Here(pod),
         None => Newcomer::Gone(draft.enter(Step::FenceNewcomer)),
     }
+}
+
+/// Ends a change of an ordinal, and begins the growth of whatever is in its place now: it is fenced, proven and
+/// served like any other newcomer. The finished change lives on in the output; the record is the newcomer's.
+pub(crate) fn adopt(draft: &mut Draft, look: &Look<'_>, outcome: Outcome, reason: String) -> Flow {
+    let ordinal = draft.intent.ordinal;
+    draft.intent.reason = Some(reason);
+    draft.finish(outcome);
+    draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
+    draft.enter(Step::FenceNewcomer)
 }
 
 /// Keeps clients away until the node is known to be in step with the others.

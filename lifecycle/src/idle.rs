@@ -57,6 +57,8 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         armed: false,
         asker: None,
         verified: false,
+        unserved: false,
+        stranger: false,
         reason: None,
         outcome: None,
     }
@@ -72,7 +74,7 @@ fn rejoin(previous: Option<&Intent>, ordinal: Ordinal, now: Time) -> Intent {
 }
 
 /// The gate has seen all that is recorded here.
-fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
+pub(crate) fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
     let ordinal = Ordinal(look.facts.target.replicas - 1);
     let pod = look.facts.pods.get(&ordinal);
     let node = look.facts.nodes.get(&ordinal);
@@ -111,12 +113,16 @@ fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look:
         Verdict::Clear => return out,
     };
     if !meant_to_last(verdict, look) {
-        let (size, wish) = (look.facts.target.replicas, look.facts.wish);
-        let message = format!("{wish} nodes are wanted and {size} stay: {why}");
-        let severity = Severity::InfoFor(look.limits.held);
-        out.conditions.push(Condition { reason: waits, severity, message });
+        out.conditions.push(stays(waits, &why, look));
     }
     out
+}
+
+/// A change that is wanted and does not begin.
+pub(crate) fn stays(waits: &'static str, why: &str, look: &Look<'_>) -> Condition {
+    let (size, wish) = (look.facts.target.replicas, look.facts.wish);
+    let message = format!("{wish} nodes are wanted and {size} stay: {why}");
+    Condition { reason: waits, severity: Severity::InfoFor(look.limits.held), message }
 }
 
 /// What people or the decision have said holds the size for as long as they say so (mode, budgets, the

@@ -60,6 +60,13 @@ pub struct Intent {
     /// The leave was verified by two witnesses: replicas may be lowered by this ordinal (I1).
     #[serde(default)]
     pub verified: bool,
+    /// The leaver is a newcomer whose growth was given up: it was never served, and is not by an undo.
+    #[serde(default)]
+    pub unserved: bool,
+    /// No member knew the newcomer when its growth was given up: there is no leave, and the size is lowered for as
+    /// long as every survivor says so (I1).
+    #[serde(default)]
+    pub stranger: bool,
     /// Why it was cancelled or has failed, in a sentence.
     #[serde(default)]
     pub reason: Option<String>,
@@ -72,6 +79,11 @@ impl Intent {
     /// Still going on. A finished intent stays recorded: it carries the epoch on.
     pub fn active(&self) -> bool {
         self.step != Step::Done
+    }
+
+    /// The record allows to lower the size by its ordinal (I1).
+    pub(crate) fn may_lower(&self) -> bool {
+        self.verified || self.stranger
     }
 }
 

@@ -18,6 +18,7 @@ mod members;
 mod output;
 mod shrink;
 mod step;
+mod still;
 mod stray;
 mod time;
 mod unserved;

@@ -56,6 +56,9 @@ pub struct Limits {
     pub progress: Duration,
     /// Survivors agree within this time of a leave (6 s at most measured, vernemq.md §4.2).
     pub agree: Duration,
+    /// Where the pod of a node that has left was taken away before the size was lowered, the StatefulSet makes it
+    /// again: within 0.1 s as seen (`pods_delete_in_leave.txt`, 89.89 s), within some seconds on a busy machine.
+    pub replaced: Duration,
     /// The patch of the scale subresource is seen.
     pub patch: Duration,
     /// A pod without deletion mark this long after the patch is deleted by uid: `OrderedReady` waits
@@ -72,6 +75,9 @@ pub struct Limits {
     pub undo: Duration,
     /// A raise that is no longer wanted and has not been seen for so long has not happened.
     pub raise_lost: Duration,
+    /// A wanted pod that nothing is in the way of is made within a second (`pods_delete_in_leave.txt`). After this
+    /// time the StatefulSet stands still, and is touched; again every so often.
+    pub still: Duration,
     /// The newcomer's pod exists.
     pub pod_created: Duration,
     /// The newcomer is ready, listed by all and in step with them: image pull, the chart's probe
@@ -123,6 +129,7 @@ impl Default for Limits {
             stall: seconds(60),
             progress: seconds(5),
             agree: seconds(30),
+            replaced: seconds(10),
             patch: seconds(10),
             pod_mark: seconds(5),
             pod_gone: seconds(90),
@@ -130,6 +137,7 @@ impl Default for Limits {
             quiet: seconds(5),
             undo: seconds(60),
             raise_lost: seconds(10),
+            still: seconds(30),
             pod_created: seconds(60),
             join: seconds(300),
             joined: seconds(10),

@@ -4,6 +4,7 @@ mod drain;
 mod fence;
 mod leave;
 mod patch;
+mod place;
 mod pod_gone;
 mod quiet;
 mod reclaim;
@@ -16,6 +17,7 @@ pub(crate) use drain::drain;
 pub(crate) use fence::fence;
 pub(crate) use leave::leave;
 pub(crate) use patch::patch;
+pub(crate) use place::on_its_data;
 pub(crate) use pod_gone::pod_gone;
 pub(crate) use quiet::quiet;
 pub(crate) use suspend::suspend;
@@ -34,12 +36,12 @@ fn brief(answer: &str) -> String {
     answer.chars().take(TOLD_MAX).collect()
 }
 
-/// Another pod has taken the leaver's place, perhaps on the data of a node that has left: it comes
-/// with the template's label, and must not be served before that is known (I10).
+/// Whatever is in the leaver's place stays fenced: another pod comes with the template's label, perhaps on the data of
+/// a node that has left, and must not be served before that is known (I10).
 fn fence_replacement(draft: &mut Draft, look: &Look<'_>) {
     let ordinal = draft.intent.ordinal;
-    let other = look.facts.pods.get(&ordinal).filter(|_| look.same_pod(&draft.intent).is_none());
-    if let Some(pod) = other.filter(|pod| pod.serving != Some(false)) {
+    let there = look.facts.pods.get(&ordinal);
+    if let Some(pod) = there.filter(|pod| pod.serving != Some(false)) {
         draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
     }
 }

@@ -1,6 +1,7 @@
 //! One step: from the recorded intent and what was seen to what is done next.
 
 use crate::draft::{Draft, Flow, Look};
+use crate::still::still;
 use crate::unserved::unserved;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
 
@@ -21,6 +22,10 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
     out.conditions.extend(dead::conditions(intent.filter(|intent| intent.active()), &look));
     let changing = out.intent.as_ref().filter(|intent| intent.active()).map(|intent| intent.ordinal);
     out.conditions.extend(unserved(changing, &look));
+    if let Some((told, touch)) = still(out.intent.as_ref().filter(|intent| intent.active()), &look) {
+        out.conditions.push(told);
+        out.effects.extend(touch);
+    }
     out
 }
 

@@ -2,7 +2,7 @@
 
 /// What a person can look at or do, for each name that a step waits by. Short: it ends a message that
 /// says which step of which ordinal waits.
-const CURES: [(&str, &str); 25] = [
+const CURES: [(&str, &str); 26] = [
     ("CanaryCrossed", "see the logs of the new pod and of pod 0, and the user of spec.canarySecretRef"),
     (
         "EndpointsDropped",
@@ -37,6 +37,10 @@ const CURES: [(&str, &str); 25] = [
     ("QueuesMigrated", "see queue_processes in /metrics of the leaving pod, and its log"),
     ("Quiet", "nothing is to be done: see the controller's log if it stays so"),
     ("RaiseWithdrawn", "see `kubectl get statefulset` for the size that stands"),
+    (
+        "ReplacementSeen",
+        "see the Events of the StatefulSet, which makes the pod of an ordinal that it holds again",
+    ),
     (
         "ReplicasLowered",
         "see what refuses the patch of statefulsets/scale: the controller's Role, or an admission policy",

@@ -2,21 +2,46 @@
 
 use json_patch::Patch as Operations;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, Patch, PatchParams};
+use lifecycle::Ordinal;
 use serde_json::{Value, json};
 
 use super::deadline::{Failure, api};
+use crate::naming::pod_name;
 
-/// Sets `spec.replicas` from `from` to `to`, only on the StatefulSet with this
-/// uid and only where `from` stands. A resourceVersion would be a worse guard:
-/// it moves with every status change of a dying pod (design.md §5.8).
+/// One change of the size, and what must stand for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Uid of the StatefulSet.
+    pub uid: &'a str,
+    /// The number that must be there.
+    pub from: u32,
+    /// The new one.
+    pub to: u32,
+    /// Uid of the pod that must be in the place of the ordinal that comes or goes; none where there must be none.
+    pub pod: Option<&'a str>,
+}
+
+/// Sets `spec.replicas`, only on the StatefulSet with this uid and only where `from` stands. A resourceVersion would
+/// be a worse guard: it moves with every status change of a dying pod (design.md §5.8).
+///
+/// A patch cannot test for another object. The pod is read right before it: what is left of the race is the time of
+/// one call, and the lifecycle sees to a pod that was made in that (`pods_delete_in_leave.txt`).
 pub async fn set(
     statefulsets: &Api<StatefulSet>,
+    pods: &Api<Pod>,
     name: &str,
-    uid: &str,
-    from: u32,
-    to: u32,
+    change: Change<'_>,
 ) -> Result<(), Failure> {
+    let Change { uid, from, to, pod } = change;
+    let place = pod_name(name, Ordinal(from.min(to)));
+    let there = api("get pod", pods.get_opt(&place)).await?.and_then(|there| there.metadata.uid);
+    if there.as_deref() != pod {
+        let named = |uid: Option<&str>| uid.map_or("none".to_owned(), |uid| format!("that with uid {uid}"));
+        let why = format!("of {place} there is {}, not {}", named(there.as_deref()), named(pod));
+        return Err(Failure::Conflict { call: "patch statefulsets/scale", why });
+    }
     let patch = Patch::Json::<()>(operations(&json!([
         { "op": "test", "path": "/metadata/uid", "value": uid },
         { "op": "test", "path": "/spec/replicas", "value": from },

@@ -34,6 +34,7 @@ impl Slot {
             Effect::RevokeLeave
             | Effect::LabelServing { .. }
             | Effect::SetReplicas { .. }
+            | Effect::Touch { .. }
             | Effect::DeletePod { .. }
             | Effect::DeleteClaim { .. } => None,
         }

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) statefulset: StatefulSet,
     pub(super) target: Target,
     pub(super) pods: BTreeMap<Ordinal, Pod>,
+    /// The lowest ordinal that the size holds and that has no pod, and since when.
+    pub(super) missing: Option<(Ordinal, Time)>,
     pub(super) claims: BTreeMap<Ordinal, Vec<Claim>>,
     pub(super) held: Held,
     /// Outcomes as they stood before the nodes were asked.
@@ -115,8 +117,13 @@ pub(super) async fn gather(
     let answered = look(asks, limit, clock).await;
     let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
     state.note(&pods, &answered, due, clock.now());
+    let target = kubernetes::target(statefulset);
+    let missing = (0..target.replicas).map(Ordinal).find(|ordinal| !pods.contains_key(ordinal));
+    let before = state.missing.filter(|(ordinal, _)| Some(*ordinal) == missing);
+    state.missing = before.or(missing.map(|ordinal| (ordinal, clock.now())));
     World {
-        target: kubernetes::target(statefulset),
+        target,
+        missing: state.missing,
         claims: kubernetes::claims(statefulset, &objects.claims),
         resource: resource.clone(),
         statefulset: statefulset.clone(),

@@ -18,7 +18,7 @@ use crate::act::broker::{Command, Door, ExecDoor, call};
 use crate::act::canary::{Side, cross};
 use crate::act::deadline::Failure;
 use crate::act::sessions::drain_batch;
-use crate::act::{hold, remove, scale, serving};
+use crate::act::{hold, remove, scale, serving, touch};
 use crate::crd::Via;
 use crate::naming::pod_name;
 
@@ -101,9 +101,14 @@ impl Worker {
             Effect::LabelServing { ordinal, pod_uid, serving } => {
                 serving::label(&pods, &pod_name(&set, *ordinal), pod_uid, *serving).await
             }
-            Effect::SetReplicas { uid, from, to } => {
+            Effect::SetReplicas { uid, from, to, pod } => {
                 let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
-                scale::set(&statefulsets, &set, uid, *from, *to).await
+                let change = scale::Change { uid, from: *from, to: *to, pod: pod.as_deref() };
+                scale::set(&statefulsets, &pods, &set, change).await
+            }
+            Effect::Touch { .. } => {
+                let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
+                touch::touch(&statefulsets, &world.statefulset, self.shared.clock.now()).await
             }
             Effect::DeletePod { ordinal, uid } => remove::pod(&pods, &pod_name(&set, *ordinal), uid).await,
             Effect::DeleteClaim { name, uid } => {

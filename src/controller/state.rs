@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) history: Option<History>,
     pub(super) members: Option<BTreeSet<NodeName>>,
     pub(super) last_join: Option<Time>,
+    /// The lowest ordinal that the size holds and that has no pod, and since when.
+    pub(super) missing: Option<(Ordinal, Time)>,
     pub(super) unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     /// When some broker was read last.
     pub(super) read: Option<Time>,
@@ -69,6 +71,7 @@ impl State {
             history: None,
             members: None,
             last_join: None,
+            missing: None,
             unreadable: BTreeMap::new(),
             read: None,
             still: Still::new(),

@@ -322,11 +322,17 @@ impl Worker {
     }
 }
 
-/// A newcomer that is fenced and does not get on must not keep the resource from going: it harms nobody.
+/// A newcomer that does not get on must not keep the resource from going: fenced, not there, or proven and only not
+/// routed yet, it harms nobody.
 fn hopeless(world: &World, out: &Output, now: Time) -> bool {
-    let waits = |intent: &&Intent| matches!(intent.step, Step::Join | Step::Canary);
-    let newcomer = out.intent.as_ref().filter(waits).and_then(|intent| world.pods.get(&intent.ordinal));
-    let fenced = newcomer.is_some_and(|pod| pod.serving == Some(false));
+    let harmless = |intent: &Intent| match intent.step {
+        Step::FenceNewcomer | Step::Join | Step::Canary => {
+            world.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
+        }
+        Step::Serve => true,
+        _ => false,
+    };
     let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
-    world.resource.metadata.deletion_timestamp.is_some() && fenced && late
+    let deleting = world.resource.metadata.deletion_timestamp.is_some();
+    deleting && late && out.intent.as_ref().is_some_and(harmless)
 }

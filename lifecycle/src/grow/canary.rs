@@ -8,6 +8,7 @@ use crate::members::Verdict;
 use crate::verify::ASKER;
 use crate::{Call, Effect, Severity, Step};
 
+use super::give_way::give_way;
 use super::join::joined;
 use super::{Newcomer, keep_fenced, newcomer};
 
@@ -39,6 +40,7 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
             draft.intent.ordinal
         );
         draft.tell("CanaryLost", Severity::Critical, text);
+        return give_way(draft, look, "no message has crossed to it");
     }
     Flow::Look
 }

@@ -4,6 +4,7 @@
 use crate::draft::{Draft, Flow, Look};
 use crate::{Severity, Step};
 
+use super::give_way::give_way;
 use super::keep_fenced;
 
 pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
@@ -33,6 +34,7 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
              of the StatefulSet, and whether the Service selects on vernescale.dev/serving"
         );
         draft.tell("NewcomerNotFenced", Severity::Warning, text);
+        return give_way(draft, look, "it was not created, or is in the endpoints still");
     }
     Flow::Look
 }

@@ -5,6 +5,7 @@ use crate::draft::{Draft, Flow, Look};
 use crate::members::{Match, Verdict, agree, below, view};
 use crate::{Pod, Severity, Step};
 
+use super::give_way::give_way;
 use super::proof::{self, AGAIN, Lack};
 use super::{Newcomer, keep_fenced, newcomer};
 
@@ -38,6 +39,7 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.waits_because(&why);
     if overdue || stays_alone(draft, look) {
         failed(draft, look, &why);
+        return give_way(draft, look, &why);
     }
     Flow::Look
 }

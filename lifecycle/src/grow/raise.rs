@@ -24,15 +24,18 @@ pub(crate) fn raise(draft: &mut Draft, look: &Look<'_>) -> Flow {
         return Flow::Look;
     }
     draft.broken();
-    // A claim that turned up since the gate holds old data.
-    if look.facts.claims.get(&ordinal).is_none_or(Vec::is_empty) {
+    // A claim that turned up since the gate holds old data, a pod is one of the past. And where either is on its way
+    // out, a StatefulSet may never make the new one.
+    let free =
+        look.facts.claims.get(&ordinal).is_none_or(Vec::is_empty) && !look.facts.pods.contains_key(&ordinal);
+    if free {
         let uid = look.facts.target.uid.clone();
-        draft.ask(Effect::SetReplicas { uid, from: size, to: size + 1 });
+        draft.ask(Effect::SetReplicas { uid, from: size, to: size + 1, pod: None });
     }
     if overdue {
         let text = format!(
             "replicas cannot be raised to {}: check the rights of the controller, the admission policies \
-             on statefulsets/scale, and whether a claim of ordinal {ordinal} has turned up",
+             on statefulsets/scale, and whether a claim or a pod of ordinal {ordinal} has turned up",
             size + 1
         );
         draft.tell("RaiseRefused", Severity::Warning, text);

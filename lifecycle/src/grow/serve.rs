@@ -3,6 +3,7 @@
 use crate::draft::{Draft, Flow, Look};
 use crate::{Effect, Outcome, Severity, Step};
 
+use super::give_way::give_way;
 use super::{Newcomer, newcomer};
 
 pub(crate) fn serve(draft: &mut Draft, look: &Look<'_>) -> Flow {
@@ -22,6 +23,7 @@ pub(crate) fn serve(draft: &mut Draft, look: &Look<'_>) -> Flow {
              and what the client Service selects"
         );
         draft.tell("NotRouted", Severity::Warning, text);
+        return give_way(draft, look, "no EndpointSlice lists it");
     }
     Flow::Look
 }

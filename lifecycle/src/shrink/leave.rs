@@ -9,6 +9,7 @@ use crate::members::{Match, Verdict, agree};
 use crate::verify::{ASKER, all_dropped, all_have, left, said_done};
 use crate::{Call, Effect, Severity, Step};
 
+use super::verify::way_out;
 use super::{brief, fence_replacement, watch};
 
 pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
@@ -17,11 +18,15 @@ pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
         draft.intent.verified = true;
         return draft.enter(Step::Shrink);
     }
+    fence_replacement(draft, look);
     if look.same_pod(&draft.intent).is_none() && all_have(&draft.intent, look) {
+        // A leave that waits for the node to come back would take the new one.
+        if draft.intent.armed || look.facts.calls.leave == Call::InFlight {
+            return not_begun(draft, look);
+        }
         let text = format!("pod {} went away before its leave was through", draft.intent.ordinal);
         return cancel(draft, "LeaverReplaced", &text);
     }
-    fence_replacement(draft, look);
     match doors(&draft.intent, look) {
         // All others have dropped it, so it has left; only the proof that its process ended is not
         // seen yet. Asking again or undoing would both be wrong.
@@ -39,8 +44,9 @@ fn outcome_unseen(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if draft.wait_until("LeaveOutcome", since + look.limits.stall) {
         let text = format!(
             "whether pod {} has left is not to be seen: its management address does not say, and the \
-             survivors do not agree without it. Look at its log; it must not be deleted before",
-            draft.intent.ordinal
+             survivors do not agree without it. Look at its log; it must not be deleted before.{}",
+            draft.intent.ordinal,
+            way_out(&draft.intent, look)
         );
         draft.tell("LeaveOutcomeUnknown", Severity::Critical, text);
     }

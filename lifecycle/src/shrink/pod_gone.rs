@@ -1,11 +1,13 @@
 //! The pod ends, and its node stays away.
 
 use crate::draft::{Draft, Flow, Look};
-use crate::{Effect, Pod, Severity, Step};
+use crate::members::{Match, Verdict, agree};
+use crate::verify::listed_by;
+use crate::{Call, Effect, Pod, Severity, Step};
 
-use super::fence_replacement;
 use super::reclaim::reclaim;
 use super::verify::survivors_agree;
+use super::{fence_replacement, leave};
 
 pub(crate) fn pod_gone(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if look.facts.target.replicas > draft.intent.ordinal.0 {
@@ -14,11 +16,40 @@ pub(crate) fn pod_gone(draft: &mut Draft, look: &Look<'_>) -> Flow {
     fence_replacement(draft, look);
     let agree = survivors_agree(draft, look);
     match look.facts.pods.get(&draft.intent.ordinal) {
-        Some(pod) => linger(draft, look, pod),
+        Some(pod) => {
+            rejoined(draft, look);
+            linger(draft, look, pod);
+        }
         None if agree => return draft.enter(Step::Volume),
         None => {}
     }
     Flow::Look
+}
+
+/// A pod that was made in the leaver's place just before the size fell runs on for its grace, and joins meanwhile
+/// (`pods_delete_in_leave.txt`: joined 16 s after it was made, killed 46 s later, a dead member). It leaves by an
+/// ordered leave as long as it can; there is nothing to drain, for it was never served.
+fn rejoined(draft: &mut Draft, look: &Look<'_>) {
+    let ordinal = draft.intent.ordinal;
+    let theirs = look.same_pod(&draft.intent).is_none() || draft.intent.stranger;
+    if !theirs || listed_by(&draft.intent, look).is_empty() {
+        return;
+    }
+    if draft.intent.node.is_none() {
+        draft.intent.node = look.name(ordinal).cloned();
+    }
+    let text = format!(
+        "the node of pod {ordinal}, which is not wanted and ends, is a member: it joined in a pod that was made while \
+         the size fell. It is asked to leave before its grace is over; what is left of it otherwise, VerifyFailed says"
+    );
+    draft.tell("LeaverRejoined", Severity::Warning, text);
+    let counts = look.facts.nodes.get(&ordinal).and_then(|node| node.counts.seen());
+    let few = counts.is_some_and(|counts| counts.online <= i64::from(look.limits.max_online_at_kill));
+    // I3: no leave while any member, this one too, does not run in everybody's view.
+    let whole = agree(look, ordinal.0 + 1, Match::Exact) == Verdict::Clear;
+    if few && whole && look.facts.calls.leave != Call::InFlight {
+        leave::ask(draft, look);
+    }
 }
 
 fn linger(draft: &mut Draft, look: &Look<'_>, pod: &Pod) {

@@ -3,33 +3,30 @@
 //! like any other.
 
 use crate::draft::{Draft, Flow, Look};
-use crate::{Claim, Effect, Intent, Kind, Outcome, Pod, Severity, Step, idle};
+use crate::verify::all_have;
+use crate::{Claim, Effect, Intent, Outcome, Pod, Severity, grow};
 
 use super::verify::survivors_agree;
 
-/// Another pod is in the leaver's place, without its data: it joins, or has joined already.
-pub(super) fn replaced_afresh(intent: &Intent, look: &Look<'_>) -> bool {
-    let there = look.facts.pods.contains_key(&intent.ordinal);
-    there && look.same_pod(intent).is_none() && used(intent, look).next().is_none()
-}
-
 pub(super) fn reclaim(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let ordinal = draft.intent.ordinal;
-    let text = format!(
-        "after ordinal {ordinal} had left, replicas is {} by another hand, or its pod was replaced; what is \
-         there joins as a new node, and its old pod and claim go",
-        look.facts.target.replicas
-    );
-    draft.tell("ForeignScale", Severity::Warning, text.clone());
+    let size = look.facts.target.replicas;
+    let (name, text) = if size == ordinal.0 + 1 {
+        let text =
+            format!("after ordinal {ordinal} had left, its pod was made again before the size was lowered");
+        ("LeaverReplaced", text)
+    } else {
+        ("ForeignScale", format!("after ordinal {ordinal} had left, replicas is {size} by another hand"))
+    };
+    let text = format!("{text}; what is there joins as a new node, and its old pod and claim go");
+    draft.tell(name, Severity::Warning, text.clone());
     let used: Vec<&Claim> = used(&draft.intent, look).collect();
     let ours = |pod: &&Pod| !used.is_empty() || draft.intent.pod_uid.as_ref() == Some(&pod.uid);
     let stale = look.facts.pods.get(&ordinal).filter(ours);
-    if used.is_empty() && stale.is_none() {
-        draft.intent.reason = Some(text);
-        draft.finish(Outcome::Failed);
-        // The finished one lives on in `out.finished`; the annotation is the newcomer's now.
-        draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
-        return draft.enter(Step::FenceNewcomer);
+    // A member's pod and claim are nobody's to delete.
+    let member = look.same_pod(&draft.intent).is_none() && stale.is_some() && all_have(&draft.intent, look);
+    if member || (used.is_empty() && stale.is_none()) {
+        return grow::adopt(draft, look, Outcome::Failed, text);
     }
     // The step may have been entered long ago, for another end.
     let since = draft.since();

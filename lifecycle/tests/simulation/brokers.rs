@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Call, NodeName};
 
-use crate::world::{Disk, Door, Process, World};
+use crate::world::{Disk, Door, Process, Trouble, World};
 
 /// A leave that somebody asked for.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ impl World {
         let fresh: Vec<u32> =
             self.pods.iter().filter(|(_, p)| p.disk == Disk::Fresh).map(|(o, _)| *o).collect();
         for ordinal in fresh {
-            let up = self.up_for(ordinal).is_some_and(|time| time >= 1_000);
+            let up = self.up_for(ordinal).is_some_and(|time| time >= self.ways.join);
+            let up = up && !(ordinal == 2 && self.trouble == Some(Trouble::Alone));
             let mut others = self.members.keys().filter(|m| **m != ordinal);
             let peer = others.clone().next().is_none() || others.any(|m| self.running(*m));
             if up && peer {
@@ -76,6 +77,13 @@ impl World {
         if self.up_for(leave.target).is_none() {
             self.reply(Call::Unknown("end of file".into()));
             self.leave = None;
+            // As seen of one that was deleted in its leave (pods_delete_in_leave.txt).
+            if leave.begun && self.ways.term_fires && self.members.remove(&leave.target).is_some() {
+                self.removed.insert(leave.target, self.now);
+                if let Some(pod) = self.pods.get_mut(&leave.target) {
+                    pod.disk = Disk::Left;
+                }
+            }
         } else if !leave.begun {
             if self.all_running() {
                 self.leave.as_mut().unwrap().begun = true;

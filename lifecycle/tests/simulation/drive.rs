@@ -1,5 +1,7 @@
 //! The loop of a controller around `step`, and the invariants that are checked on its way.
 
+use std::collections::BTreeMap;
+
 use lifecycle::{Calls, Effect, Facts, Intent, Kind, Limits, Output, Step, step};
 
 use crate::brokers::ordinal;
@@ -7,6 +9,21 @@ use crate::world::{Disk, Door, TICK, World};
 
 /// The smallest and the largest size that a wish may have here.
 pub(crate) const SIZES: std::ops::RangeInclusive<u32> = 1..=5;
+
+/// How another hand takes a pod away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hand {
+    /// `kubectl delete pod`, an eviction, a drained machine.
+    Delete,
+    /// The same, and the claim with it: what is made again is fresh.
+    DeleteAll,
+    /// The machine is lost, or `--force --grace-period=0`: pod and process are gone at once.
+    Force,
+    /// The same, and the StatefulSet has made it again before anybody looks.
+    Swap,
+    /// The same by a StatefulSet that has not heard of the smaller size: it condemns it a moment later.
+    Stale,
+}
 
 /// A controller and its world.
 #[derive(Clone, Debug)]
@@ -20,6 +37,12 @@ pub(crate) struct Drive {
     pub(crate) points: usize,
     /// Die at this point.
     pub(crate) die_at: Option<usize>,
+    /// Another hand takes the pod of this ordinal away at this point.
+    pub(crate) strike: Option<(usize, u32, Hand)>,
+    /// Points at which something of its kind is done for the first time: a record, an effect.
+    pub(crate) firsts: BTreeMap<String, usize>,
+    /// The world has changed since the look of this turn.
+    struck: bool,
     /// What was told, by reason.
     pub(crate) told: Vec<&'static str>,
     pub(crate) last: Output,
@@ -35,6 +58,9 @@ impl Drive {
             wish,
             points: 0,
             die_at: None,
+            strike: None,
+            firsts: BTreeMap::new(),
+            struck: false,
             told: Vec::new(),
             last: Output::default(),
         }
@@ -48,6 +74,10 @@ impl Drive {
         self.check_beginning(&out, &facts);
         self.told.extend(out.conditions.iter().map(|condition| condition.reason));
         self.last = out.clone();
+        self.struck = false;
+        if out.intent != self.intent {
+            self.first(&out, "record");
+        }
         if self.dies() {
             return false;
         }
@@ -57,6 +87,7 @@ impl Drive {
         }
         self.intent.clone_from(&out.intent);
         for effect in &out.effects {
+            self.first(&out, &format!("{effect:?}"));
             if self.dies() {
                 return false;
             }
@@ -66,7 +97,19 @@ impl Drive {
         !self.dies()
     }
 
+    fn first(&mut self, out: &Output, what: &str) {
+        let step = out.intent.as_ref().map(|intent| intent.step);
+        let kind = what.split([' ', '{']).next().unwrap_or_default();
+        self.firsts.entry(format!("{step:?} {kind}")).or_insert(self.points);
+    }
+
     fn dies(&mut self) -> bool {
+        if let Some((at, ordinal, hand)) = self.strike
+            && at == self.points
+        {
+            self.struck = true;
+            self.world.take_away(ordinal, hand);
+        }
         let dead = self.die_at == Some(self.points);
         self.points += 1;
         if dead {
@@ -77,7 +120,9 @@ impl Drive {
 
     /// A turn, then time until the next one is due.
     pub(crate) fn round(&mut self) {
-        self.turn();
+        if self.world.now >= self.world.nobody_until {
+            self.turn();
+        }
         let pause = u64::try_from(self.last.again.as_millis()).unwrap().max(TICK);
         for _ in 0..pause.div_ceil(TICK) {
             self.world.tick();
@@ -148,18 +193,31 @@ impl Drive {
 
     fn check_effect(&self, effect: &Effect) {
         let world = &self.world;
+        // Of what has changed since the look, only guards can know.
+        if matches!(effect, Effect::Touch { .. })
+            || self.struck && !matches!(effect, Effect::SetReplicas { .. })
+        {
+            return;
+        }
         let intent = self.intent.as_ref().expect("an effect needs a recorded intent");
         match effect {
-            Effect::SetReplicas { from, to, .. } => {
+            Effect::SetReplicas { from, to, pod, .. } => {
                 assert!(SIZES.contains(to) && from.abs_diff(*to) == 1, "I7: {from} to {to}");
-                let left = world.pods.get(to).is_none_or(|pod| pod.disk == Disk::Left);
-                assert!(to > from || (!world.members.contains_key(to) && left), "I1: {to} has not left");
+                // By the guard, what is there now is what was seen.
+                let there = world.pods.get(to).filter(|there| pod.as_ref() == Some(&there.uid));
+                let left = intent.stranger || there.is_none_or(|pod| pod.disk == Disk::Left);
+                let holds = world.pods.get(to).map(|pod| &pod.uid) == pod.as_ref();
+                let gone = !world.members.contains_key(to) && left;
+                assert!(to > from || !holds || gone, "I1: {to} has not left");
             }
             Effect::Leave { target, .. } => {
                 let target = ordinal(target);
                 assert!(world.all_running(), "I3: a leave while a member is down");
-                assert_eq!((intent.step, intent.ordinal.0), (Step::Leave, target));
-                assert_eq!(world.pods[&target].restarts, intent.restarts, "I4: a restart led to a leave");
+                assert_eq!(intent.ordinal.0, target);
+                // One that joined again while its pod ends has nothing of the first left.
+                let again = intent.step == Step::PodGone && world.replicas <= target;
+                let first = intent.step == Step::Leave && world.pods[&target].restarts == intent.restarts;
+                assert!(again || first, "I4: a restart led to a leave");
             }
             Effect::LabelServing { ordinal, serving: true, .. } => {
                 assert!(world.members.contains_key(&ordinal.0), "I10: ordinal {ordinal} is no member");
@@ -178,7 +236,8 @@ impl Drive {
     /// I10: no node that has left is ever served. A pod that another hand made again while our
     /// writes were refused cannot be fenced by anybody but the start hook.
     fn check_world(&self) {
-        let refused = self.world.now < self.world.kube_refuses_until + 2_000;
+        let blind = self.world.kube_refuses_until.max(self.world.nobody_until);
+        let refused = self.world.now < blind + 2_000;
         let ours = self.intent.as_ref().and_then(|intent| intent.pod_uid.as_ref());
         for (ordinal, pod) in &self.world.pods {
             let out_of_reach = refused && ours != Some(&pod.uid);

@@ -1,6 +1,6 @@
 //! StatefulSet controller with `OrderedReady`, kubelet, EndpointSlices.
 
-use crate::world::{Claim, Disk, Door, Pod, Process, World};
+use crate::world::{Claim, Disk, Door, GRACE, Pod, Process, Trouble, World};
 
 impl World {
     pub(crate) fn create(&mut self, ordinal: u32) {
@@ -22,23 +22,30 @@ impl World {
             online: 0,
             queues: 0,
             disk: self.claims.get(&ordinal).map_or(Disk::Fresh, |claim| claim.disk),
+            deaf: false,
         };
         self.pods.insert(ordinal, pod);
     }
 
+    /// The object is gone, and its process with it; a claim keeps the disk.
+    pub(crate) fn remove(&mut self, ordinal: u32) -> bool {
+        let Some(pod) = self.pods.remove(&ordinal) else { return false };
+        if let Some(claim) = self.claims.get_mut(&ordinal) {
+            claim.disk = pod.disk;
+        }
+        true
+    }
+
     pub(crate) fn statefulset(&mut self) {
-        let end = self.pod_end;
+        let end = |pod: &Pod| if pod.deaf { GRACE } else { self.pod_end };
         let ended: Vec<u32> = self
             .pods
             .iter()
-            .filter(|(_, pod)| pod.deleting.is_some_and(|since| self.now >= since + end))
+            .filter(|(_, pod)| pod.deleting.is_some_and(|since| self.now >= since + end(pod)))
             .map(|(ordinal, _)| *ordinal)
             .collect();
         for ordinal in ended {
-            let pod = self.pods.remove(&ordinal).unwrap();
-            if let Some(claim) = self.claims.get_mut(&ordinal) {
-                claim.disk = pod.disk;
-            }
+            self.remove(ordinal);
         }
         let pods = &self.pods;
         self.claims.retain(|ordinal, claim| !claim.deleting || pods.contains_key(ordinal));
@@ -46,7 +53,12 @@ impl World {
             (0..self.replicas).take_while(|o| self.ready(*o) && self.pods[o].deleting.is_none()).count();
         let next = u32::try_from(well).unwrap();
         let free = self.claims.get(&next).is_none_or(|claim| !claim.deleting);
-        if next < self.replicas && !self.pods.contains_key(&next) && free {
+        let missing = next < self.replicas && !self.pods.contains_key(&next);
+        let free = free && !(next == 2 && self.trouble == Some(Trouble::Unmade));
+        let since = *self.missing.get_or_insert(self.now);
+        if !missing {
+            self.missing = None;
+        } else if free && self.now >= since + self.ways.remake {
             self.create(next);
         }
         // It does not take a pod while a lower one is unhealthy.
@@ -62,7 +74,11 @@ impl World {
     pub(crate) fn kubelet(&mut self) {
         let now = self.now;
         for pod in self.pods.values_mut() {
-            if pod.deleting.is_some_and(|since| now >= since + 1_000) {
+            if matches!((pod.deleting, pod.process), (Some(at), Process::Up { since }) if at < since + 1_500)
+            {
+                pod.deaf = true;
+            }
+            if pod.deleting.is_some_and(|since| now >= since + 1_000) && !pod.deaf {
                 pod.process = Process::Down { back: u64::MAX };
             }
             if matches!(pod.process, Process::Down { back } if now >= back) && pod.deleting.is_none() {

@@ -8,7 +8,7 @@ use lifecycle::{
 };
 
 use crate::brokers::{name, ordinal};
-use crate::world::{Disk, Door, World};
+use crate::world::{Disk, Door, Trouble, World};
 
 impl World {
     pub(crate) fn facts(&self, wish: u32) -> Facts {
@@ -16,8 +16,12 @@ impl World {
         let uid = "set".to_owned();
         let rollout = self.now < self.rollout_until;
         Facts {
-            target: Target { uid, replicas: self.replicas, rollout, deleting: false },
+            target: Target { uid, replicas: self.replicas, rollout, deleting: false, touched: self.touched },
             pods: self.pods.keys().map(|o| (Ordinal(*o), self.pod_facts(*o))).collect(),
+            missing: (0..self.replicas)
+                .find(|o| !self.pods.contains_key(o))
+                .zip(self.missing)
+                .map(|(o, since)| (Ordinal(o), Time(since))),
             claims: self
                 .claims
                 .iter()
@@ -80,7 +84,9 @@ impl World {
             Door::Deleted => None,
         };
         let door = |state| Listener { kind: "mqtt".into(), address: "0.0.0.0".into(), port: 1883, state };
-        let synced = pod.disk == Disk::Member
+        let apart = ordinal == 2 && self.trouble == Some(Trouble::Behind);
+        let synced = !apart
+            && pod.disk == Disk::Member
             && self.members.get(&ordinal).is_some_and(|since| self.now >= since + 8_000);
         let counts = Counts {
             online: pod.online,
@@ -123,12 +129,14 @@ impl World {
                 }
                 self.calls.reopen = Call::Answered("Done".into());
             }
-            Effect::SetReplicas { uid, from, to } if kube => {
+            Effect::SetReplicas { uid, from, to, pod } if kube => {
                 assert_eq!(uid, "set");
-                if *from == self.replicas {
+                let there = self.pods.get(from.min(to)).map(|pod| &pod.uid);
+                if *from == self.replicas && there == pod.as_ref() {
                     self.replicas = *to;
                 }
             }
+            Effect::Touch { .. } if kube => self.touched = Some(Time(self.now)),
             Effect::DeletePod { ordinal, uid } if kube => {
                 let now = self.now;
                 if let Some(pod) = self.pods.get_mut(&ordinal.0).filter(|pod| pod.uid == *uid) {
@@ -141,7 +149,8 @@ impl World {
                 }
             }
             Effect::Canary { newcomer, peer } => {
-                let crossed = self.running(newcomer.0)
+                let crossed = self.trouble != Some(Trouble::Unheard)
+                    && self.running(newcomer.0)
                     && self.running(peer.0)
                     && self.now >= self.members[&newcomer.0] + 7_500;
                 self.calls.canary = Call::Answered(if crossed { "crossed" } else { "lost" }.into());
@@ -150,6 +159,7 @@ impl World {
             Effect::LabelServing { .. }
             | Effect::SetReplicas { .. }
             | Effect::DeletePod { .. }
+            | Effect::Touch { .. }
             | Effect::DeleteClaim { .. } => {}
         }
     }

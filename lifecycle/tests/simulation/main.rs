@@ -8,8 +8,10 @@ mod drive;
 mod faults;
 mod kube;
 mod look;
+mod replaced;
 mod resume;
 mod scenarios;
+mod stuck;
 mod world;
 
 use crate::drive::Drive;

@@ -45,6 +45,8 @@ pub(crate) struct Pod {
     pub(crate) online: i64,
     pub(crate) queues: i64,
     pub(crate) disk: Disk,
+    /// Its SIGTERM came while its container was being started, and was lost: it runs to the end of its grace.
+    pub(crate) deaf: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +80,45 @@ pub(crate) struct World {
     pub(crate) lose_reply: bool,
     pub(crate) stuck_until: u64,
     pub(crate) pod_end: u64,
+    /// Since when a wanted pod is missing.
+    pub(crate) missing: Option<u64>,
+    pub(crate) touched: Option<Time>,
+    /// Nobody runs the controller.
+    pub(crate) nobody_until: u64,
+    /// Of the pod of ordinal 2.
+    pub(crate) trouble: Option<Trouble>,
+    /// How the world answers where a pod is taken away in the middle.
+    pub(crate) ways: Ways,
 }
+
+/// What differs from cluster to cluster where a pod is taken away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ways {
+    /// A missing pod is made so long after it is gone.
+    pub(crate) remake: u64,
+    /// From the start of a fresh node to its join.
+    pub(crate) join: u64,
+    /// A leave that has begun is ended by the leaver's SIGTERM, as seen; else the end of its process undoes it.
+    pub(crate) term_fires: bool,
+}
+
+/// What keeps a newcomer from coming to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Its pod is never made: a quota, a StatefulSet that stands still.
+    Unmade,
+    /// A member whose probe never says yes.
+    Unready,
+    /// A cluster of one: a client reached it first (`join_refused_after_client_on_newcomer.txt`).
+    Alone,
+    /// Its counts never agree.
+    Behind,
+    /// No message crosses.
+    Unheard,
+}
+
+/// Grace of a pod, ms.
+pub(crate) const GRACE: u64 = 60_000;
 
 impl World {
     /// A quiet cluster of `size` nodes with 30 sessions each.
@@ -102,6 +142,11 @@ impl World {
             lose_reply: false,
             stuck_until: 0,
             pod_end: 3_000,
+            missing: None,
+            touched: None,
+            nobody_until: 0,
+            trouble: None,
+            ways: Ways { remake: 0, join: 1_000, term_fires: false },
         };
         for ordinal in 0..size {
             world.create(ordinal);
@@ -142,7 +187,8 @@ impl World {
 
     pub(crate) fn ready(&self, ordinal: u32) -> bool {
         let calm = self.pods.get(&ordinal).is_some_and(|pod| pod.unready_until <= self.now);
-        calm && self.up_for(ordinal).is_some_and(|time| time >= 2_000)
+        let well = ordinal != 2 || self.trouble != Some(Trouble::Unready);
+        calm && well && self.up_for(ordinal).is_some_and(|time| time >= 2_000)
     }
 
     /// The controller dies and comes back: it knows of no call, and its connections are closed.

@@ -98,7 +98,6 @@ fn a_listener_that_was_suspended_before_us_stays_so() {
 #[rstest]
 #[case::not_listed(|s: &mut Scene| s.view(1, &[(0, true), (1, true)]))]
 #[case::listed_as_down(|s: &mut Scene| s.view(1, &[(0, true), (1, true), (2, false)]))]
-#[case::sees_only_itself(|s: &mut Scene| s.view(2, &[(2, true)]))]
 #[case::own_view_unknown(|s: &mut Scene| s.node(2).members = unknown())]
 #[case::nobody_says(|s: &mut Scene| { s.node(0).members = unknown(); s.node(1).members = unknown(); })]
 fn the_label_does_not_come_back_to_a_node_that_may_be_no_member(#[case] disturb: fn(&mut Scene)) {
@@ -107,6 +106,32 @@ fn the_label_does_not_come_back_to_a_node_that_may_be_no_member(#[case] disturb:
     disturb(&mut scene);
     assert_eq!(scene.after(0).effects, []);
     assert!(reasons(&scene.after(61_000)).contains(&"UndoStuck"));
+}
+
+/// It holds up every other change, and takes clients by its template's label.
+#[test]
+fn one_that_stays_a_cluster_of_one_is_a_newcomer() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.doors(Some(ListenerState::Running));
+    scene.view(2, &[(2, true)]);
+    assert_eq!((at(&scene.after(60_000)), scene.after(60_000).effects), (Step::Cancel, vec![]));
+    scene.pod(2).serving = Some(true);
+    let out = scene.after(60_001);
+    assert_eq!((at(&out), crate::scene::kind(&out)), (Step::FenceNewcomer, Some(lifecycle::Kind::Grow)));
+    assert!(matches!(&out.effects[..], [Effect::LabelServing { serving: false, .. }]), "{:?}", out.effects);
+    scene.pod(2).ready = false;
+    assert!(reasons(&scene.after(61_000)).contains(&"UndoStuck"), "it may be starting");
+}
+
+/// Without a volume it knows nothing of the cluster. In a rollout, which makes all of them anew, somebody must serve.
+#[test]
+fn one_that_was_made_again_without_its_data_is_a_newcomer_at_once() {
+    let mut scene = Scene::shrinking(3, Step::Cancel);
+    scene.facts.claims.remove(&Ordinal(2));
+    scene.pod(2).uid = "other".into();
+    assert_eq!(at(&scene.after(0)), Step::Join);
+    scene.facts.target.rollout = true;
+    assert_eq!(at(&scene.after(0)), Step::Cancel);
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_raise_begins_in_spite_of_a_veto_on_shrinking_and_of_a_dead_member_without_a
     }
     let out = scene.after(0);
     assert_eq!((kind(&out), at(&out)), (Some(Kind::Grow), Step::Raise));
-    assert_eq!(out.effects, [Effect::SetReplicas { uid: "set".into(), from: 3, to: 4 }]);
+    assert_eq!(out.effects, [Effect::SetReplicas { uid: "set".into(), from: 3, to: 4, pod: None }]);
 }
 
 #[rstest]

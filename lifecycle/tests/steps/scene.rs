@@ -63,8 +63,15 @@ impl Scene {
     pub(crate) fn new(size: u32, wish: u32) -> Self {
         let claim = |o| Claim { name: format!("data-{o}"), uid: format!("claim-{o}"), deleting: false };
         let facts = Facts {
-            target: Target { uid: "set".into(), replicas: size, rollout: false, deleting: false },
+            target: Target {
+                uid: "set".into(),
+                replicas: size,
+                rollout: false,
+                deleting: false,
+                touched: None,
+            },
             pods: (0..size).map(|o| (Ordinal(o), pod(o))).collect(),
+            missing: None,
             claims: (0..size).map(|o| (Ordinal(o), vec![claim(o)])).collect(),
             nodes: (0..size).map(|o| (Ordinal(o), node(o, size))).collect(),
             wish,

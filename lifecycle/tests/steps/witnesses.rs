@@ -115,7 +115,7 @@ fn one_of_several_that_sees_only_itself_proves_nothing() {
 #[case::refused(|s: &mut Scene| s.node(2).reach = Reach::Refused, true)]
 #[case::silent(|s: &mut Scene| s.node(2).reach = Reach::Silent, false)]
 #[case::pod_gone(|s: &mut Scene| s.gone(), true)]
-#[case::another_pod(|s: &mut Scene| s.pod(2).uid = "other".into(), true)]
+#[case::another_pod(|s: &mut Scene| { s.pod(2).uid = "other".into(); s.view(0, &[(0, true), (1, true)]); }, true)]
 #[case::restarted(|s: &mut Scene| s.pod(2).restarts = 1, true)]
 #[case::alive(|_: &mut Scene| (), false)]
 fn an_ended_process_stands_in_for_a_lost_answer(#[case] happen: fn(&mut Scene), #[case] enough: bool) {
@@ -156,7 +156,7 @@ fn a_node_that_all_have_dropped_is_neither_asked_again_nor_undone() {
 fn the_patch_is_guarded_by_uid_and_number_and_sent_until_it_is_seen() {
     let mut scene = Scene::shrinking(3, Step::Shrink);
     scene.intent.as_mut().unwrap().verified = true;
-    let patch = [Effect::SetReplicas { uid: "set".into(), from: 3, to: 2 }];
+    let patch = [Effect::SetReplicas { uid: "set".into(), from: 3, to: 2, pod: Some("pod-2".into()) }];
     assert_eq!(scene.after(0).effects, patch);
     assert_eq!(scene.after(9_000).effects, patch);
     scene.facts.target.replicas = 2;

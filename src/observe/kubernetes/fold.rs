@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use lifecycle::{Claim, Ordinal, Pod, Target, Time};
 
 use crate::act::serving::SERVING;
+use crate::act::touch::touched;
 use crate::naming::{ordinal_of_claim, ordinal_of_pod};
 
 /// The StatefulSet as the lifecycle sees it.
@@ -19,6 +20,7 @@ pub fn target(statefulset: &StatefulSet) -> Target {
         replicas: u32::try_from(replicas).unwrap_or(0),
         rollout: rollout(statefulset),
         deleting: statefulset.metadata.deletion_timestamp.is_some(),
+        touched: touched(statefulset),
     }
 }
 

@@ -8,13 +8,14 @@ use vernescale::standin::kubernetes::{Kubernetes, Verb, Write};
 
 use super::{NAME, NAMESPACE};
 
-/// Each call to a broker, and the step that it belongs to.
-const CALLS: [(&str, &str); 5] = [
-    ("Suspend", "Suspend"),
-    ("DrainBatch", "Drain"),
-    ("Leave", "Leave"),
-    ("Reopen", "Cancel"),
-    ("Canary", "Canary"),
+/// Each call to a broker, and the steps that it belongs to. A pod that was made in the leaver's place may have
+/// joined while it ends: it is asked to leave again.
+const CALLS: [(&str, &[&str]); 5] = [
+    ("Suspend", &["Suspend"]),
+    ("DrainBatch", &["Drain"]),
+    ("Leave", &["Leave", "PodGone"]),
+    ("Reopen", &["Cancel"]),
+    ("Canary", &["Canary"]),
 ];
 
 const RECORD: &str = "/metadata/annotations/vernescale.dev~1intent";
@@ -34,13 +35,14 @@ pub(super) struct Records(Arc<Mutex<Seen>>);
 impl Records {
     /// `identity` has just done this.
     pub(super) fn done(&self, kubernetes: &Kubernetes, identity: &str, name: &str) {
-        let Some((_, step)) = CALLS.iter().find(|(call, _)| *call == name) else { return };
+        let Some((_, steps)) = CALLS.iter().find(|(call, _)| *call == name) else { return };
         let set = kubernetes.object("statefulsets", NAMESPACE, NAME);
         let written = set.as_ref().and_then(|set| set.pointer(RECORD)?.as_str()).unwrap_or_default();
         let record: Value = serde_json::from_str(written).unwrap_or_default();
         let mut seen = self.0.lock().expect("not poisoned");
         let anew = seen.written.as_deref() != Some(written);
-        if !anew || record["writer"] != identity || record["step"] != *step {
+        let step = record["step"].as_str().unwrap_or_default();
+        if !anew || record["writer"] != identity || !steps.contains(&step) {
             seen.broken.get_or_insert(format!(
                 "{identity} calls a broker ({name}) without a record of that, written for this call: {record}"
             ));

@@ -1,0 +1,141 @@
+//! Who is in the place of a node that has left, and what becomes of the size.
+
+use lifecycle::{Call, Effect, Kind, ListenerState, Ordinal, Outcome, Step};
+use rstest::rstest;
+
+use crate::scene::{Scene, at, kind, tells, unknown};
+
+/// Ordinal 2 has left, and the size holds it still.
+fn left() -> Scene {
+    let mut scene = Scene::shrinking(3, Step::Shrink);
+    scene.intent.as_mut().unwrap().verified = true;
+    scene.node(2).members = unknown();
+    scene.dropped();
+    scene
+}
+
+/// The guard of the patch; empty where there is none in this look.
+fn patch(scene: &Scene, millis: u64) -> Vec<Option<String>> {
+    let guard = |effect| match effect {
+        Effect::SetReplicas { pod, to: 2, .. } => Some(pod),
+        _ => None,
+    };
+    scene.after(millis).effects.into_iter().filter_map(guard).collect()
+}
+
+/// No patch in this look.
+const NONE: Vec<Option<String>> = Vec::new();
+
+#[test]
+fn what_the_patch_takes_away_is_what_was_seen() {
+    let mut scene = left();
+    assert_eq!(patch(&scene, 0), [Some("pod-2".into())]);
+    // Made again on the data of the one that has left: a cluster of one.
+    scene.pod(2).uid = "twin".into();
+    scene.view(2, &[(2, true)]);
+    assert_eq!(patch(&scene, 0), [Some("twin".into())]);
+    scene.gone();
+    assert_eq!(patch(&scene, 0), [None], "whatever is made stands on that data");
+}
+
+#[test]
+fn where_nothing_of_the_past_is_left_whoever_comes_is_waited_for() {
+    let mut scene = left();
+    scene.facts.claims.remove(&Ordinal(2));
+    scene.gone();
+    let out = scene.turn(0);
+    assert_eq!((patch(&scene, 0), out.wait.map(|wait| wait.name)), (NONE, Some("ReplacementSeen")));
+    assert_eq!(patch(&scene, 9_999), NONE);
+    // Nobody came.
+    assert_eq!(patch(&scene, 10_000), [None]);
+}
+
+#[rstest]
+#[case::no_claim(|s: &mut Scene| { s.facts.claims.remove(&Ordinal(2)); })]
+#[case::another_claim(|s: &mut Scene| s.facts.claims.get_mut(&Ordinal(2)).unwrap()[0].uid = "other".into())]
+#[case::a_member_on_its_data(|s: &mut Scene| {
+    s.view(0, &[(0, true), (1, true), (2, true)]);
+    s.view(1, &[(0, true), (1, true), (2, true)]);
+})]
+fn a_pod_that_joins_or_has_joined_is_a_newcomer(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = left();
+    scene.pod(2).uid = "other".into();
+    scene.pod(2).serving = Some(true);
+    disturb(&mut scene);
+    let out = scene.after(0);
+    assert_eq!((patch(&scene, 0), kind(&out)), (NONE, Some(Kind::Grow)));
+    assert_eq!(out.finished.map(|finished| finished.outcome), Some(Outcome::Failed));
+    let fences = |effect: &Effect| matches!(effect, Effect::LabelServing { pod_uid, serving: false, .. } if pod_uid == "other");
+    assert!(out.effects.iter().any(fences), "{:?}", out.effects);
+}
+
+#[test]
+fn one_that_a_survivor_lists_still_is_not_taken_away() {
+    let mut scene = left();
+    scene.pod(2).uid = "twin".into();
+    scene.view(2, &[(2, true)]);
+    scene.view(0, &[(0, true), (1, true), (2, false)]);
+    assert_eq!(patch(&scene, 0), NONE);
+    assert!(tells(&scene.after(30_001), "VerifyFailed", "Listed by pod 0"));
+    scene.dropped();
+    assert_eq!(patch(&scene, 0).len(), 1);
+}
+
+#[test]
+fn made_again_as_a_member_while_done_was_checked_the_shrink_is_undone() {
+    let mut scene = Scene::shrinking(3, Step::Verify);
+    scene.pod(2).uid = "other".into();
+    scene.doors(Some(ListenerState::Running));
+    assert_eq!(at(&scene.after(0)), Step::Cancel);
+}
+
+/// The size is lowered, and another pod ends in the leaver's place.
+fn ends() -> Scene {
+    let mut scene = left();
+    scene.intent.as_mut().unwrap().step = Step::PodGone;
+    scene.facts.target.replicas = 2;
+    scene.pod(2).uid = "other".into();
+    scene.pod(2).deleting = true;
+    scene.counts(2).online = 0;
+    for viewer in 0..3 {
+        scene.view(viewer, &[(0, true), (1, true), (2, true)]);
+    }
+    scene
+}
+
+fn asks(scene: &Scene) -> bool {
+    scene.after(0).effects.iter().any(|effect| matches!(effect, Effect::Leave { .. }))
+}
+
+#[test]
+fn one_that_joins_while_it_ends_is_asked_to_leave() {
+    let scene = ends();
+    assert!(asks(&scene) && tells(&scene.after(0), "LeaverRejoined", "before its grace is over"));
+}
+
+#[rstest]
+#[case::under_way(|s: &mut Scene| s.facts.calls.leave = Call::InFlight)]
+#[case::a_member_is_down(|s: &mut Scene| s.view(1, &[(0, false), (1, true), (2, true)]))]
+#[case::not_seen_by_all(|s: &mut Scene| s.node(1).members = unknown())]
+#[case::clients_on_it(|s: &mut Scene| s.counts(2).online = 51)]
+#[case::not_counted(|s: &mut Scene| s.node(2).counts = unknown())]
+#[case::the_leavers_own_pod(|s: &mut Scene| s.pod(2).uid = "pod-2".into())]
+fn not_where_that_could_harm(#[case] disturb: fn(&mut Scene)) {
+    let mut scene = ends();
+    disturb(&mut scene);
+    assert!(!asks(&scene));
+}
+
+#[test]
+fn a_dead_member_comes_with_its_command() {
+    let mut scene = ends();
+    scene.gone();
+    for viewer in 0..2 {
+        scene.view(viewer, &[(0, true), (1, true), (2, false)]);
+    }
+    let out = scene.after(30_001);
+    assert!(tells(&out, "VerifyFailed", "`vmq-admin cluster leave node=VerneMQ@vmq-2` on pod 0"), "{out:?}");
+    assert!(out.conditions.iter().all(|told| told.message.len() < 1_000), "it would be cut");
+    scene.dropped();
+    assert_eq!(at(&scene.after(30_001)), Step::Volume);
+}

@@ -1,0 +1,169 @@
+//! The leaver's pod is taken away in the middle of its leave, and the StatefulSet makes it again: before our patch,
+//! during it, after it. What is made may join, even while it ends (`pods_delete_in_leave.txt`). The end is a smaller,
+//! whole cluster, or a command that a person is told to type, and that is the end.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{Api, DeleteParams};
+use rstest::rstest;
+use tokio::time::sleep;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Command, Via as Door};
+use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Storage, Verb};
+
+use crate::one_leave::{begin, node, three};
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
+
+/// How another hand takes the pod away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hand {
+    /// `kubectl delete pod`, an eviction, a drained machine.
+    Deletes,
+    /// The same, and the claim with it: what is made again is fresh.
+    DeletesAll,
+    /// `--force --grace-period=0`, as of a machine that is lost.
+    Forces,
+}
+
+async fn take_away(kubernetes: Kubernetes, hand: Hand) {
+    let client = kubernetes.client_named("somebody");
+    let (pods, claims) = (
+        Api::<Pod>::namespaced(client.clone(), NAMESPACE),
+        Api::<PersistentVolumeClaim>::namespaced(client, NAMESPACE),
+    );
+    if hand == Hand::DeletesAll {
+        let _ = claims.delete(&format!("data-{NAME}-2"), &DeleteParams::default()).await;
+    }
+    let how =
+        if hand == Hand::Forces { DeleteParams::default().grace_period(0) } else { DeleteParams::default() };
+    // It may have gone by itself.
+    let _ = pods.delete(&format!("{NAME}-2"), &how).await;
+}
+
+/// What a shrink consists of, in order, as the taps call it.
+const THINGS: [&str; 9] = [
+    "record Fence",
+    "record Suspend",
+    "record Drain",
+    "record Leave",
+    "Leave under way",
+    "record Shrink",
+    "SetReplicas",
+    "record PodGone",
+    "record Volume",
+];
+
+#[rstest]
+#[case(Via::ManagementApi, Storage::Claims, Hand::Deletes, false)]
+#[case(Via::ManagementApi, Storage::Claims, Hand::DeletesAll, false)]
+#[case(Via::ManagementApi, Storage::Claims, Hand::Forces, true)]
+#[case(Via::ManagementApi, Storage::EmptyDir, Hand::Deletes, false)]
+#[case(Via::ManagementApi, Storage::EmptyDir, Hand::Forces, true)]
+#[case(Via::Exec, Storage::EmptyDir, Hand::Deletes, false)]
+#[case(Via::Exec, Storage::EmptyDir, Hand::Forces, true)]
+#[tokio::test(start_paused = true)]
+async fn a_leaver_that_is_taken_away_after_each_thing(
+    #[case] via: Via,
+    #[case] storage: Storage,
+    #[case] hand: Hand,
+    #[case] killed: bool,
+) {
+    for thing in THINGS {
+        let mut world = three(via).install(|install| install.storage = storage).start().await;
+        let kubernetes = world.kubernetes.clone();
+        world.taps.after(thing, move || take_away(kubernetes, hand));
+        begin(&mut world).await;
+        let came = |world: &World| world.taps.names().iter().any(|name| name == thing);
+        world.until(thing, minutes(8), came).await;
+        if killed {
+            // Without the bars: nobody is there who would fence what is made.
+            world.kill_controller("a").await;
+            sleep(seconds(25)).await;
+            world.start_controller("a");
+            sleep(seconds(3)).await;
+        }
+        whole(&mut world, thing).await;
+    }
+}
+
+/// Two nodes are left, and each knows both and nobody else; where a person was told to type something, that is typed.
+async fn whole(world: &mut World, thing: &str) -> bool {
+    let command = format!("vmq-admin cluster leave node={}", node(world, 2));
+    let ended = |world: &World| world.settled(2) && world.dead_members().is_empty();
+    let told = |world: &World| {
+        let told = world.condition("VerifyFailed").is_some_and(|told| told.message.contains(&command));
+        told && world.pod_count() == 2
+    };
+    let what = format!("an end, or what to type for it, after {thing}");
+    world.until(&what, minutes(15), |world| ended(world) || told(world)).await;
+    let typed = !ended(world);
+    if typed {
+        let (asker, dead) = (node(world, 0), node(world, 2));
+        let leave = Command::ClusterLeave { node: Some(dead), kill: false, summary_interval: 5, timeout: 60 };
+        world.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+        world.until(&format!("the end after what was typed, after {thing}"), minutes(5), ended).await;
+    }
+    let claim = format!("data-{NAME}-2");
+    let used = |world: &World| world.kubernetes.object("persistentvolumeclaims", NAMESPACE, &claim).is_some();
+    world.until("its claim is gone", minutes(2), |world| !used(world)).await;
+    typed
+}
+
+fn uid(kubernetes: &Kubernetes) -> Option<String> {
+    let pod = kubernetes.object("pods", NAMESPACE, &format!("{NAME}-2"))?;
+    pod.pointer("/metadata/uid")?.as_str().map(str::to_owned)
+}
+
+/// The StatefulSet is quicker than our patch: the fresh pod is there when it is made, and is not condemned by it.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_made_again_between_look_and_patch_is_not_condemned(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+) {
+    let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after("record Shrink", move || async move {
+        let before = uid(&kubernetes);
+        take_away(kubernetes.clone(), Hand::Forces).await;
+        while uid(&kubernetes).is_none_or(|uid| Some(uid) == before) {
+            sleep(seconds(1) / 100).await;
+        }
+    });
+    begin(&mut world).await;
+    let grows = |world: &World| world.intent().is_some_and(|intent| intent.kind == lifecycle::Kind::Grow);
+    world.until("it is taken for a newcomer", minutes(6), grows).await;
+    assert_eq!(world.replicas(), 3, "{}", world.dump());
+    assert!(!whole(&mut world, "the swap").await, "nobody had to type anything\n{}", world.dump());
+    assert_eq!(world.taps.times("Leave"), 2, "it leaves like any other\n{}", world.dump());
+}
+
+/// Our patch is on its way when the pod is made: condemned at its start, it runs for its grace, and joins.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_condemned_at_its_start_leaves_before_it_ends(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(false, true)] killed: bool,
+) {
+    let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
+    let slow = Rule::new(Fault::Slow(seconds(2))).resource("statefulsets/scale").verb(Verb::Patch).times(1);
+    world.kubernetes.faults().add(slow);
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after("record Shrink", move || async move {
+        tokio::spawn(async move {
+            sleep(seconds(1)).await;
+            take_away(kubernetes, Hand::Forces).await;
+        });
+    });
+    begin(&mut world).await;
+    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
+    assert_eq!(world.pod_count(), 3, "another pod ends\n{}", world.dump());
+    if killed {
+        world.kill_controller("a").await;
+        world.until("it has joined and died", minutes(2), |world| world.pod_count() == 2).await;
+        assert_ne!(world.dead_members(), Vec::<String>::new(), "it is a dead member\n{}", world.dump());
+        world.start_controller("a");
+    } else {
+        let told = |world: &World| world.condition("LeaverRejoined").is_some();
+        world.until("it is told", minutes(1), told).await;
+    }
+    assert_eq!(whole(&mut world, "the patch").await, killed, "{}", world.dump());
+}

@@ -1,0 +1,182 @@
+//! A raise that cannot finish: it is named, and keeps nothing else from coming. Where fewer are wanted, its newcomer
+//! goes again: by an ordered leave if it is a member, and without one if no member has ever known it.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{Api, DeleteParams};
+use lifecycle::Kind;
+use rstest::rstest;
+use serde_json::json;
+use vernescale::crd::Via;
+use vernescale::standin::cluster_model::{Connect, Goodbye, Protocol, Spread};
+use vernescale::standin::kubernetes::Kubernetes;
+
+use crate::our_resource::delete;
+use crate::steering::{claim, label, steered};
+use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
+
+/// What keeps the newcomer from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// A claim of its own that does not go: its pod is never made.
+    Unmade,
+    /// A member whose readiness probe does not come to say yes.
+    Unready,
+    /// A client reached it before it joined: a cluster of one (`join_refused_after_client_on_newcomer.txt`).
+    Alone,
+    /// A member that does not learn what the others know.
+    Behind,
+    /// A member through which no message of ours gets.
+    Unheard,
+}
+
+impl Trouble {
+    fn told(self) -> &'static str {
+        match self {
+            Self::Unmade => "NewcomerNotFenced",
+            Self::Unready | Self::Alone | Self::Behind => "JoinFailed",
+            Self::Unheard => "CanaryLost",
+        }
+    }
+
+    fn member(self) -> bool {
+        !matches!(self, Self::Unmade | Self::Alone)
+    }
+}
+
+/// Two nodes serve, three are wanted, and the third is told not to come.
+async fn stuck(via: Via, trouble: Trouble) -> World {
+    let mut world = steered(via, 2)
+        .limits(|limits| limits.join = seconds(90))
+        .install(|install| {
+            if trouble == Trouble::Unready {
+                install.probe_delay = seconds(240);
+            }
+        })
+        .broker(|broker| match trouble {
+            Trouble::Behind => broker.timing.join_sync_end = Spread::exactly(3_600_000),
+            Trouble::Unheard => broker.denied_prefixes = vec!["vernescale/".into()],
+            _ => {}
+        })
+        .start()
+        .await;
+    world.load(2.0).await;
+    world.start_controller("a");
+    world.pass(seconds(8)).await;
+    if trouble == Trouble::Unmade {
+        let kubernetes = world.kubernetes.clone();
+        world.taps.after("SetReplicas", move || keep_a_claim(kubernetes));
+    }
+    world.wish(3);
+    if trouble == Trouble::Alone {
+        reach_it_first(&mut world).await;
+    }
+    let told = |world: &World| world.condition(trouble.told()).is_some();
+    world.until("it is told", minutes(4), told).await;
+    let growing = world.intent().is_some_and(|intent| intent.active() && intent.kind == Kind::Grow);
+    assert!(growing && world.serving() == 2, "{}", world.dump());
+    world
+}
+
+async fn keep_a_claim(kubernetes: Kubernetes) {
+    let name = format!("data-{NAME}-2");
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": { "name": name, "namespace": NAMESPACE, "finalizers": ["example.org/backup"] },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    });
+    kubernetes.apply(&claim).expect("it is made");
+    let claims = Api::<PersistentVolumeClaim>::namespaced(kubernetes.client_named("somebody"), NAMESPACE);
+    claims.delete(&name, &DeleteParams::default()).await.expect("the server takes it");
+}
+
+fn let_it_go(world: &World) {
+    let name = format!("data-{NAME}-2");
+    world.kubernetes.edit("persistentvolumeclaims", NAMESPACE, &name, |claim| {
+        claim["metadata"]["finalizers"] = json!([]);
+    });
+}
+
+/// A client that knows its address, before its entrypoint has joined.
+async fn reach_it_first(world: &mut World) {
+    let listens = |world: &World| {
+        world.node(2).is_some_and(|node| world.fleet.with_model(|model, _| model.listening(&node)))
+    };
+    world.until("it listens", minutes(1), listens).await;
+    let node = world.node(2).expect("it listens");
+    let early = Connect::new("early", Protocol::V4, true);
+    let conn = world.fleet.with_model(|model, now| model.connect(&node, early, now));
+    world.pass(seconds(1)).await;
+    world.fleet.with_model(|model, now| model.disconnect(conn, Goodbye::Clean, now));
+}
+
+const ALL: [Trouble; 5] =
+    [Trouble::Unmade, Trouble::Unready, Trouble::Alone, Trouble::Behind, Trouble::Unheard];
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_wanted_any_more_goes(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(0, 1, 2, 3, 4)] trouble: usize,
+) {
+    let trouble = ALL[trouble];
+    let mut world = stuck(via, trouble).await;
+    world.wish(2);
+    world.until("the size is lowered", minutes(2), |world| world.replicas() == 2).await;
+    assert_eq!(world.taps.times("Leave") > 0, trouble.member(), "{trouble:?}: {:?}", world.taps.names());
+    let_it_go(&world);
+    let ended =
+        |world: &World| world.settled(2) && world.dead_members().is_empty() && claim(world, 2).is_none();
+    world.until("two nodes are left", minutes(4), ended).await;
+    assert!(world.condition(trouble.told()).is_none(), "{}", world.dump());
+    world.assert_bars().await;
+}
+
+/// The undo of its leave does not let it in: nothing has proven it.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_that_is_wanted_again_on_its_way_out_stays_fenced(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(Trouble::Behind, Trouble::Unheard)] trouble: Trouble,
+) {
+    let mut world = stuck(via, trouble).await;
+    world.taps.after("record Suspend", std::future::pending);
+    world.wish(2);
+    world.until("it is on its way", minutes(1), |world| world.taps.times("record Suspend") == 1).await;
+    world.kill_controller("a").await;
+    world.wish(3);
+    world.start_controller("a");
+    let grows = |world: &World| world.intent().is_some_and(|one| one.active() && one.kind == Kind::Grow);
+    world.until("it is a newcomer again", minutes(2), grows).await;
+    world.pass(seconds(30)).await;
+    assert_eq!((label(&world, 2).as_deref(), world.serving()), (Some("false"), 2), "{}", world.dump());
+    let told = |world: &World| world.condition(trouble.told()).is_some();
+    world.until("it is told again", minutes(3), told).await;
+}
+
+/// More are wanted: that is said, and they come once the first is mended.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_further_raise_waits_by_its_name(#[values(Trouble::Unheard, Trouble::Unmade)] trouble: Trouble) {
+    let mut world = stuck(Via::ManagementApi, trouble).await;
+    world.wish(4);
+    let waits = |world: &World| world.condition("GrowWaits").map(|told| told.message).unwrap_or_default();
+    world.until("it is said", seconds(10), |world| !waits(world).is_empty()).await;
+    assert!(
+        waits(&world).starts_with("4 nodes are wanted and 3 stay: pod 2 comes first"),
+        "{}",
+        waits(&world)
+    );
+    world.fleet.with_model(|model, _| model.settings_mut().denied_prefixes.clear());
+    let_it_go(&world);
+    world.until("four nodes", minutes(6), |world| world.settled(4)).await;
+    world.assert_bars().await;
+}
+
+/// `kubectl delete` of our resource does not wait for ever for a pod that is never made.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_never_made_does_not_keep_the_resource() {
+    let mut world = stuck(Via::ManagementApi, Trouble::Unmade).await;
+    let _anew = delete(&world, 2).await;
+    world.until("the resource is gone", minutes(5), |world| world.resource().is_none()).await;
+    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
+}
