@@ -17,6 +17,7 @@ use lifecycle::Time;
 use tokio::sync::{Notify, watch};
 
 use crate::act::deadline::{Failure, api};
+use crate::act::hold;
 use crate::clock::Clock;
 use crate::leader::{Election, Timing, lease};
 use crate::observe::kubernetes::resources;
@@ -136,11 +137,17 @@ impl Controller {
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let leases = Api::<Lease>::namespaced(self.client.clone(), &self.settings.namespace);
         let (name, identity) = (self.settings.lease.clone(), self.settings.identity.clone());
+        let (client, namespace) = (self.client.clone(), self.settings.namespace.clone());
         tokio::select! {
             () = self.run() => {}
             () = stop => {}
         }
         // Only now that nothing of ours runs any more.
+        match hold::release_with(&client, &namespace).await {
+            Ok(0) => {}
+            Ok(freed) => tracing::info!(freed, "the namespace is being deleted: our finalizer is taken away"),
+            Err(failure) => tracing::info!(%failure, "whether the namespace is being deleted is not known"),
+        }
         if let Err(failure) = lease::release(&leases, &name, &identity).await {
             tracing::info!(%failure, "the lease was not given back: it runs out by itself");
         }

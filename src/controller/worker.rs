@@ -227,7 +227,8 @@ impl Worker {
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
-        if done.is_ok() && hold::held(&world.resource) && (!active || hopeless(&world, &out, now)) {
+        let over = !active || world.target.deleting || hopeless(&world, &out, now);
+        if done.is_ok() && hold::held(&world.resource) && over {
             self.release(&mut world).await?;
         }
         let history = self.state.history.clone().unwrap_or_default();
@@ -305,18 +306,19 @@ impl Worker {
     }
 
     /// Our resource goes, or has no target: nothing of ours stays behind.
-    async fn let_go(&self, resource: &VerneMQAutoscaler, objects: &Objects) -> Result<(), Failure> {
-        if resource.metadata.deletion_timestamp.is_none() {
-            return Ok(());
-        }
+    async fn let_go(&mut self, resource: &VerneMQAutoscaler, objects: &Objects) -> Result<(), Failure> {
         let namespace = &self.shared.settings.namespace;
-        if let (Some(statefulset), Some(Ownership::Ours)) = (&objects.statefulset, objects.ownership()) {
+        let goes = resource.metadata.deletion_timestamp.is_some();
+        if let (true, Some(statefulset), Some(Ownership::Ours)) =
+            (goes, &objects.statefulset, objects.ownership())
+        {
             let statefulsets = Api::namespaced(self.shared.client.clone(), namespace);
             hold::disown(&statefulsets, statefulset, &resource.uid().unwrap_or_default()).await?;
         }
         if hold::held(resource) {
             let resources = Api::namespaced(self.shared.client.clone(), namespace);
-            hold::release(&resources, resource).await?;
+            let freed = hold::release(&resources, resource).await?;
+            self.reporter.begin(&freed);
         }
         Ok(())
     }

@@ -135,6 +135,14 @@ async fn our_resource_has_status_and_scale_of_its_own() {
     let seen = scale.status.unwrap();
     assert_eq!((scale.spec.unwrap().replicas, seen.replicas), (Some(3), 2));
     assert_eq!(seen.selector.as_deref(), Some("a=b"));
+    let mut none = autoscaler("b");
+    none.data["spec"].as_object_mut().unwrap().remove("replicas");
+    api.create(&PostParams::default(), &none).await.unwrap();
+    assert_eq!(
+        refused(api.get_scale("b").await),
+        (500, "InternalError".to_owned()),
+        "as the real one answers"
+    );
 
     let wish = Patch::Merge(json!({"spec": {"replicas": 7}}));
     api.patch_scale("a", &PatchParams::default(), &wish).await.unwrap();

@@ -1,9 +1,12 @@
 //! What people do to our resource in the middle of a shrink; and two resources
 //! that want the same StatefulSet.
 
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::{Value, json};
+use vernescale::act::hold::FINALIZER;
 use vernescale::crd::{VerneMQAutoscaler, Via};
 
 use crate::metrics::gauges;
@@ -58,6 +61,52 @@ async fn deleted_after_the_leave_the_shrink_is_finished_first(#[case] via: Via) 
     world.kubernetes.apply(&anew).expect("it is taken");
     world.until("three nodes", minutes(4), |world| world.settled(3)).await;
     world.assert_bars().await;
+}
+
+fn finalizers(world: &World) -> Option<Vec<String>> {
+    world.resource().map(|resource| resource.metadata.finalizers.unwrap_or_default())
+}
+
+/// What the change was about is gone: nobody could ever finish it, and whoever deletes our resource later may find
+/// no controller any more.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_stateful_set_that_is_deleted_frees_it(#[case] via: Via) {
+    let mut world = draining(via).await;
+    assert_eq!(finalizers(&world), Some(vec![FINALIZER.to_owned()]));
+    let sets = Api::<StatefulSet>::namespaced(world.kubernetes.client_named("somebody"), NAMESPACE);
+    sets.delete(NAME, &DeleteParams::foreground()).await.expect("the server takes it");
+    world.until("it is free", seconds(20), |world| finalizers(world) == Some(Vec::new())).await;
+    world.until("the set is gone", minutes(3), |world| world.replicas() == 0).await;
+    world.until("that is told", seconds(10), |world| world.condition("TargetMissing").is_some()).await;
+    world.kill_controller("a").await;
+    delete(&world, 2).await;
+    assert!(world.resource().is_none(), "nothing holds it");
+}
+
+/// The namespace takes the controller along: at its SIGTERM it takes our finalizer away, or the namespace would hang.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_deleted_frees_it(#[case] via: Via) {
+    let mut world = draining(via).await;
+    world.kill_controller("a").await;
+    let stop = world.start_controller_until("b");
+    world.until("b leads", seconds(30), |world| world.metrics("b").contains("vernescale_leading 1")).await;
+    assert_eq!(finalizers(&world), Some(vec![FINALIZER.to_owned()]), "a change is under way");
+    let namespaces = Api::<Namespace>::all(world.kubernetes.client_named("somebody"));
+    namespaces.delete(NAMESPACE, &DeleteParams::default()).await.expect("the server takes it");
+    stop.send(()).expect("it runs");
+    let gone = |world: &World| world.kubernetes.object("namespaces", "", NAMESPACE).is_none();
+    let began = world.clock.now();
+    while !gone(&world) {
+        assert!(world.clock.now().since(began) < minutes(2), "the namespace hangs\n{}", world.dump());
+        // Without the bars: everything is deleted under its clients.
+        tokio::time::sleep(seconds(1)).await;
+    }
 }
 
 #[rstest]

@@ -23,6 +23,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lifecycle::{Intent, Limits, NodeName, Time};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Metrics, Settings, Tap};
@@ -97,6 +98,24 @@ pub(crate) struct World {
 impl World {
     /// Starts a controller process with this identity.
     pub(crate) fn start_controller(&mut self, identity: &str) {
+        let controller = self.controller(identity);
+        self.spawn(identity, controller.run());
+    }
+
+    /// The same, to be ended as by SIGTERM.
+    pub(crate) fn start_controller_until(&mut self, identity: &str) -> oneshot::Sender<()> {
+        let controller = self.controller(identity);
+        let (stop, stopped) = oneshot::channel();
+        self.spawn(identity, controller.run_until(async { drop(stopped.await) }));
+        stop
+    }
+
+    fn spawn(&mut self, identity: &str, process: impl Future<Output = ()> + Send + 'static) {
+        let old = self.controllers.insert(identity.to_owned(), tokio::spawn(process));
+        assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
+    }
+
+    fn controller(&mut self, identity: &str) -> Controller {
         let (tap, records) = (self.taps.tap(), self.records.clone());
         let (kubernetes, name) = (self.kubernetes.clone(), identity.to_owned());
         let tap: Tap = Arc::new(move |done: String| {
@@ -109,8 +128,7 @@ impl World {
         let settings = Settings { tap, timing, limits, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         self.metrics.insert(identity.to_owned(), controller.metrics());
-        let old = self.controllers.insert(identity.to_owned(), tokio::spawn(controller.run()));
-        assert!(old.is_none_or(|old| old.is_finished()), "{identity} runs already");
+        controller
     }
 
     /// `/metrics` of the controller that was last started with this identity.

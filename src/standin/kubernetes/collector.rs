@@ -1,4 +1,4 @@
-//! The garbage collector, and the protection of claims that are in use.
+//! The garbage collector, the end of namespaces, and the protection of claims that are in use.
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use super::{
     store::{Deletion, Key, Store},
 };
 
-/// Runs both.
+/// Runs all three.
 pub(super) fn spawn(tasks: &mut JoinSet<()>, shared: &Arc<Shared>) {
     let delay = shared.settings.timing.collector;
     tasks.spawn(shared.clone().follow(delay, |store| {
+        end_namespaces(store);
         collect(store);
         release_claims(store);
     }));
@@ -50,6 +51,23 @@ fn waits_for_dependents(store: &Store, owner: &Value, dependent: &Value) -> bool
             && object::deleting(&found)
             && list(&found, "/metadata/finalizers").contains(&json!("foregroundDeletion"))
     })
+}
+
+/// What is in a namespace that is being deleted is deleted as well; the namespace goes with the last of it.
+fn end_namespaces(store: &mut Store) {
+    for namespace in store.list("namespaces", None) {
+        if !object::deleting(&namespace) {
+            continue;
+        }
+        for (key, object) in store.within(object::name(&namespace)) {
+            if !object::deleting(&object) {
+                drop(store.delete(&key, &Deletion::default()));
+            }
+        }
+        if let Some(key) = Key::of(&namespace) {
+            drop(store.delete(&key, &Deletion::default()));
+        }
+    }
 }
 
 /// A deleted claim goes when no pod names it.

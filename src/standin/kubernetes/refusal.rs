@@ -50,6 +50,14 @@ impl Refusal {
             .about(resource, name)
     }
 
+    /// Nothing new in a namespace that goes.
+    pub(super) fn terminating(resource: &Resource, name: &str, namespace: &str) -> Self {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let message = format!("{} \"{name}\" is forbidden: {why}", resource.id);
+        Self::new(403, "Forbidden", message).about(resource, name)
+    }
+
     /// A write that was based on an older version, or on another object of the same name.
     pub(super) fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.id);

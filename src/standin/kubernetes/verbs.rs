@@ -54,6 +54,10 @@ fn get(store: &Store, route: &Route, stale: Option<u64>) -> Answer {
             .ok_or_else(|| Refusal::not_found(route.resource, &route.name))?,
     };
     if route.sub == "scale" {
+        // The wish of a custom resource may be absent, and then it has no scale.
+        if route.resource.custom() && object.pointer("/spec/replicas").is_none() {
+            return Err(Refusal::internal("the spec replicas field \".spec.replicas\" does not exist"));
+        }
         return Ok((200, scale::of(&object)));
     }
     Ok((200, Value::clone(&object)))
@@ -120,9 +124,16 @@ fn create(store: &mut Store, route: &Route, query: &Query, body: &[u8]) -> Answe
     let mut object = read(route, body)?;
     let kind = route.resource;
     let namespace = object::namespace(&object).to_owned();
-    if kind.namespaced && store.find("namespaces", "", &namespace).is_none() {
-        let namespaces = resource::by_id("namespaces").expect("the table has it");
-        return Err(Refusal::not_found(namespaces, &namespace));
+    let home = kind.namespaced.then(|| store.find("namespaces", "", &namespace));
+    match home {
+        Some(None) => {
+            let namespaces = resource::by_id("namespaces").expect("the table has it");
+            return Err(Refusal::not_found(namespaces, &namespace));
+        }
+        Some(Some(home)) if object::deleting(&home) => {
+            return Err(Refusal::terminating(kind, object::name(&object), &namespace));
+        }
+        Some(Some(_)) | None => {}
     }
     if object::name(&object).is_empty() {
         let prefix = text(&object, "/metadata/generateName").to_owned();

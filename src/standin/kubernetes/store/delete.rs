@@ -63,6 +63,11 @@ impl Store {
         Ok((last, self.get(key).is_none()))
     }
 
+    /// A namespace stays until nothing is in it.
+    fn inhabited(&self, key: &Key) -> bool {
+        key.resource == "namespaces" && self.objects.keys().any(|other| other.namespace == key.name)
+    }
+
     /// Sets the deletion mark; a second deletion can only make the grace shorter.
     fn mark(&self, object: &mut Value, grace: i64) {
         if number(object, "/metadata/deletionGracePeriodSeconds").is_some_and(|left| left <= grace) {
@@ -78,7 +83,8 @@ impl Store {
     pub(super) fn put_or_finish(&mut self, key: &Key, object: Value) -> Arc<Value> {
         let held = !object::deleting(&object)
             || !list(&object, "/metadata/finalizers").is_empty()
-            || number(&object, "/metadata/deletionGracePeriodSeconds").is_some_and(|grace| grace > 0);
+            || number(&object, "/metadata/deletionGracePeriodSeconds").is_some_and(|grace| grace > 0)
+            || self.inhabited(key);
         if !held {
             return self.remove(key, object);
         }
@@ -130,6 +136,12 @@ impl Store {
     pub(crate) fn owned(&self) -> Vec<(Key, Arc<Value>)> {
         let owned = |object: &Value| !list(object, "/metadata/ownerReferences").is_empty();
         let all = self.objects.iter().filter(|(_, object)| owned(object));
+        all.map(|(key, object)| (key.clone(), object.clone())).collect()
+    }
+
+    /// Every object of a namespace.
+    pub(crate) fn within(&self, namespace: &str) -> Vec<(Key, Arc<Value>)> {
+        let all = self.objects.iter().filter(|(key, _)| key.namespace == namespace);
         all.map(|(key, object)| (key.clone(), object.clone())).collect()
     }
 
