@@ -52,6 +52,7 @@ pub fn yaml() -> anyhow::Result<String> {
 pub fn definition() -> anyhow::Result<Value> {
     let mut definition = serde_json::to_value(VerneMQAutoscaler::crd())?;
     tidy(&mut definition);
+    targets(&mut definition);
     Ok(definition)
 }
 
@@ -82,6 +83,25 @@ fn tidy(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
     }
+}
+
+/// Gives every target the choice between its two values, which the derived schema cannot state.
+fn targets(value: &mut Value) {
+    let children: Vec<&mut Value> = match value {
+        Value::Object(map) => {
+            let is_target = map
+                .get("properties")
+                .is_some_and(|fields| fields.get("averageValue").is_some() && fields.get("value").is_some());
+            if is_target {
+                map.insert("anyOf".into(), metrics::values_by_type());
+                return;
+            }
+            map.values_mut().collect()
+        }
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => return,
+    };
+    children.into_iter().for_each(targets);
 }
 
 #[cfg(test)]

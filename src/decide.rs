@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! FleetView ─► measure ─► desired ─► panic ─► stabilize ─► limits ─► [min, max] ─► wish
-//!                  └─► absorb, sources, churn, settle, mode ─► vetoes (apart from the wish)
+//!                  └─► absorb, stated, sources, churn, settle, mode ─► vetoes (apart from the wish)
 //! ```
 //!
 //! A wish says where the size should go, a veto that it must not move now. What
@@ -19,6 +19,7 @@ mod measure;
 mod panic;
 mod policy;
 mod skew;
+mod stated;
 mod unmeasured;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub use explain::{Clamp, Explain, Reason, Rule};
 pub use history::{Alarm, Change as SizeChange, History, Wish};
 pub use measure::Measured;
 pub use policy::{Aim, Budget, Limit, Metric, PanicRules, Policy, PolicyError, Rules};
+pub use stated::{Load, Stated};
 
 use panic::Panic;
 
@@ -156,10 +158,13 @@ pub fn decide(
         windows.extend(measure_all(policy, span, view, current));
     }
     let predictions = absorb::predict(&windows, &connections, current);
-    let numbers_unknown = guard::numbers_unknown(&measured, &connections, &current.conns_max);
+    let wish = way.wish;
+    let held = stated::hold(policy, wish, &connections, view, current, &mut history, now);
+    let needed: Vec<_> = measured.iter().chain(&held.publishes).cloned().collect();
+    let numbers_unknown = guard::numbers_unknown(&needed, &connections, &current.conns_max);
     let would_overload = guard::would_overload(&predictions);
     // What is not known is no number to show.
-    let considered = way.wish < current.replicas && numbers_unknown.is_none();
+    let considered = wish < current.replicas && numbers_unknown.is_none();
     let after_leave = if considered { predictions } else { Vec::new() };
     let shrink_vetoes = [
         guard::shadow(policy.mode),
@@ -169,14 +174,16 @@ pub fn decide(
         guard::sources_contradict(&contradicting),
         guard::panic(panic.as_ref(), now),
         would_overload,
+        held.outdated,
         guard::churn_budget_spent(policy, &history, now),
         guard::settling(policy, current, now),
     ];
     let grow_vetoes = [guard::shadow(policy.mode), guard::paused(policy.mode)];
     let mut conditions = skew::skewed(&measured, policy.window.duration(), &mut history.skewed_since, now);
     conditions.extend(unmeasured::unmeasured(policy, view, current, &mut history.unmeasured_since, now));
+    conditions.extend(held.missing);
     let decision = Decision {
-        wish: way.wish,
+        wish,
         shrink_vetoes: shrink_vetoes.into_iter().flatten().collect(),
         grow_vetoes: grow_vetoes.into_iter().flatten().collect(),
         conditions,

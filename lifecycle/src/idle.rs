@@ -101,6 +101,8 @@ fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look:
         Verdict::No(reason, message) => {
             let severity = match *reason {
                 "ClaimInTheWay" | "MembersDisagree" | "NoListener" => Severity::Warning,
+                // Whoever wishes it, and does not see the load, is to be looked at if it stays so.
+                "WishOutdated" => Severity::InfoFor(look.limits.held),
                 _ => Severity::Info,
             };
             out.conditions.push(Condition { reason, severity, message: message.clone() });

@@ -2,7 +2,7 @@
 //! ", since" and a time.
 
 /// For each name whose end says more than that it is over. Every Critical one is here.
-const OVER: [(&str, &str); 35] = [
+const OVER: &[(&str, &str)] = &[
     ("CallFailed", "calls to the API server and to the brokers are answered"),
     ("CanaryLost", "a message crosses between the newcomer and the others, or nobody waits for one"),
     ("CanaryLoginMissing", "the Secret of spec.canarySecretRef is there, or not needed"),
@@ -27,6 +27,7 @@ const OVER: [(&str, &str); 35] = [
     ("MemberDead", "no dead member is listed"),
     ("MemberDown", "no member is down that a pod may bring back"),
     ("MembersDisagree", "all members agree"),
+    ("MetricsMissing", "metrics say what a node may carry, or the size follows them"),
     ("MixedVersions", "all pods run one build"),
     ("NoBrokerRead", "brokers answer"),
     ("NumbersUnknown", "all numbers that a shrink needs are known"),
@@ -37,6 +38,7 @@ const OVER: [(&str, &str); 35] = [
     ("SpecInvalid", "the spec can be read and decided by"),
     ("UndoStuck", "no undo is stuck"),
     ("VerifyFailed", "no leave waits to be verified"),
+    ("WishOutdated", "no wish is held for a load that it was not made for"),
     ("WorkerPanicked", "the controller has worked without a fault of its own"),
 ];
 

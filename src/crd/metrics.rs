@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Quantity;
+use super::quantity::positive;
 
 /// Which source a metric has. Only `Pods` and `External` are accepted; the
 /// others are listed so that the API server can answer with the cure.
@@ -67,7 +68,7 @@ pub struct MetricSpec {
 /// A metric of each node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(
-    validation = Rule::new("self.target.type == 'AverageValue' && has(self.target.averageValue)")
+    validation = Rule::new("self.target.type == 'AverageValue'")
         .message("a Pods metric takes target.type AverageValue and target.averageValue, such as 60m")
 )]
 pub struct PodsMetric {
@@ -78,12 +79,7 @@ pub struct PodsMetric {
 }
 
 /// A metric of all nodes together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(
-    validation = Rule::new(
-        "self.target.type == 'Value' ? has(self.target.value) && !has(self.target.averageValue) : has(self.target.averageValue) && !has(self.target.value)"
-    ).message("an External metric takes either target.type Value with target.value, or target.type AverageValue with target.averageValue")
-)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExternalMetric {
     /// Which metric.
     pub metric: MetricName,
@@ -96,6 +92,9 @@ pub struct ExternalMetric {
 #[x_kube(
     validation = Rule::new("!self.name.contains('vm_memory_')").message(
         "vm_memory_* counts megabytes per connection that nobody uses: use active_mqtt_connections or queue_processes"
+    ),
+    validation = Rule::new("!has(self.selector)").message(
+        "metric.selector is not read: its labels are those of HPA's metrics adapter, and the brokers are asked themselves. Leave it out: the metric is then that of every node of spec.targetRef"
     )
 )]
 pub struct MetricName {
@@ -103,6 +102,10 @@ pub struct MetricName {
     /// counter counts as its rate a second over `window`, a gauge as its value.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z_][a-zA-Z0-9_]*$"))]
     pub name: String,
+    /// Refused: here so that the answer says so, instead of dropping it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "anything")]
+    pub selector: Option<BTreeMap<String, Value>>,
 }
 
 /// How a target is to be read.
@@ -114,19 +117,33 @@ pub enum TargetType {
     Value,
 }
 
-/// The value that is aimed at.
+/// The value that is aimed at: the one that `type` names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricTarget {
     /// `AverageValue` (per node) or Value (over all nodes).
     #[serde(rename = "type")]
     pub type_: TargetType,
-    /// Per node, such as `60m` for one message in 17 seconds.
+    /// Per node, such as `60m` for one message in 17 seconds. Larger than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive")]
     pub average_value: Option<Quantity>,
-    /// Over all nodes.
+    /// Over all nodes. Larger than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "positive")]
     pub value: Option<Quantity>,
+}
+
+/// Which value goes with which type. Not as a rule in CEL, which does not see a field without a type.
+pub(super) fn values_by_type() -> Value {
+    let goes = |kind: &str, field: &str, other: &str| {
+        json!({
+            "properties": { "type": { "enum": [kind] } },
+            "required": [field],
+            "not": { "required": [other] },
+        })
+    };
+    json!([goes("AverageValue", "averageValue", "value"), goes("Value", "value", "averageValue")])
 }
 
 /// An object of any content that is kept as it is.

@@ -1,4 +1,5 @@
-//! A number as Kubernetes writes it: `60m`, `1500`, `2k`, `1Gi`, `3e2`.
+//! A number as Kubernetes writes it: `60m`, `1500`, `2k`, `1Gi`, `3e2`, `+5`; and as a bare number, 0.85 too, for HPA
+//! takes that and people paste its blocks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,27 +9,37 @@ use serde::{Deserialize, Serialize};
 
 /// Longest text that is read: more digits than a 64-bit number has.
 const LENGTH_MAX: usize = 32;
-const PATTERN: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
+
+/// Zero or more.
+const PATTERN: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
+
+/// More than zero: some digit is another one.
+const PATTERN_POSITIVE: &str = r"^\+?([0-9]*[1-9][0-9]*(\.[0-9]*)?|[0-9]*\.[0-9]*[1-9][0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$";
+
+/// Largest bare number: what has more digits than a text may have would not be read.
+const BARE_MAX: f64 = 1e18;
 
 /// A quantity in the notation of Kubernetes, kept as it was written.
 /// Negative ones are refused: no number of this resource has a use for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "IntOrString", into = "String")]
+#[serde(from = "NumberOrString", into = "String")]
 pub struct Quantity(pub String);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum IntOrString {
+enum NumberOrString {
     /// As many as the API server takes: a negative one is refused by [`Quantity::value`], with its place.
     Int(i64),
+    Float(f64),
     Text(String),
 }
 
-impl From<IntOrString> for Quantity {
-    fn from(value: IntOrString) -> Self {
+impl From<NumberOrString> for Quantity {
+    fn from(value: NumberOrString) -> Self {
         match value {
-            IntOrString::Int(number) => Self(number.to_string()),
-            IntOrString::Text(text) => Self(text),
+            NumberOrString::Int(number) => Self(number.to_string()),
+            NumberOrString::Float(number) => Self(number.to_string()),
+            NumberOrString::Text(text) => Self(text),
         }
     }
 }
@@ -51,11 +62,12 @@ impl Quantity {
     /// Where the text is not in the notation.
     pub fn value(&self) -> Result<f64, QuantityError> {
         let error = || QuantityError(self.0.chars().take(2 * LENGTH_MAX).collect());
-        if self.0.len() > LENGTH_MAX || !self.0.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        let text = self.0.strip_prefix('+').unwrap_or(&self.0);
+        if self.0.len() > LENGTH_MAX || !text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             return Err(error());
         }
-        let digits = self.0.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(self.0.len());
-        let (number, suffix) = self.0.split_at(digits);
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, suffix) = text.split_at(digits);
         let number: f64 = number.parse().map_err(|_| error())?;
         Ok(number * factor(suffix).ok_or_else(error)?)
     }
@@ -116,13 +128,29 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "x-kubernetes-int-or-string": true,
-            "minimum": 0,
-            "pattern": PATTERN,
-            "maxLength": LENGTH_MAX,
-        })
+        schema(PATTERN, false)
     }
+}
+
+/// A quantity that is larger than zero.
+pub(super) fn positive(_: &mut SchemaGenerator) -> Schema {
+    schema(PATTERN_POSITIVE, true)
+}
+
+/// A text or any number. `x-kubernetes-int-or-string` would refuse 0.85, and a schema of several types is none that
+/// Kubernetes takes: so it names no type, and everything that is neither is kept out one by one.
+fn schema(pattern: &str, positive: bool) -> Schema {
+    json_schema!({
+        "x-kubernetes-preserve-unknown-fields": true,
+        "minimum": 0,
+        "exclusiveMinimum": positive,
+        "maximum": BARE_MAX,
+        "pattern": pattern,
+        "maxLength": LENGTH_MAX,
+        "maxItems": 0,
+        "maxProperties": 0,
+        "not": { "enum": [true, false, [], {}] },
+    })
 }
 
 #[cfg(test)]
@@ -141,6 +169,8 @@ mod tests {
     #[case("3e2", 300.0)]
     #[case("5E-1", 0.5)]
     #[case("1E", 1e18)]
+    #[case("+5", 5.0)]
+    #[case("+.5k", 500.0)]
     fn reads(#[case] text: &str, #[case] value: f64) {
         assert!((Quantity(text.into()).value().unwrap() - value).abs() < 1e-9 * value.max(1.0));
     }
@@ -149,6 +179,9 @@ mod tests {
     #[case("")]
     #[case("m")]
     #[case("-1")]
+    #[case("+-1")]
+    #[case("++1")]
+    #[case("+")]
     #[case("1.2.3")]
     #[case("60 m")]
     #[case("60x")]
@@ -174,8 +207,10 @@ mod tests {
 
     #[test]
     fn takes_a_bare_number() {
-        let read: Vec<Quantity> = serde_json::from_str(r#"[60, "60m"]"#).unwrap();
-        assert_eq!(read, [Quantity("60".into()), Quantity("60m".into())]);
+        let read: Vec<Quantity> = serde_json::from_str(r#"[60, "60m", 0.85, 100.5, 1e-7, 2.0]"#).unwrap();
+        let texts: Vec<_> = read.iter().map(|one| one.0.as_str()).collect();
+        assert_eq!(texts, ["60", "60m", "0.85", "100.5", "0.0000001", "2"]);
+        assert!((read[2].value().unwrap() - 0.85).abs() < 1e-12);
     }
 
     #[test]

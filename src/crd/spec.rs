@@ -44,8 +44,11 @@ use super::{
     validation = Rule::new("self.wishFrom != 'Metrics' || size(self.metrics) > 0").message(
         "wishFrom Metrics needs at least one metric: Pods with mqtt_publish_received and an averageValue is a good first one"
     ),
-    validation = Rule::new("self.wishFrom != 'Scale' || has(self.replicas)").message(
-        "with wishFrom Scale set replicas to the size of today; HPA, KEDA and kubectl scale change it from then on"
+    validation = Rule::new("self.wishFrom != 'Scale' || self.replicas > 0").message(
+        "with wishFrom Scale set replicas to the size of today, 1 or more; HPA, KEDA and kubectl scale change it from then on"
+    ),
+    validation = Rule::new("self.wishFrom != 'Metrics' || self.replicas == 0").message(
+        "with wishFrom Metrics the size follows spec.metrics, and nobody reads replicas: set wishFrom to Scale for HPA, KEDA and kubectl scale to be heard, or set replicas to 0"
     )
 )]
 pub struct VerneMQAutoscalerSpec {
@@ -67,10 +70,11 @@ pub struct VerneMQAutoscalerSpec {
     /// Whether the size follows the metrics or the scale subresource.
     #[serde(default)]
     pub wish_from: WishFrom,
-    /// The wish of the scale subresource (HPA, KEDA, kubectl scale); only read with wishFrom Scale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub replicas: Option<u32>,
+    /// With wishFrom Scale the wish of the scale subresource (HPA, KEDA, kubectl scale). With wishFrom Metrics 0, where
+    /// an HPA that aims here says `ScalingDisabled`.
+    #[serde(default)]
+    #[schemars(range(max = 100))]
+    pub replicas: u32,
     /// What the size follows; of several, the largest wish wins.
     #[serde(default)]
     #[schemars(length(max = 8))]

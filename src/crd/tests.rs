@@ -33,7 +33,8 @@ fn the_yaml_is_the_definition() {
 #[case("/spec", "self.minReplicas <= self.maxReplicas", "minReplicas")]
 #[case("/spec/properties/targetRef", "self == oldSelf", "delete this resource")]
 #[case("/spec", "self.wishFrom != 'Metrics' || size(self.metrics) > 0", "mqtt_publish_received")]
-#[case("/spec", "self.wishFrom != 'Scale' || has(self.replicas)", "size of today")]
+#[case("/spec", "self.wishFrom != 'Scale' || self.replicas > 0", "size of today")]
+#[case("/spec", "self.wishFrom != 'Metrics' || self.replicas == 0", "set wishFrom to Scale")]
 #[case(
     "/spec/properties/metrics/items",
     "self.type != 'Resource' && self.type != 'ContainerResource'",
@@ -43,6 +44,11 @@ fn the_yaml_is_the_definition() {
     "/spec/properties/metrics/items",
     "self.type != 'Object'",
     "External with the metric mqtt_publish_received"
+)]
+#[case(
+    "/spec/properties/metrics/items/properties/pods/properties/metric",
+    "!has(self.selector)",
+    "Leave it out"
 )]
 fn the_api_server_refuses_and_says_the_cure(#[case] path: &str, #[case] rule: &str, #[case] cure: &str) {
     let all = rules(path);
@@ -67,7 +73,7 @@ fn no_rule_is_without_a_message() {
     }
     let mut seen = 0;
     walk(&definition().unwrap(), &mut seen);
-    assert_eq!(seen, 12, "a rule came or went: is it tested?");
+    assert_eq!(seen, 14, "a rule came or went: is it tested?");
 }
 
 /// Every list and text that a rule runs over is bounded, else the API server
@@ -105,9 +111,11 @@ fn the_schema_states_the_defaults(#[case] path: &str, #[case] default: Value) {
 
 #[test]
 fn zero_nodes_are_refused_everywhere() {
-    for field in ["minReplicas", "maxReplicas", "replicas"] {
+    for field in ["minReplicas", "maxReplicas"] {
         assert_eq!(at(&format!("/spec/properties/{field}"))["minimum"], json!(1), "{field}");
     }
+    // No wish, and then there must be none: see the rules.
+    assert_eq!(at("/spec/properties/replicas")["default"], json!(0));
 }
 
 /// What passes the API server and not our types would make the whole object unreadable.
@@ -119,8 +127,8 @@ fn no_integer_is_larger_than_its_type() {
             *seen += 1;
             assert!(value["maximum"].is_u64() && value["minimum"].is_u64(), "{path}: {value}");
         }
-        if value["x-kubernetes-int-or-string"] == true {
-            assert_eq!(value["minimum"], 0, "{path}");
+        if value.get("pattern").is_some() && value["x-kubernetes-preserve-unknown-fields"] == true {
+            assert_eq!((&value["minimum"], &value["maximum"]), (&json!(0), &json!(10_u64.pow(18))), "{path}");
         }
         match value {
             Value::Object(map) => map.iter().for_each(|(key, v)| walk(v, &format!("{path}.{key}"), seen)),
@@ -132,6 +140,36 @@ fn no_integer_is_larger_than_its_type() {
     walk(&definition().unwrap(), "", &mut seen);
     assert!(seen > 15, "only {seen} integers");
     assert_eq!(at("/spec/properties/leave/properties/maxOnlineAtKill")["maximum"], json!(u32::MAX));
+}
+
+/// As an HPA's block is pasted: numbers as they are, and each target with the value of its type.
+#[test]
+fn a_target_takes_what_hpa_takes() {
+    for (path, field) in [("pods", "averageValue"), ("external", "averageValue"), ("external", "value")] {
+        let target = at(&format!("/spec/properties/metrics/items/properties/{path}/properties/target"));
+        let value = &target["properties"][field];
+        assert!(value.get("type").is_none() && value["exclusiveMinimum"] == true, "{path}: {value}");
+        assert!(
+            value["pattern"].as_str().is_some_and(|pattern| pattern.contains("[1-9]")),
+            "{path}: {value}"
+        );
+        assert_eq!(target["anyOf"].as_array().map(Vec::len), Some(2), "{path}: {target}");
+    }
+    let tolerance = at("/spec/properties/behavior/properties/scaleUp/properties/tolerance");
+    assert_eq!(tolerance["exclusiveMinimum"], false, "0 is a tolerance");
+    let pasted = json!({
+        "targetRef": {"name": "vmq"}, "maxReplicas": 3, "behavior": {"scaleDown": {"tolerance": 0.05}},
+        "metrics": [
+            {"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "AverageValue", "averageValue": 0.85}}},
+            {"type": "Pods", "pods": {"metric": {"name": "b"}, "target": {"type": "AverageValue", "averageValue": 100.5}}},
+            {"type": "External", "external": {"metric": {"name": "c"}, "target": {"type": "Value", "value": "+5"}}},
+        ],
+    });
+    let spec: VerneMQAutoscalerSpec = serde_json::from_value(pasted).unwrap();
+    let policy = crate::decide::Policy::try_from(&spec).unwrap();
+    let targets: Vec<f64> = policy.metrics.iter().map(|metric| metric.target).collect();
+    assert_eq!(targets, [0.85, 100.5, 5.0]);
+    assert!((policy.down.tolerance - 0.05).abs() < 1e-12);
 }
 
 #[test]

@@ -58,8 +58,8 @@ pub(super) fn numbers_unknown(
     Some(Veto::unknown(
         "NumbersUnknown",
         format!(
-            "unknown never shrinks: {}{more}. See whether each member has a pod, and each pod's /metrics on \
-             spec.management.metricsPort what is missing",
+            "unknown never shrinks: {}{more}. See whether each member has a pod, and whether each pod's /metrics on \
+             spec.management.metricsPort shows what is missing",
             missing.join("; ")
         ),
     ))
@@ -115,7 +115,7 @@ pub(super) fn churn_budget_spent(policy: &Policy, history: &History, now: Time) 
     Some(Veto::forbids(
         "ChurnBudgetSpent",
         format!(
-            "{leaves} of {} leaves in {} min are spent: the next is possible in {} s",
+            "{leaves} of {} leaves in {} min are spent: the next is possible in {} s, or sooner where spec.churn allows it",
             budget.leaves,
             budget.per.as_secs() / 60,
             lifts.since(now).as_secs()

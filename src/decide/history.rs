@@ -8,6 +8,7 @@ use lifecycle::Time;
 use serde::{Deserialize, Serialize};
 
 use super::policy::CHURN_PERIOD_MAX;
+use super::stated::Stated;
 
 /// Wishes are remembered on this grid: a status that changes with every look
 /// would be written with every look. Rounded up for lowering, so that a high
@@ -45,6 +46,9 @@ pub struct History {
     /// The alarm, while it is counted or held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarm: Option<Alarm>,
+    /// The wish from outside, and the load that it was made for; none where metrics hold a fall.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stated: Option<Stated>,
     /// Metric → since when one node is hot while the average is fine.
     pub skewed_since: BTreeMap<String, Time>,
     /// Metric → since when two sources are apart.

@@ -87,7 +87,8 @@ impl Hpa {
         let pods = f64::from(size).max(values.len() as f64);
         let ratio = (sum + assumed) / pods / settings.target;
         let turned = (first < 1.0) != (ratio < 1.0);
-        if turned || (ratio - 1.0).abs() <= settings.tolerance {
+        let within = (1.0 - settings.tolerance..=1.0 + settings.tolerance).contains(&ratio);
+        if turned || within {
             return Some(size);
         }
         Some(ceil(pods * ratio))

@@ -150,7 +150,7 @@ impl TryFrom<&VerneMQAutoscalerSpec> for Policy {
                 return refuse("metrics", "is empty", "name at least one, such as mqtt_publish_received");
             }
             (WishFrom::Metrics, _) => None,
-            (WishFrom::Scale, Some(wish)) if wish > 0 => Some(wish),
+            (WishFrom::Scale, wish) if wish > 0 => Some(wish),
             (WishFrom::Scale, _) => {
                 return refuse(
                     "replicas",
@@ -175,6 +175,13 @@ impl TryFrom<&VerneMQAutoscalerSpec> for Policy {
     }
 }
 
+impl Policy {
+    /// The wish comes from outside, and no metric says what a node may carry.
+    pub(super) fn held_by_the_load(&self) -> bool {
+        self.outside_wish.is_some() && self.metrics.is_empty()
+    }
+}
+
 fn span(window: MetricsWindow) -> Span {
     match window {
         MetricsWindow::TenSeconds => Span::TenSeconds,
@@ -185,9 +192,9 @@ fn span(window: MetricsWindow) -> Span {
 
 fn metric(index: usize, spec: &MetricSpec) -> Result<Metric, PolicyError> {
     let field = format!("metrics[{index}]");
-    let (name, target) = match (spec.type_, &spec.pods, &spec.external) {
-        (MetricType::Pods, Some(pods), _) => (&pods.metric.name, &pods.target),
-        (MetricType::External, _, Some(external)) => (&external.metric.name, &external.target),
+    let (metric, target) = match (spec.type_, &spec.pods, &spec.external) {
+        (MetricType::Pods, Some(pods), _) => (&pods.metric, &pods.target),
+        (MetricType::External, _, Some(external)) => (&external.metric, &external.target),
         (MetricType::Pods, None, _) => return refuse(field, "type Pods without pods", "add the field pods"),
         (MetricType::External, _, None) => {
             return refuse(field, "type External without external", "add the field external");
@@ -199,7 +206,14 @@ fn metric(index: usize, spec: &MetricSpec) -> Result<Metric, PolicyError> {
             return refuse(field, "type Object is not read", "use type External with mqtt_publish_received");
         }
     };
-    let name = name.strip_prefix("vernemq_").unwrap_or(name);
+    if metric.selector.is_some() {
+        return refuse(
+            field,
+            "metric.selector is not read",
+            "leave it out: the metric is that of every node",
+        );
+    }
+    let name = metric.name.strip_prefix("vernemq_").unwrap_or(&metric.name);
     if name.starts_with("vm_memory_") {
         return refuse(
             field,

@@ -53,7 +53,7 @@ impl Own {
                 .arg("kube-controller-manager")
                 .arg("--kubeconfig").arg(&file)
                 .args(["--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=0"])
-                .arg("--controllers=statefulset-controller,endpointslice-controller,namespace-controller,garbage-collector-controller,persistentvolumeclaim-protection-controller"),
+                .arg("--controllers=statefulset-controller,endpointslice-controller,namespace-controller,garbage-collector-controller,persistentvolumeclaim-protection-controller,horizontal-pod-autoscaler-controller"),
             &dir.join("manager.log"),
         );
         let (bin, dir) = (bin.to_owned(), dir.to_owned());

@@ -47,7 +47,7 @@ async fn story() {
     assert_ne!(world.leader().await.as_deref(), Some("first"), "the lease was given back");
     leads(&world, "second", &second).await;
     structured(&log);
-    world.edit_spec(&json!({ "mode": "Active", "wishFrom": "Scale" })).await;
+    world.edit_spec(&json!({ "mode": "Active", "wishFrom": "Scale", "replicas": 1 })).await;
     world.wish(2).await;
     world.until("the second one goes on", |w| w.replicas == 2).await;
     assert!(second.terminate().await.0.success());
@@ -99,7 +99,9 @@ async fn seen_by_people(world: &World) {
         "metric": { "name": "mqtt_publish_received" },
         "target": { "type": "AverageValue", "averageValue": "1k" },
     }});
-    world.edit_spec(&json!({ "mode": "Shadow", "wishFrom": "Metrics", "metrics": [metric] })).await;
+    world
+        .edit_spec(&json!({ "mode": "Shadow", "wishFrom": "Metrics", "replicas": 0, "metrics": [metric] }))
+        .await;
     let get = || world.plane.kubectl(&["get", "vmqa", "--namespace", NAMESPACE]);
     let measured = |table: &String| table.contains("/1k") && !table.contains("<unknown>");
     let table = world.until_told("the load is shown", get, measured).await;
@@ -113,7 +115,10 @@ async fn seen_by_people(world: &World) {
 
     let text = world.plane.kubectl(&["describe", "vmqa", NAME, "--namespace", NAMESPACE]).await;
     let (object, events) = text.split_once("Events:").expect("a part of its own");
-    assert!(object.contains("the last look was whole"), "the condition Ready is missing: {text}");
+    assert!(
+        object.contains("the last look was whole, brokers answer"),
+        "the condition Ready is missing: {text}"
+    );
     for reason in ["GrowBegan", "GrowCompleted", "ShrinkBegan", "ShrinkCompleted"] {
         assert!(events.contains(reason), "no Event {reason}: {text}");
     }

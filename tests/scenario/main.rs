@@ -29,6 +29,7 @@ mod mixed_versions;
 mod newcomer;
 mod one_leave;
 mod our_resource;
+mod outside_wish;
 mod ready;
 mod replaced;
 mod steering;

@@ -35,6 +35,28 @@ fn one_to_four_to_five_and_back_to_one_in_a_single_patch() {
     assert_eq!(patches, [(0, 4), (15, 5), (360, 1)]);
 }
 
+/// On our scale HPA's size is the wish, and its pods are those that are still there: what it wished of five pods
+/// while `spec` said another number (`disc2_hpa_scale_lag.txt`).
+#[rstest]
+#[case("load falls to 10 a pod")]
+#[case("25 a pod with 5 pods")]
+#[case("spec 1 (shrink under way), 5 pods still there, 60 each")]
+#[case("spec 1, 5 pods, 66 each")]
+#[case("spec 1, 5 pods, 70 each")]
+fn a_wish_that_runs_ahead_of_the_pods_as_recorded(#[case] block: &str) {
+    let recording = include_str!("../../../tests/recordings/disc2_hpa_scale_lag.txt");
+    let mut lines = recording.lines().skip_while(|line| !line.contains(block)).skip(1);
+    let last = lines.by_ref().take_while(|line| !line.starts_with("---")).last().expect("the block is there");
+    let number = |word: &str| -> u32 {
+        let rest = last.split_once(word).unwrap_or_else(|| panic!("no {word} in {last}")).1;
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    let (size, wish, metric) = (number("hpa current "), number("desired "), number("metric ['"));
+    let desired = Hpa::desired(&Settings::new(1, 10, 60.0), size, &[f64::from(metric); 5]);
+    assert_eq!(desired, Some(wish), "{last}");
+}
+
 #[test]
 fn nothing_happens_between_two_syncs() {
     let mut hpa = Hpa::default();

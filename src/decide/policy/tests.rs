@@ -58,6 +58,8 @@ fn rules_that_name_only_policies_keep_the_window_of_lowering() {
 #[case(json!({"metrics": [{"type": "Resource", "resource": {"name": "cpu"}}]}), "spec.metrics[0]", "mqtt_publish_received")]
 #[case(json!({"metrics": [{"type": "Object", "object": {}}]}), "spec.metrics[0]", "External")]
 #[case(json!({"metrics": [{"type": "Pods"}]}), "spec.metrics[0]", "add the field pods")]
+#[case(json!({"metrics": [{"type": "Pods", "pods": {"metric": {"name": "x", "selector": {"matchLabels": {"a": "b"}}},
+    "target": {"type": "AverageValue", "averageValue": "1"}}}]}), "spec.metrics[0]: metric.selector", "leave it out")]
 #[case(pods("vm_memory_total", "1"), "spec.metrics[0]", "active_mqtt_connections")]
 #[case(pods("x", "0"), "spec.metrics[0].target.averageValue: is 0", "60m")]
 #[case(pods("x", "sixty"), "spec.metrics[0].target.averageValue: `sixty`", "60m")]

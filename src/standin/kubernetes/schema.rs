@@ -104,6 +104,10 @@ fn check(schema: &Value, value: &Value, path: &str) -> Result<(), (String, Strin
         if let Some(least) = limit(least).filter(|least| size < *least) {
             return refuse(format!("Invalid value: should be greater than or equal to {least}"));
         }
+        let above = schema.get("exclusiveMinimum") == Some(&Value::Bool(true));
+        if let Some(least) = limit(least).filter(|least| above && value.is_number() && size <= *least) {
+            return refuse(format!("Invalid value: should be greater than {least}"));
+        }
         if let Some(most) = limit(most).filter(|most| size > *most) {
             return refuse(format!("Invalid value: should be less than or equal to {most}"));
         }
@@ -153,6 +157,7 @@ mod tests {
             "mode": {"type": "string", "enum": ["Shadow", "Active"], "default": "Shadow"},
             "drain": {"type": "object", "default": {}, "properties": {
                 "seconds": {"type": "integer", "default": 900}}},
+            "target": {"x-kubernetes-preserve-unknown-fields": true, "minimum": 0, "exclusiveMinimum": true},
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
         }})
     }
@@ -164,6 +169,7 @@ mod tests {
         let filled = json!({"max": 3, "mode": "Shadow", "drain": {"seconds": 900}, "labels": {"a": "b"}});
         assert_eq!(value, filled);
         assert_eq!(check(&schema(), &value, "spec"), Ok(()));
+        assert_eq!(check(&schema(), &json!({"max": 3, "target": 0.85}), "spec"), Ok(()));
     }
 
     #[test]
@@ -172,6 +178,7 @@ mod tests {
             (json!({}), "spec.max"),
             (json!({"max": 0}), "spec.max"),
             (json!({"max": "3"}), "spec.max"),
+            (json!({"max": 3, "target": 0}), "spec.target"),
             (json!({"max": 3, "mode": "active"}), "spec.mode"),
             (json!({"max": 3, "drain": {"seconds": 1.5}}), "spec.drain.seconds"),
         ] {
