@@ -37,7 +37,7 @@ pub(super) fn deleting() -> Told {
     Told {
         name: "ResourceDeleting",
         severity: Severity::Info,
-        message: "the resource is being deleted: a change that can be undone is undone, one that cannot is finished, and nothing new begins".into(),
+        message: "the resource is being deleted: a change that can be undone is undone, one that cannot is finished, and nothing new begins; until then the finalizer vernescale.dev/change-under-way holds it".into(),
         blocks: true,
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn out_of_bounds(world: &World, decision: &Decision) -> Option<Told> 
         return None;
     };
     let message = format!(
-        "the StatefulSet has {size} replicas and the spec says {bound}: the size goes to {} one ordinal at a time, each shrink with an ordered leave",
+        "the StatefulSet has {size} replicas and the spec says {bound}: the size goes to {} one ordinal at a time, each shrink with an ordered leave, as far as spec.mode lets it",
         decision.wish
     );
     Some(Told { name, severity: Severity::Info, message, blocks: false })

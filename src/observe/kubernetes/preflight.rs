@@ -70,7 +70,7 @@ fn client_service(name: &str, slow: &Slow) -> Option<Finding> {
         ClientService::SelectsAll => Some(telling(
             "ClientServiceSelectsAll",
             format!(
-                "Service `{name}` does not select on the label vernescale.dev/serving: a node cannot be taken out of it, so that no leave will be asked. Add vernescale.dev/serving: \"true\" to the labels of the pod template first, then to the selector of the Service"
+                "Service `{name}` does not select on the label vernescale.dev/serving: a node cannot be taken out of it, so that no leave will be asked. Add vernescale.dev/serving: \"true\" to the labels of the pod template first (a rollout of the brokers, which loses messages like any other: in a quiet hour), then to the selector of the Service"
             ),
         )),
     }
