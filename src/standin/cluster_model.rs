@@ -79,6 +79,8 @@ pub struct ClusterModel {
     agenda: BTreeMap<(Time, u64), Task>,
     sequence: u64,
     varied: u64,
+    /// Until then the machine is busy with calls of `session disconnect clients`.
+    disconnects_until: Time,
     next_id: u64,
     /// Queues that were pulled from node to node.
     pulls: u64,
@@ -112,9 +114,9 @@ pub enum Fault {
         /// Begins or ends.
         on: bool,
     },
-    /// A member that hears of a leave only by the end of the leaver's process, which may be long after `Done`
-    /// ([`Timing::leave_exit`]): until then it lists the leaver as running. Seen in one leave of a dozen
-    /// (`leave_edge_cases.txt` F2: 6.1 s); whether such a member refuses clients meanwhile was not recorded.
+    /// A member that is never the one that hears of a leave from the leaver: it lists it as running until the end of
+    /// its process, which may be long after `Done` ([`Timing::leave_exit`]; `leave_edge_cases.txt` F2: 6.1 s).
+    /// Whether such a member refuses clients meanwhile was not recorded.
     DeafToLeaves {
         /// The member.
         node: NodeName,
@@ -133,6 +135,7 @@ impl ClusterModel {
             agenda: BTreeMap::new(),
             sequence: 0,
             varied: 0,
+            disconnects_until: Time(0),
             next_id: 0,
             pulls: 0,
             nodes: Vec::new(),

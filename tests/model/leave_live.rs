@@ -2,7 +2,7 @@
 
 use lifecycle::Time;
 use vernescale::standin::cluster_model::{
-    Answer, CloseReason, Command, Connect, Fault, Protocol, Spread, Via,
+    Answer, CloseReason, Command, Connect, Fault, Protocol, Settings, Spread, Via,
 };
 
 use crate::lab::{Lab, leave, leave_without_kill, name, settings};
@@ -112,7 +112,7 @@ fn the_node_stops_itself_and_the_others_drop_it() {
     lab.until(5_000, |lab| lab.gone(3)).expect("it stops");
     assert!((lab.now - done).abs_diff(recorded) <= 50, "{} against {recorded}", lab.now - done);
     let last = line(FULL, "watch n1: cluster/show: 1=T 2=T | /health", 0);
-    lab.run(200);
+    lab.run(300);
     assert_eq!((lab.show(1), lab.show(2)), (shown(last), shown(last)));
 }
 
@@ -127,9 +127,11 @@ fn members_can_disagree_for_six_seconds() {
     let lived = at_ms(line(rec, "5s later: show 1=T 2=T 3=T n3 pid 20519", 0)) - done;
     let gone = at_ms(line(rec, "show 1=T 2=T n3 pid ", 0)) - done;
     let mut settings = settings();
-    let exit = recorded - settings.timing.seen_down.min;
+    let exit = recorded - settings.timing.leave_seen_at_end.min;
     assert!((lived..gone).contains(&exit));
     settings.timing.leave_exit = Spread::exactly(exit);
+    settings.timing.leave_seen_at_end = Spread::exactly(settings.timing.leave_seen_at_end.min);
+    settings.rates.leave_told_percent = 100;
     let mut lab = Lab::cluster(3, settings);
     for s in 0..1_500 {
         lab.connect(3, Connect::new(format!("s{s}"), Protocol::V4, false));
@@ -147,6 +149,68 @@ fn members_can_disagree_for_six_seconds() {
     lab.until(3_000, |lab| lab.model.members_seen_by(&name(1)).len() == 2).expect("n1 drops it, too");
     assert!((lab.now - said).abs_diff(recorded) <= 50, "{} ms, recorded {recorded}", lab.now - said);
     assert_eq!((lab.show(1), lab.gone(3)), (shown(n1), true));
+}
+
+/// Milliseconds from `Done` over HTTP to each survivor's `cluster show` without the leaver, (asker's first), in every
+/// recorded leave of a cluster of three that another member was asked for and that was watched.
+fn drops() -> Vec<[u64; 2]> {
+    // The asker, the other survivor, and how the leave is told from the others in its file.
+    let all = [
+        (recording!("q1_leave_small_1000.txt"), "n1", "n2", "HTTP reply after 5.23 s", "1=T 2=T |"),
+        (recording!("q4_still_online.txt"), "n4", "n5", "HTTP reply after 4.14 s", "4=T 5=T |"),
+        (recording!("q4_still_online.txt"), "n4", "n5", "HTTP reply after 1.78 s", "4=T 5=T |"),
+        (recording!("q4_still_online.txt"), "n4", "n5", "HTTP reply after 1.71 s", "4=T 5=T |"),
+        (recording!("q2_hanging_leave_http.txt"), "n4", "n6", "HTTP reply after 28.52 s", "4=T 6=T |"),
+        (
+            recording!("leave_edge_cases.txt"),
+            "n1",
+            "n2",
+            "--timeout=30 -> (200, '{\"text\":\"Done\"",
+            "1=T 2=T |",
+        ),
+    ];
+    let drop = |rec: &str, survivor: &str, done: &str, rest: &str| {
+        let mut lines = rec.lines().skip_while(|line| !line.contains(done));
+        let said = at_ms(lines.next().expect("it is answered"));
+        let dropped = lines.find(|line| line.contains(&format!("watch {survivor}: ")) && line.contains(rest));
+        at_ms(dropped.expect("it is dropped")) - said
+    };
+    all.iter()
+        .map(|(rec, asker, other, done, rest)| [asker, other].map(|n| drop(rec, n, done, rest)))
+        .collect()
+}
+
+/// One survivor may be told at once, never the one that was asked; the rest lose it with the end of its process.
+#[test]
+fn survivors_drop_a_leaver_when_they_did_in_the_recordings() {
+    let timing = settings().timing;
+    let watched = 100; // The recorder looked so often (README of the recordings).
+    let end = timing.leave_exit.min..=timing.leave_exit.max;
+    let late = end.start() - watched..=end.end() + timing.leave_seen_at_end.max + watched;
+    let recorded = drops();
+    let early = |[asker, other]: &&[u64; 2]| {
+        assert!(late.contains(asker), "the asker never is the first: {recorded:?}");
+        let told = *other <= timing.leave_seen.max + watched;
+        assert!(told || late.contains(other), "{other} ms in {recorded:?}");
+        told
+    };
+    let told = recorded.iter().filter(early).count();
+    assert!(told > 0 && told < recorded.len(), "some are told, some are not: {recorded:?}");
+
+    let mut seen = Vec::new();
+    for seed in 0..40 {
+        let mut lab = Lab::cluster(3, Settings { seed, ..settings() });
+        assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
+        let said = lab.now;
+        let mut drop = |k| {
+            lab.until(2_000, |lab| lab.model.members_seen_by(&name(k)).len() == 2).expect("it is dropped");
+            lab.now - said
+        };
+        seen.push([drop(2), drop(1)]);
+    }
+    let early = seen.iter().filter(|[other, _]| *other <= timing.leave_seen.max).count();
+    assert!((12..=28).contains(&early), "{early} of 40 were told at once");
+    assert!(seen.iter().all(|[_, asker]| late.contains(asker)), "{seen:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `session disconnect` in its three forms (`disconnect_semantics.txt`,
 //! `disconnect_cost.txt`): all say `Done` whatever they did.
 
-use lifecycle::NodeName;
+use lifecycle::{NodeName, Time};
 
 use super::management::done;
 use super::node::Ix;
@@ -50,7 +50,11 @@ impl ClusterModel {
         for client in &clients {
             self.kick(ix, client, cleanup);
         }
-        self.answer_after(call, cost(clients.len()), done());
+        // Two cores for all nodes, and each works on every call: those that come together wait for one another.
+        let begins = self.disconnects_until.max(self.now);
+        self.disconnects_until = Time(begins.0 + cost(clients.len()));
+        let wait = self.disconnects_until.0 - self.now.0;
+        self.answer_after(call, wait, done());
     }
 
     /// The first `count` rows of each node's queue table, offline ones

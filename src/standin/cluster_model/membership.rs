@@ -62,7 +62,7 @@ impl ClusterModel {
     }
 
     /// The others lose a node whose process has ended. One that has left is dropped by whoever lists it
-    /// still: no recording shows a leaver as not running.
+    /// still, which is most of them: no recording shows a leaver as not running.
     pub(super) fn members_lose(&mut self, ix: Ix) {
         let (member_life, left) = (self.nodes[ix.0].life, self.nodes[ix.0].disk.left);
         for at in 0..self.nodes.len() {
@@ -70,7 +70,8 @@ impl ClusterModel {
             let node = &self.nodes[at.0];
             if at != ix && node.alive() && node.up.contains(&ix) {
                 let life = node.life;
-                let wait = self.vary(self.settings.timing.seen_down);
+                let timing = &self.settings.timing;
+                let wait = self.vary(if left { timing.leave_seen_at_end } else { timing.seen_down });
                 let task = if left {
                     Task::ViewRemove { at, life, member: ix }
                 } else {

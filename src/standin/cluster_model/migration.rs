@@ -9,7 +9,7 @@ use super::agenda::Task;
 use super::node::Ix;
 use super::queue::{ClientKey, Queue};
 use super::session::Parting;
-use super::{Answer, CallId, CloseReason, ClusterModel, Via};
+use super::{Answer, CallId, CloseReason, ClusterModel, Spread, Via};
 
 /// Queues are moved in steps of this many milliseconds.
 const STEP_MS: u64 = 100;
@@ -241,9 +241,10 @@ impl ClusterModel {
         self.nodes[ix.0].disk.store = self.new_store(copy);
     }
 
-    /// `Done`: the others lose the link and, each in its time, the member.
+    /// `Done`: the others lose the link and, one soon and the rest with the end of the process, the member.
     pub(super) fn leave_done(&mut self, ix: Ix) {
         let Some(migration) = self.nodes[ix.0].migration.take() else { return };
+        let told = self.told_of_leave(ix, &migration.callers);
         for call in &migration.callers {
             let admin = self.calls.get(call).is_some_and(|open| open.via == Via::Admin);
             let mut lines = if admin { migration.lines.clone() } else { Vec::new() };
@@ -263,7 +264,6 @@ impl ClusterModel {
             let at = Ix(at);
             if at != ix && self.nodes[at.0].disk.view.contains(&ix) {
                 let refuse = self.vary(timing.not_ready);
-                let seen = self.vary(timing.leave_seen);
                 let until = self.later(refuse);
                 let member = &mut self.nodes[at.0];
                 if !member.alive() {
@@ -272,10 +272,28 @@ impl ClusterModel {
                 }
                 let life = member.life;
                 member.not_ready_until = until;
-                if !member.deaf {
+                if told == Some(at) {
+                    let seen = self.vary(timing.leave_seen);
                     self.after(seen, Task::ViewRemove { at, life, member: ix });
                 }
             }
         }
+    }
+
+    /// The survivor that drops the leaver before its process has ended, if any does in this leave.
+    fn told_of_leave(&mut self, ix: Ix, callers: &[CallId]) -> Option<Ix> {
+        if self.vary(Spread::new(0, 99)) >= self.settings.rates.leave_told_percent {
+            return None;
+        }
+        let asked: Vec<Ix> = callers.iter().filter_map(|call| self.calls.get(call)?.at).collect();
+        let hears = |at: &Ix| {
+            let node = &self.nodes[at.0];
+            *at != ix && node.alive() && !node.deaf && node.disk.view.contains(&ix)
+        };
+        let all: Vec<Ix> = (0..self.nodes.len()).map(Ix).filter(hears).collect();
+        let others: Vec<Ix> = all.iter().copied().filter(|at| !asked.contains(at)).collect();
+        let from = if others.is_empty() { all } else { others };
+        let last = u64::try_from(from.len()).ok()?.checked_sub(1)?;
+        from.get(usize::try_from(self.vary(Spread::new(0, last))).ok()?).copied()
     }
 }
