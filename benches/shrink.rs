@@ -5,6 +5,12 @@
 //! noisy, and a regression that matters is larger than that. The figures are made of waits and round trips, so
 //! that `cargo bench --workspace --profile dev --bench shrink`, which builds no dependency anew, says nearly the same.
 //!
+//! The time from `Done` to the smaller size is measured over 40 leaves by the management API, from `Done` itself and
+//! from when `Done` was said and the first survivor that counts had dropped the leaver: the difference is the
+//! broker's. To see another build beside this one, copy this file (and `tests/scenario/world`, `src/standin`, where
+//! they differ) over a worktree of it, build it there by `cargo bench --no-run --profile dev --bench shrink`, and run
+//! `cargo bench --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
+//!
 //! Each round has a world and a runtime of its own. A paused clock brings it to the point of interest; from
 //! there on time is real, and everything that the stand-ins cost is in the figures too.
 
@@ -22,14 +28,26 @@ use std::time::Duration;
 
 use serde_json::json;
 use vernescale::crd::Via;
+use vernescale::standin::kubernetes::{Fault, Rule};
 
 use scenario::world::{NAME, World, minutes, seconds};
 
 const ROUNDS: usize = 5;
 
+/// Leaves whose time from `Done` to the smaller size is measured.
+const LEAVES: usize = 40;
+
+/// The same with an API server that takes its time, to be looked at.
+const SLOW_LEAVES: usize = 10;
+const SLOW_API: Duration = Duration::from_millis(100);
+
 /// From the first `-k` to `spec.replicas` written, less the broker's own time until all survivors agree: well
 /// inside the 1.7 s after which the container has ended and would run again (baseline.md §2.6).
 const SHRINK_S: f64 = 1.0;
+
+/// From `Done` and a survivor's word to `spec.replicas` written: median, and the slowest of all. 1.7 s after `Done`
+/// the container has ended, and a survivor may need 1.3 s of them.
+const WITNESSED_S: (f64, f64) = (0.3, 1.0);
 
 /// From the first high sample to the patch. The third sample comes two intervals of 2 s after the first, and a
 /// tick is 2 s as well.
@@ -41,10 +59,23 @@ const GRAIN: Duration = Duration::from_millis(2);
 /// Everything that is waited for comes within this time, or never.
 const DEADLINE: Duration = minutes(5);
 
-/// From the `-k` on: when the last survivor had dropped the leaver, and when the smaller size was written.
+/// From the `-k` on: when `Done` was heard, when the survivor that counts and when the last one had dropped the
+/// leaver, and when the smaller size was written.
 struct Shrink {
+    done: f64,
+    witness: f64,
     agreed: f64,
     written: f64,
+}
+
+impl Shrink {
+    fn from_done(&self) -> f64 {
+        self.written - self.done
+    }
+
+    fn from_witness(&self) -> f64 {
+        self.written - self.done.max(self.witness)
+    }
 }
 
 /// Waits until something holds; how long that took.
@@ -57,34 +88,39 @@ async fn wait(world: &World, what: &str, holds: impl Fn(&World) -> bool) -> Dura
     world.clock.now().since(began)
 }
 
-/// No survivor lists this node any more.
-fn agreed(world: &World, leaver: u32) -> bool {
-    let Some(name) = world.node(leaver) else { return false };
-    (0..leaver).filter_map(|ordinal| world.node(ordinal)).all(|survivor| {
-        let view = world.fleet.with_model(|model, _| model.members_seen_by(&survivor));
-        !view.contains_key(&name)
-    })
+/// This survivor does not list the node of the leaver any more.
+fn dropped(world: &World, survivor: u32, leaver: u32) -> bool {
+    let (Some(name), Some(survivor)) = (world.node(leaver), world.node(survivor)) else { return false };
+    let view = world.fleet.with_model(|model, _| model.members_seen_by(&survivor));
+    !view.contains_key(&name)
 }
 
-/// From 3 to 2.
-async fn shrink(via: Via) -> Shrink {
+/// From 3 to 2, asked of pod 0: the word of pod 1 counts.
+async fn shrink(via: Via, number: usize, api: Duration) -> Shrink {
     let spec = json!({ "wishFrom": "Scale", "replicas": 2, "settle": "1s" });
-    let mut world = World::builder(via).replicas(3).clients(2).spec(&spec).start().await;
+    let seed = u64::try_from(number).expect("few rounds") + 1;
+    let builder = World::builder(via).replicas(3).clients(2).spec(&spec);
+    let mut world = builder.broker(|broker| broker.seed = seed).start().await;
     world.load(1.0).await;
     world.taps.after("record Leave", || async { tokio::time::resume() });
+    if !api.is_zero() {
+        world.kubernetes.faults().add(Rule::new(Fault::Slow(api)).client("a"));
+    }
     world.start_controller("a");
     wait(&world, "the leave", |world| world.taps.times("Leave") > 0).await;
     let asked = world.clock.now();
-    let (mut all, mut written) = (None, None);
-    while all.is_none() || written.is_none() {
+    let (mut done, mut witness, mut all, mut written) = (None, None, None, None);
+    while done.is_none() || witness.is_none() || all.is_none() || written.is_none() {
         let took = world.clock.now().since(asked);
         assert!(took < DEADLINE, "the leave does not end\n{}", world.dump());
-        all = all.or(agreed(&world, 2).then_some(took));
+        done = done.or((world.taps.times("Leave answered") > 0).then_some(took));
+        witness = witness.or(dropped(&world, 1, 2).then_some(took));
+        all = all.or((dropped(&world, 0, 2) && dropped(&world, 1, 2)).then_some(took));
         written = written.or((world.replicas() == 2).then_some(took));
         tokio::time::sleep(GRAIN).await;
     }
     let seconds = |took: Option<Duration>| took.unwrap_or_default().as_secs_f64();
-    Shrink { agreed: seconds(all), written: seconds(written) }
+    Shrink { done: seconds(done), witness: seconds(witness), agreed: seconds(all), written: seconds(written) }
 }
 
 /// Looks that have ended, and the time that all of them took.
@@ -131,15 +167,15 @@ async fn panic(phase: Duration) -> f64 {
 }
 
 /// One figure a round, each in a runtime of its own: what one leaves behind cannot disturb the next.
-fn rounds<T, F: Future<Output = T>>(what: &str, round: impl Fn(usize) -> F) -> Vec<T> {
+fn rounds<T, F: Future<Output = T>>(what: &str, count: usize, round: impl Fn(usize) -> F) -> Vec<T> {
     let one = |number: usize| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
         let story = AssertUnwindSafe(|| runtime.block_on(round(number)));
         catch_unwind(story)
-            .unwrap_or_else(|_| panic!("{what}: round {number} of {ROUNDS} failed, see the message above"))
+            .unwrap_or_else(|_| panic!("{what}: round {number} of {count} failed, see the message above"))
     };
-    (0..ROUNDS).map(one).collect()
+    (0..count).map(one).collect()
 }
 
 /// Prints fastest, median and slowest.
@@ -159,15 +195,52 @@ fn judge(what: &str, figures: impl Iterator<Item = f64>, budget: f64) -> bool {
     median <= budget * 2.0
 }
 
+/// How long the size takes after `Done`, where each answer of the API server comes after `api`.
+fn after_done(build: &str, leaves: usize, api: Duration) -> bool {
+    let all = rounds("after Done", leaves, |number| shrink(Via::ManagementApi, number, api));
+    println!("{build}, {leaves} leaves by the management API, an API server that answers after {api:?}:");
+    spread(
+        "  from Done until a survivor that counts has dropped it (the broker's)",
+        all.iter().map(|one| (one.witness - one.done).max(0.0)),
+    );
+    spread("  from Done until the smaller size is written", all.iter().map(Shrink::from_done));
+    let [_, median, slowest] = spread("  the rest, which is ours", all.iter().map(Shrink::from_witness));
+    let late = all.iter().filter(|one| one.from_done() > 1.7).count();
+    println!("  {late} of {leaves} later than 1.7 s after Done");
+    median <= WITNESSED_S.0 && slowest <= WITNESSED_S.1
+}
+
+/// The same of another build of this benchmark, in a process of its own.
+fn beside(path: &str) {
+    let ran = std::process::Command::new(path).args(["--bench", "--only-after-done", path]).status();
+    assert!(ran.is_ok_and(|status| status.success()), "{path} is no other build of this benchmark");
+}
+
 fn main() -> ExitCode {
     // `cargo test --benches` runs this too.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let arguments: Vec<String> = std::env::args().collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
         return ExitCode::SUCCESS;
     }
+    let value = |flag: &str| {
+        let mut rest = arguments.iter().skip_while(|argument| *argument != flag);
+        rest.next().and(rest.next()).map(String::as_str)
+    };
+    if let Some(build) = value("--only-after-done") {
+        // Its figures are looked at; only this build's are judged.
+        after_done(build, LEAVES, Duration::ZERO);
+        after_done(build, SLOW_LEAVES, SLOW_API);
+        return ExitCode::SUCCESS;
+    }
+    let mut fine = after_done("this build", LEAVES, Duration::ZERO);
+    after_done("this build", SLOW_LEAVES, SLOW_API);
+    if let Some(path) = value("--beside") {
+        beside(path);
+        return if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     println!("{ROUNDS} rounds each");
-    let mut fine = true;
     for via in [Via::ManagementApi, Via::Exec] {
-        let all = rounds(&format!("{via:?}"), |_| shrink(via));
+        let all = rounds(&format!("{via:?}"), ROUNDS, |number| shrink(via, number, Duration::ZERO));
         spread(&format!("{via:?}: from -k until all survivors agree"), all.iter().map(|one| one.agreed));
         spread(
             &format!("{via:?}: from -k until the smaller size is written"),
@@ -178,7 +251,7 @@ fn main() -> ExitCode {
     }
     // The jump comes at any time between two samples.
     let phase = |number: usize| seconds(2) / 8 * u32::try_from(number).expect("few rounds");
-    let took = rounds("panic", |number| panic(phase(number)));
+    let took = rounds("panic", ROUNDS, |number| panic(phase(number)));
     fine &= judge("from the first high sample to the patch of a raise by panic", took.into_iter(), PANIC_S);
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

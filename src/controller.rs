@@ -24,6 +24,7 @@ use crate::observe::kubernetes::resources;
 
 mod calls;
 mod fold;
+mod follow;
 mod gather;
 mod metrics;
 mod nodes;

@@ -23,14 +23,19 @@ pub enum Effect {
         /// The node that is to stop taking clients.
         target: NodeName,
     },
-    /// Disconnect up to `batch` online sessions of `target`, listed by `statename=online`.
+    /// One round of disconnects: up to `ids` online sessions of `target`, listed once by `statename=online`,
+    /// in batches spread over the `askers`, one call at a time at each. It ends for whom any member is down.
     DrainBatch {
-        /// The member that is asked.
-        asker: Ordinal,
+        /// The members that are asked; the first lists the sessions.
+        askers: Vec<Ordinal>,
         /// The node that is drained.
         target: NodeName,
-        /// Ids in one call, 10 to 50 (drain.md §8).
+        /// Sessions in this round at most.
+        ids: u32,
+        /// Ids in one call at most (drain.md §1.7: its cost grows faster than they do).
         batch: u32,
+        /// Up to when the pace is used up with it.
+        paid: Time,
     },
     /// `cluster leave node=<target> -k -i 1 -t 30`. Runs in the background;
     /// its outcome comes back in [`crate::Calls::leave`].

@@ -262,10 +262,16 @@ pub struct Calls {
     pub leave: Call,
     /// `listener restart` or `listener start` of the undo.
     pub reopen: Call,
-    /// One batch of disconnects; answered with the number of ids that were kicked.
+    /// One round of disconnects; answered with the number of ids that were kicked.
     pub drain: Call,
-    /// When the last batch of disconnects was sent by this process: the drain is paced by it.
-    pub drain_sent: Option<Time>,
+    /// Up to when the pace is used up by the rounds that this process has sent.
+    pub drain_paid: Option<Time>,
+    /// Sessions that this process has disconnected for this intent.
+    pub drained: u32,
+    /// Of those so many a second over the last ten seconds; none while that says nothing.
+    pub drain_rate: Option<u32>,
+    /// The same from the first to the last of them.
+    pub drain_average: Option<u32>,
     /// The canary: answered with `crossed` when it was received in both directions.
     pub canary: Call,
     /// When the last canary was sent by this process: one that was sent for another pod says nothing of this one.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below, view};
+use crate::pace::Pace;
 use crate::{Intent, NodeName, Ordinal, Veto};
 
 /// What makes them one build again.
@@ -77,6 +78,7 @@ fn departs(look: &Look<'_>, unready: Option<Ordinal>) -> Verdict {
         one_build(look, size),
         agree(look, size, Match::Exact),
         listeners_known(look, Ordinal(size - 1)),
+        drain_fits(look, Ordinal(size - 1)),
     ])
 }
 
@@ -243,6 +245,35 @@ fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {
         Some(crate::Observed::Unknown(why)) => Verdict::Unknown(format!("listeners of pod {leaver}: {why}")),
         None => Verdict::Unknown(format!("listeners of pod {leaver}: not asked")),
     }
+}
+
+/// A drain that cannot be through within its budget would be undone at its end: whoever was moved by it, for nothing.
+fn drain_fits(look: &Look<'_>, leaver: Ordinal) -> Verdict {
+    let counts = match look.facts.nodes.get(&leaver).map(|node| &node.counts) {
+        Some(crate::Observed::Seen(counts)) => counts,
+        Some(crate::Observed::Unknown(why)) => {
+            return Verdict::Unknown(format!("sessions of pod {leaver}: {why}"));
+        }
+        None => return Verdict::Unknown(format!("sessions of pod {leaver}: not asked")),
+    };
+    let sessions = u32::try_from(counts.online.max(0)).unwrap_or(u32::MAX);
+    let (rate, budget) = (Pace::of(sessions, look.limits).rate, look.limits.drain);
+    let needs = Pace::span(sessions, rate) + look.limits.drained;
+    if needs <= budget {
+        return Verdict::Clear;
+    }
+    let wanted = u64::from(sessions).div_ceil(budget.saturating_sub(look.limits.drained).as_secs().max(1));
+    Verdict::No(
+        "DrainTooLong",
+        format!(
+            "pod {leaver} has {sessions} sessions, and at {rate} a second its drain takes {} s, longer than \
+             spec.drain.budget ({} s): allow a budget of {} s, or {wanted} a second (spec.drain.maxPerSecond, and \
+             percentPerSecond of the sessions)",
+            needs.as_secs(),
+            budget.as_secs(),
+            needs.as_secs() + 1
+        ),
+    )
 }
 
 /// A used volume must not be used again (vernemq.md §4.6); one that is terminating is still there.

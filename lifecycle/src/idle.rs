@@ -50,6 +50,7 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         restarts: 0,
         claims: Vec::new(),
         sessions: 0,
+        drained_per_second: None,
         since: None,
         in_step: None,
         progress: None,
@@ -100,7 +101,7 @@ fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look:
     let why = match verdict {
         Verdict::No(reason, message) => {
             let severity = match *reason {
-                "ClaimInTheWay" | "MembersDisagree" | "NoListener" => Severity::Warning,
+                "ClaimInTheWay" | "DrainTooLong" | "MembersDisagree" | "NoListener" => Severity::Warning,
                 // Whoever wishes it, and does not see the load, is to be looked at if it stays so.
                 "WishOutdated" => Severity::InfoFor(look.limits.held),
                 _ => Severity::Info,

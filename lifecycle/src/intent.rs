@@ -38,6 +38,9 @@ pub struct Intent {
     /// Sessions online when the drain began: its pace is a share of them.
     #[serde(default)]
     pub sessions: u32,
+    /// Sessions a second that the drain came to; none before its end, or where nobody had to be disconnected.
+    #[serde(default)]
+    pub drained_per_second: Option<u32>,
     /// Since when what this step waits for has held without a break.
     #[serde(default)]
     pub since: Option<Time>,

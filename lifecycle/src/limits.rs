@@ -16,8 +16,8 @@ pub struct Limits {
     pub revocable: bool,
     /// Until no EndpointSlice lists the leaver.
     pub endpoints: Duration,
-    /// After that: kube-proxy on every node must have heard. 1.5 s lost no connect in six leaves
-    /// (baseline.md, s9drain).
+    /// After that: kube-proxy on every node must have heard. A new connection still came up to 24 ms later, up to
+    /// 770 ms where another Service changes all the time (`disc2_kube_proxy_fence.txt`).
     pub unrouted: Duration,
     /// Until the leaver's listeners are suspended (0.2 s measured, vernemq.md §4.1).
     pub suspend: Duration,
@@ -31,6 +31,16 @@ pub struct Limits {
     pub drain_rate_max: u32,
     /// Smallest and largest number of ids in one call (drain.md §1.7: cost grows faster than ids).
     pub drain_batch: (u32, u32),
+    /// Between two rounds of disconnects at least: each is a write of the record and a list of sessions, 17 to
+    /// 50 ms of every node (drain.md §7).
+    pub drain_every: Duration,
+    /// What a slow look has put off is made up for by no more than this time's worth at once: 1,000 at once still
+    /// went well (drain.md §3.1).
+    pub drain_burst: Duration,
+    /// Members that carry out disconnects at the same time: every call costs all nodes something (drain.md §1.7).
+    pub drain_lanes: usize,
+    /// The pace that is reached is not held against the budget before.
+    pub drain_judged: Duration,
     /// The list of online sessions must have been empty for so long: a busy row can be missing from
     /// one answer, and a kicked queue drains for 0.5 s (drain.md §8, end of the drain).
     pub drained: Duration,
@@ -119,6 +129,10 @@ impl Default for Limits {
             drain_rate_min: 10,
             drain_rate_max: 500,
             drain_batch: (10, 50),
+            drain_every: Duration::from_millis(200),
+            drain_burst: seconds(2),
+            drain_lanes: 4,
+            drain_judged: seconds(60),
             drained: seconds(2),
             max_online_at_kill: 50,
             leave_call: seconds(65),

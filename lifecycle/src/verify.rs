@@ -1,5 +1,7 @@
 //! The two witnesses of a leave. Nothing lowers the size without them (I1).
 
+use std::collections::BTreeMap;
+
 use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below, view};
 use crate::{Call, Intent, NodeName, Ordinal, Process, Reach};
@@ -32,7 +34,7 @@ fn lasting_survivor(intent: &Intent, look: &Look<'_>) -> bool {
 
 /// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
 /// also answers a misspelt name (vernemq.md §4.4): it is one witness of two.
-pub(crate) fn said_done(call: &Call) -> bool {
+pub fn said_done(call: &Call) -> bool {
     matches!(call, Call::Answered(text) if text.trim_end().lines().last().map(str::trim) == Some("Done"))
 }
 
@@ -48,8 +50,12 @@ pub(crate) fn process_gone(intent: &Intent, look: &Look<'_>) -> bool {
 /// A survivor's view is without the leaver; another's than the asker's where there is one.
 pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
     let survivors = intent.ordinal.0;
-    // The leaver itself says otherwise: one of the two is wrong.
-    let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(|v| v.len() > 1);
+    // The leaver itself says otherwise: one of the two is wrong. One that lists the others without itself has left
+    // (`q4_still_online.txt` E: so it does for the moment between its leave and its end).
+    let itself = |v: &BTreeMap<NodeName, bool>| {
+        v.len() > 1 && intent.node.as_ref().is_none_or(|own| v.contains_key(own))
+    };
+    let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(itself);
     !denied
         && below(survivors)
             .filter(|o| survivors == 1 || *o != ASKER)

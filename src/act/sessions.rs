@@ -1,12 +1,15 @@
-//! One paced batch of disconnects.
+//! One paced round of disconnects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::{BoxFuture, join_all};
 use lifecycle::{Call, NodeName, Time};
 
 use super::broker::{Command, Door, call};
-use crate::observe::management::{self, Unusable};
+use crate::clock::Clock;
+use crate::observe::management;
 
 /// Begin of every client id that is ours: we must not disconnect ourselves (drain.md §4.4).
 pub const OUR_CLIENTS: &str = "vernescale-";
@@ -15,67 +18,144 @@ pub const OUR_CLIENTS: &str = "vernescale-";
 /// half a second, and the broker may list it for as long (drain.md §8.2).
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
-/// Most rows that one look asks for. A batch has 50 ids at most and 500 a
-/// second are kicked at most, so 2,500 can be within [`LEFT_ALONE`].
-const ROWS_MAX: usize = 3_000;
+/// Most rows that one look asks for. 500 a second are kicked at most and a round is worth two seconds at
+/// most, so 2,500 can be within [`LEFT_ALONE`], and 1,000 be wanted. 5,000 rows took 0.05 s for the ids
+/// (`disc2_session_show_limits.txt`: 0.4 s for all columns).
+const ROWS_MAX: usize = 4_000;
 
-/// Whom we kicked, and when. Holds only the last five seconds.
+/// The pace that was reached is looked at over this time.
+const RATE_OVER: Duration = Duration::from_secs(10);
+
+/// Sooner it says nothing: it may be one round.
+const RATE_AFTER: Duration = Duration::from_secs(3);
+
+/// Whom we kicked, and how many when. Of the ids it holds only those of the last five seconds, of the
+/// numbers those of the last ten.
 #[derive(Clone, Debug, Default)]
-pub struct Kicked(BTreeMap<String, Time>);
+pub struct Kicked {
+    ids: BTreeMap<String, Time>,
+    lately: VecDeque<(Time, u32)>,
+    all: u32,
+    span: Option<(Time, Time)>,
+}
 
 impl Kicked {
-    /// The ids of this answer that are to be kicked now, `batch` at most.
-    fn choose(&mut self, listed: Vec<String>, batch: usize, now: Time) -> Vec<String> {
-        self.0.retain(|_, at| now.since(*at) < LEFT_ALONE);
+    /// The ids of this answer that are to be kicked now, `most` at most.
+    fn choose(&mut self, listed: Vec<String>, most: usize, now: Time) -> Vec<String> {
+        self.ids.retain(|_, at| now.since(*at) < LEFT_ALONE);
         let mut chosen: Vec<_> = listed
             .into_iter()
-            .filter(|id| !id.starts_with(OUR_CLIENTS) && !self.0.contains_key(id))
+            .filter(|id| !id.starts_with(OUR_CLIENTS) && !self.ids.contains_key(id))
             .collect();
-        chosen.truncate(batch);
-        self.0.extend(chosen.iter().map(|id| (id.clone(), now)));
+        chosen.truncate(most);
+        self.ids.extend(chosen.iter().map(|id| (id.clone(), now)));
         chosen
+    }
+
+    fn note(&mut self, ids: usize, now: Time) {
+        let ids = u32::try_from(ids).unwrap_or(u32::MAX);
+        self.all = self.all.saturating_add(ids);
+        self.lately.retain(|(at, _)| now.since(*at) < RATE_OVER);
+        self.lately.push_back((now, ids));
+        let since = self.span.map_or(now, |(since, _)| since);
+        self.span = Some((since, now));
+    }
+
+    /// How many in all.
+    pub fn all(&self) -> u32 {
+        self.all
+    }
+
+    /// Sessions a second over the last ten seconds; none while that says nothing.
+    pub fn rate(&self, now: Time) -> Option<u32> {
+        let span = now.since(self.span?.0).min(RATE_OVER);
+        let lately = self.lately.iter().filter(|(at, _)| now.since(*at) < RATE_OVER);
+        (span >= RATE_AFTER).then(|| per_second(lately.map(|(_, ids)| *ids).sum(), span))
+    }
+
+    /// Sessions a second from the first to the last of them; none where there were none.
+    pub fn average(&self) -> Option<u32> {
+        let (since, until) = self.span?;
+        Some(per_second(self.all, until.since(since).max(Duration::from_secs(1))))
     }
 }
 
-/// Lists the online sessions of `target` and disconnects up to `batch` of them.
-/// Answered with the number that was kicked; 0 says that none was listed but
-/// those that have just been kicked, and ours.
-pub async fn drain_batch(
-    door: &Door,
-    target: &NodeName,
-    batch: u32,
-    kicked: &std::sync::Mutex<Kicked>,
-    now: Time,
+fn per_second(ids: u32, span: Duration) -> u32 {
+    let rate = u128::from(ids) * 1_000 / span.as_millis().max(1);
+    u32::try_from(rate).unwrap_or(u32::MAX)
+}
+
+/// A member that carries out disconnects, one call at a time.
+pub struct Lane {
+    /// Its command layer.
+    pub door: Door,
+    /// Whether it sees every member running at this moment; else why not.
+    pub whole: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
+}
+
+/// What is to be done.
+pub struct Round {
+    /// The node that is drained.
+    pub target: NodeName,
+    /// Sessions at most.
+    pub ids: u32,
+    /// Ids in one call at most.
+    pub batch: u32,
+}
+
+/// Lists the online sessions of the target once and disconnects as many as the round is for, in batches, each by
+/// whichever member is free. Answered with the number that was to be kicked; 0 says that none was listed but those
+/// that have just been kicked, and ours. Before each batch the member that carries it out looks whether all run:
+/// where one is down, a kicked client cannot come back (drain.md §7.7).
+pub async fn drain_round(
+    lanes: &[Lane],
+    round: &Round,
+    kicked: &Mutex<Kicked>,
+    clock: Clock,
     limit: Duration,
 ) -> Call {
-    let batch = batch as usize;
-    let recent = kicked.lock().map_or(0, |kicked| kicked.0.len());
+    let target = &round.target;
+    let Some(first) = lanes.first() else {
+        return Call::Refused("no pod that could be asked exists".into());
+    };
+    let locked = || kicked.lock().unwrap_or_else(PoisonError::into_inner);
+    let (ids, recent) = (round.ids as usize, locked().ids.len());
     // Without room for those that are left alone the same first rows would come
     // for ever (drain.md §4.2).
-    let rows = (batch + recent + 1).min(ROWS_MAX);
+    let rows = (ids + recent + 1).min(ROWS_MAX);
     let list = Command::OnlineSessions { node: target.clone(), limit: rows };
-    let listed = match door.ask(&list, limit).await.and_then(management::client_ids) {
+    let listed = match first.door.ask(&list, limit).await.and_then(management::client_ids) {
         Ok(ids) => ids,
         // Nobody was touched: the question itself changes nothing.
         Err(why) => return Call::Refused(format!("sessions of {target} could not be listed: {why}")),
     };
-    let chosen = kicked.lock().map(|mut kicked| kicked.choose(listed, batch, now)).unwrap_or_default();
+    let chosen = locked().choose(listed, ids, clock.now());
     let count = chosen.len();
-    let (odd, plain): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|id| id.contains([',', '"', '\'']));
-    let mut commands: Vec<_> = odd.into_iter().map(Command::Disconnect).collect();
-    if !plain.is_empty() {
-        commands.push(Command::DisconnectClients(plain));
-    }
-    for command in &commands {
-        if let Err(why) = door.ask(command, limit).await {
-            return failed(why);
+    let batches = Mutex::new(batches(chosen, round.batch as usize));
+    let next = || batches.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let work = lanes.iter().map(|lane| {
+        let (next, locked) = (&next, &locked);
+        async move {
+            while let Some((batch, ids)) = next() {
+                if let Err(why) = (lane.whole)().await {
+                    return Err(Call::Refused(format!("nobody more is disconnected: {why}")));
+                }
+                lane.door.ask(&batch, limit).await.map_err(|why| call(Err(why)))?;
+                locked().note(ids, clock.now());
+            }
+            Ok::<(), Call>(())
         }
-    }
-    Call::Answered(count.to_string())
+    });
+    let ends = join_all(work).await;
+    ends.into_iter().find_map(Result::err).unwrap_or_else(|| Call::Answered(count.to_string()))
 }
 
-fn failed(why: Unusable) -> Call {
-    call(Err(why))
+/// One command each, of about the same size, and how many ids are in it.
+fn batches(chosen: Vec<String>, most: usize) -> VecDeque<(Command, usize)> {
+    let (odd, plain): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|id| id.contains([',', '"', '\'']));
+    let size = plain.len().div_ceil(plain.len().div_ceil(most.max(1)).max(1)).max(1);
+    let together = plain.chunks(size).map(|ids| (Command::DisconnectClients(ids.to_vec()), ids.len()));
+    odd.into_iter().map(|id| (Command::Disconnect(id), 1)).chain(together).collect()
 }
 
 #[cfg(test)]
@@ -100,6 +180,27 @@ mod tests {
         let mut kicked = Kicked::default();
         kicked.choose(ids(&["a", "b", "c"]), 3, Time(0));
         kicked.choose(Vec::new(), 3, Time(6_000));
-        assert!(kicked.0.is_empty());
+        assert!(kicked.ids.is_empty());
+        (0..100).for_each(|second| kicked.note(10, Time(second * 1_000)));
+        assert_eq!(kicked.lately.len(), 10);
+    }
+
+    #[test]
+    fn the_pace_that_is_reached_is_that_of_the_last_ten_seconds() {
+        let mut kicked = Kicked::default();
+        kicked.note(50, Time(0));
+        assert_eq!((kicked.rate(Time(2_000)), kicked.average()), (None, Some(50)), "one round says nothing");
+        (1..20).for_each(|second| kicked.note(20, Time(second * 1_000)));
+        assert_eq!(kicked.rate(Time(19_000)), Some(20));
+        assert_eq!(kicked.rate(Time(40_000)), Some(0), "nobody goes any more");
+        assert_eq!((kicked.all(), kicked.average()), (430, Some(22)));
+    }
+
+    #[test]
+    fn a_round_is_split_evenly_and_odd_ids_go_alone() {
+        let many: Vec<String> = (0..120).map(|n| format!("c{n}")).chain(["a,b".to_owned()]).collect();
+        let sizes: Vec<usize> = batches(many, 50).into_iter().map(|(_, ids)| ids).collect();
+        assert_eq!(sizes, [1, 40, 40, 40]);
+        assert!(batches(Vec::new(), 50).is_empty());
     }
 }

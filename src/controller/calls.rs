@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lifecycle::{Call, Calls, Effect, Time};
-use tokio::sync::Notify;
+use lifecycle::{Call, Calls, Effect, Time, said_done};
+use tokio::sync::{Notify, watch};
 
 use super::task::Task;
 use crate::act::sessions::Kicked;
@@ -55,7 +55,7 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct InFlight {
     epoch: Option<u64>,
-    outcomes: Arc<Mutex<Calls>>,
+    outcomes: watch::Sender<Calls>,
     /// One task a slot at most; a finished one stays until the next of its kind.
     tasks: Vec<(Slot, Task)>,
     kicked: Arc<Mutex<Kicked>>,
@@ -70,7 +70,15 @@ impl InFlight {
         if epoch != self.epoch {
             *self = Self { epoch, ..Self::default() };
         }
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.outcomes.borrow().clone()
+    }
+
+    /// The same with the pace that the drain has reached by now.
+    pub(super) fn outcomes_at(&mut self, epoch: Option<u64>, now: Time) -> Calls {
+        let outcomes = self.outcomes(epoch);
+        let kicked = self.kicked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rate, average) = (kicked.rate(now), kicked.average());
+        Calls { drained: kicked.all(), drain_rate: rate, drain_average: average, ..outcomes }
     }
 
     /// Whom the drain has kicked.
@@ -85,14 +93,16 @@ impl InFlight {
             *kind == slot && last == effect && now.since(*at) < ASK_EVERY
         };
         let too_soon = slot != Slot::Drain && self.asked.iter().any(just_asked);
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        *slot.call(&mut outcomes) != Call::InFlight && !too_soon
+        *slot.call(&mut self.outcomes.borrow().clone()) != Call::InFlight && !too_soon
     }
 
     /// Notes what was asked last.
     pub(super) fn asked(&mut self, slot: Slot, effect: &Effect, now: Time) {
         self.asked.retain(|(kind, ..)| *kind != slot);
         self.asked.push((slot, effect.clone(), now));
+        if let Effect::DrainBatch { paid, .. } = effect {
+            self.outcomes.send_modify(|outcomes| outcomes.drain_paid = Some(*paid));
+        }
     }
 
     /// Starts a call beside the looks; `wake` is told when it has ended.
@@ -105,19 +115,17 @@ impl InFlight {
         call: impl Future<Output = Call> + Send + 'static,
     ) {
         self.outcomes(Some(epoch));
-        {
-            let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            *slot.call(&mut outcomes) = Call::InFlight;
+        self.outcomes.send_modify(|outcomes| {
+            *slot.call(outcomes) = Call::InFlight;
             match slot {
-                Slot::Drain => outcomes.drain_sent = Some(now),
                 Slot::Canary => outcomes.canary_sent = Some(now),
-                Slot::Suspend | Slot::Leave | Slot::Reopen => {}
+                Slot::Suspend | Slot::Leave | Slot::Reopen | Slot::Drain => {}
             }
-        }
-        let outcomes = Arc::clone(&self.outcomes);
+        });
+        let outcomes = self.outcomes.clone();
         let task = Task::spawn(async move {
             let outcome = call.await;
-            *slot.call(&mut outcomes.lock().unwrap_or_else(PoisonError::into_inner)) = outcome;
+            outcomes.send_modify(|outcomes| *slot.call(outcomes) = outcome);
             wake.notify_one();
         });
         self.tasks.retain(|(kind, _)| *kind != slot);
@@ -127,9 +135,30 @@ impl InFlight {
     /// Closes the connection of the leave. Whether it had begun is for the next look to see.
     pub(super) fn revoke_leave(&mut self) {
         self.tasks.retain(|(kind, _)| *kind != Slot::Leave);
-        let mut outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if outcomes.leave == Call::InFlight {
-            outcomes.leave = Call::Unknown("revoked: the connection was closed".into());
+        self.outcomes.send_if_modified(|outcomes| {
+            let under_way = outcomes.leave == Call::InFlight;
+            if under_way {
+                outcomes.leave = Call::Unknown("revoked: the connection was closed".into());
+            }
+            under_way
+        });
+    }
+
+    /// The leave has been answered by `Done`.
+    pub(super) fn leave_said_done(&self) -> bool {
+        said_done(&self.outcomes.borrow().leave)
+    }
+
+    /// Resolves as soon as it has; never where that does not come.
+    pub(super) fn leave_done(&self) -> impl Future<Output = Calls> + use<> {
+        let mut outcomes = self.outcomes.subscribe();
+        async move {
+            let done =
+                outcomes.wait_for(|outcomes| said_done(&outcomes.leave)).await.map(|done| done.clone());
+            match done {
+                Ok(done) => done,
+                Err(_) => std::future::pending().await,
+            }
         }
     }
 }

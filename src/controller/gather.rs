@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) answered: BTreeMap<Ordinal, Answered>,
     /// `/api/v1` of each pod.
     pub(super) management: BTreeMap<Ordinal, Endpoint>,
+    /// How each pod's broker is asked.
+    pub(super) asks: BTreeMap<Ordinal, Ask>,
 }
 
 impl World {
@@ -80,8 +82,8 @@ pub(super) async fn gather(
     let found = kubernetes::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
     let active = held.intent().filter(|intent| intent.active());
     // Before the nodes are asked: a call that had ended here was over when they answered.
-    let calls = state.calls.outcomes(active.map(|intent| intent.epoch));
     let now = clock.now();
+    let calls = state.calls.outcomes_at(active.map(|intent| intent.epoch), now);
     let due = state.sampled.is_none_or(|at| now.since(at) + SAMPLE_SLACK >= SAMPLE_EVERY);
     let leaver = active.filter(|intent| intent.kind == Kind::Shrink).map(|intent| intent.ordinal);
     let newcomer = active.filter(|intent| intent.step == Step::Join).map(|intent| intent.ordinal);
@@ -114,7 +116,7 @@ pub(super) async fn gather(
         });
         management.insert(ordinal, api);
     }
-    let answered = look(asks, limit, clock).await;
+    let answered = look(asks.clone(), limit, clock).await;
     let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
     state.note(&pods, &answered, due, clock.now());
     let target = kubernetes::target(statefulset);
@@ -132,6 +134,7 @@ pub(super) async fn gather(
         calls,
         answered,
         management,
+        asks: asks.into_iter().map(|ask| (ask.ordinal, ask)).collect(),
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Metrics {
     members: IntGaugeVec,
     step: GaugeVec,
     vetoes: GaugeVec,
+    drain: IntGaugeVec,
     conditions: GaugeVec,
     changes: IntCounterVec,
     errors: IntCounterVec,
@@ -62,6 +63,11 @@ impl Default for Metrics {
             replicas: ints("replicas", "spec.replicas of the StatefulSet.", &["name"]),
             members: ints("members", "Members of the broker's cluster, running or not.", &["name"]),
             step: named("step", "1 for the step of the change that is under way."),
+            drain: ints(
+                "drain_sessions_per_second",
+                "Sessions that the drain of a leaving node has disconnected a second over the last ten.",
+                &["name"],
+            ),
             vetoes: named("veto", "1 for each reason that the size must not change now."),
             conditions: named("condition", "1 for each condition that stands."),
             changes: count("changes_total", "Changes of size that ended.", &["name", "kind", "outcome"]),
@@ -73,13 +79,14 @@ impl Default for Metrics {
             looks: HistogramVec::new(looks, &["name"]).expect(bad),
             shown: Mutex::default(),
         };
-        let all: [Box<dyn prometheus::core::Collector>; 10] = [
+        let all: [Box<dyn prometheus::core::Collector>; 11] = [
             Box::new(metrics.leading.clone()),
             Box::new(metrics.wanted.clone()),
             Box::new(metrics.replicas.clone()),
             Box::new(metrics.members.clone()),
             Box::new(metrics.step.clone()),
             Box::new(metrics.vetoes.clone()),
+            Box::new(metrics.drain.clone()),
             Box::new(metrics.conditions.clone()),
             Box::new(metrics.changes.clone()),
             Box::new(metrics.errors.clone()),
@@ -119,6 +126,15 @@ impl Metrics {
         self.members.with_label_values(&[name]).set(i64::try_from(members).unwrap_or(i64::MAX));
     }
 
+    /// The pace of a drain; none where none is under way, or it is not known yet.
+    pub(super) fn drain(&self, name: &str, rate: Option<u32>) {
+        match rate {
+            Some(rate) => self.drain.with_label_values(&[name]).set(rate.into()),
+            // Absent already is what is wanted.
+            None => drop(self.drain.remove_label_values(&[name])),
+        }
+    }
+
     pub(super) fn changed(&self, name: &str, kind: &str, outcome: &str) {
         self.changes.with_label_values(&[name, kind, outcome]).inc();
     }
@@ -151,7 +167,7 @@ impl Metrics {
         for kind in [Named::Step, Named::Veto] {
             self.stand(kind, name, []);
         }
-        for gauge in [&self.wanted, &self.replicas, &self.members] {
+        for gauge in [&self.wanted, &self.replicas, &self.members, &self.drain] {
             let _ = gauge.remove_label_values(&[name]);
         }
     }

@@ -15,6 +15,7 @@ use crate::observe::status_page::{self, Entry};
 use crate::wire::{self, Endpoint};
 
 /// Whom to ask, and how.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) ordinal: Ordinal,
     /// `/metrics` and `/status.json`.
@@ -62,6 +63,17 @@ pub(super) async fn look(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTree
     let looks =
         asks.into_iter().map(|ask| async move { (ask.ordinal, Box::pin(look_at(ask, limit, clock)).await) });
     join_all(looks).await.into_iter().collect()
+}
+
+/// The members as this broker sees them, and nothing else.
+pub(super) async fn members(ask: &Ask, limit: Duration) -> Observed<BTreeMap<NodeName, bool>> {
+    let door = ask.management.clone().map(|endpoint| Door::Management(Box::new(endpoint)));
+    if let Some(reply) = question(door.as_ref(), Command::ClusterShow, limit).await {
+        return observed(reply.and_then(management::members));
+    }
+    let Some(name) = &ask.name else { return Observed::Unknown("it has not said its name".into()) };
+    let page = wire::get(&ask.pages, "/status.json", limit).await.map_err(Unusable::from);
+    observed(page.and_then(|page| status_page::entry(&page, name)).map(|entry| entry.members))
 }
 
 type Reply = Result<management::Reply, Unusable>;

@@ -138,6 +138,8 @@ impl Reporter {
         metrics.sizes(&self.name, wanted, world.target.replicas, world.members().len());
         let step = active.map(|intent| format!("{:?}", intent.step));
         metrics.stand(Named::Step, &self.name, step.as_deref());
+        let drains = active.is_some_and(|intent| intent.step == lifecycle::Step::Drain);
+        metrics.drain(&self.name, world.calls.drain_rate.filter(|_| drains));
         let vetoes = decision.into_iter().flat_map(|decision| {
             decision.shrink_vetoes.iter().chain(&decision.grow_vetoes).map(|veto| veto.name)
         });

@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) sampled: Option<Time>,
     pub(super) gauges: BTreeMap<Ordinal, Gauges>,
     pub(super) calls: InFlight,
+    /// Since when the members have been asked what came of the leave of this epoch.
+    pub(super) followed: Option<(Option<u64>, Time)>,
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
     pub(super) reach: Option<Reach>,
@@ -65,6 +67,7 @@ impl State {
             sampled: None,
             gauges: BTreeMap::new(),
             calls: InFlight::default(),
+            followed: None,
             slow: Slow::default(),
             tls: BTreeMap::new(),
             slow_at: None,

@@ -9,6 +9,7 @@ use kube::api::Api;
 use lifecycle::{Intent, Kind, Outcome, Output, Severity, Step, Time, step};
 use tokio::sync::Notify;
 
+use super::follow::{IN_ALL, LOOK_AFTER, Leaving};
 use super::gather::{World, gather};
 use super::report::{Reporter, Whole};
 use super::state::State;
@@ -41,6 +42,16 @@ pub(super) struct Worker {
     pub(super) wake: Arc<Notify>,
     pub(super) state: State,
     reporter: Reporter,
+    /// As the last look has left it, where a leave is to be verified.
+    leaving: Option<Leaving>,
+}
+
+/// What a look has read.
+enum Seen {
+    /// Nothing is to be decided; look again after this.
+    Enough(Duration),
+    /// Everything, and what is already to be told of it.
+    All(Box<World>, Vec<Told>),
 }
 
 impl Worker {
@@ -48,7 +59,7 @@ impl Worker {
     pub(super) fn new(shared: Arc<Shared>, name: String, wake: Arc<Notify>, fault: Option<String>) -> Self {
         let state = State::new(&shared, fault);
         let reporter = Reporter::new(Arc::clone(&shared), name.clone());
-        Self { shared, name, wake, state, reporter }
+        Self { shared, name, wake, state, reporter, leaving: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -105,7 +116,54 @@ impl Worker {
         Some(told::panicked(fault, left))
     }
 
+    /// A look. From when a leave says `Done` on, the members are asked beside it what came of that, and the size is
+    /// lowered as soon as they have said so, whatever the look is still reading.
     async fn look(&mut self) -> Result<Duration, Failure> {
+        let leaving = self.leaving.take().filter(|leaving| self.follows(leaving));
+        let seen = match leaving {
+            None => Box::pin(self.see()).await?,
+            Some(mut leaving) => {
+                let (clock, said) = (self.shared.clock, self.state.calls.leave_said_done());
+                if said && self.state.followed.is_none_or(|(of, _)| of != leaving.epoch()) {
+                    self.state.followed = Some((leaving.epoch(), clock.now()));
+                }
+                let done = self.state.calls.leave_done();
+                let verified = async { leaving.verified(done.await, clock).await };
+                let see = async {
+                    tokio::time::sleep(if said { LOOK_AFTER } else { Duration::ZERO }).await;
+                    self.see().await
+                };
+                let first = tokio::select! {
+                    biased;
+                    out = Box::pin(verified) => Err(out),
+                    seen = Box::pin(see) => Ok(seen?),
+                };
+                match first {
+                    Ok(seen) => seen,
+                    Err(out) => return Ok(self.lower(leaving, &out).await),
+                }
+            }
+        };
+        match seen {
+            Seen::Enough(pause) => Ok(pause),
+            Seen::All(world, told) => Box::pin(self.decide_and_act(*world, told)).await,
+        }
+    }
+
+    fn follows(&self, leaving: &Leaving) -> bool {
+        let since = self.state.followed.filter(|(epoch, _)| *epoch == leaving.epoch());
+        since.is_none_or(|(_, since)| self.shared.clock.now().since(since) < IN_ALL)
+    }
+
+    /// A whole look comes next in any case: it tells what came of this, and tries again what failed.
+    async fn lower(&mut self, mut leaving: Leaving, out: &Output) -> Duration {
+        if let Err(failure) = Box::pin(self.act(&mut leaving.world, out)).await {
+            tracing::info!(%failure, resource = self.name, "the size is not lowered yet: looking again");
+        }
+        Duration::ZERO
+    }
+
+    async fn see(&mut self) -> Result<Seen, Failure> {
         let shared = Arc::clone(&self.shared);
         let idle = shared.settings.idle;
         let objects =
@@ -115,18 +173,18 @@ impl Worker {
             .await?;
         if let Some(unreadable) = &objects.unreadable {
             self.reporter.unreadable(unreadable, &told::cannot_read(unreadable)).await;
-            return Ok(idle);
+            return Ok(Seen::Enough(idle));
         }
         let Some(resource) = objects.resource.clone() else {
             shared.metrics.forget(&self.name);
-            return Ok(idle);
+            return Ok(Seen::Enough(idle));
         };
         // Told before anything is done: it may break off there again.
         if let (Some(told), Some((_, _, known))) = (self.broke_off(), &mut self.state.fault)
             && !std::mem::replace(known, true)
         {
             self.reporter.failed(told).await;
-            return Ok(Duration::ZERO);
+            return Ok(Seen::Enough(Duration::ZERO));
         }
         let history = resource.status.as_ref().and_then(|status| status.history.clone());
         self.state.history.get_or_insert_with(|| history.unwrap_or_default());
@@ -140,7 +198,7 @@ impl Worker {
         else {
             self.let_go(&resource, &objects).await?;
             self.reporter.blocked(told).await;
-            return Ok(idle);
+            return Ok(Seen::Enough(idle));
         };
         let held = match Held::read(&statefulset) {
             Ok(held) => held,
@@ -153,7 +211,7 @@ impl Worker {
                     blocks: true,
                 });
                 self.reporter.blocked(told).await;
-                return Ok(idle);
+                return Ok(Seen::Enough(idle));
             }
         };
         let active = held.intent().is_some_and(Intent::active);
@@ -165,16 +223,16 @@ impl Worker {
             owner::take(&statefulsets, &statefulset, &uid).await?;
             shared.tap("owner").await;
             // The version that was read has passed: look again at once.
-            return Ok(Duration::ZERO);
+            return Ok(Seen::Enough(Duration::ZERO));
         }
         if deleting && !active {
             self.let_go(&resource, &objects).await?;
-            return Ok(idle);
+            return Ok(Seen::Enough(idle));
         }
         let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
         let world =
             gather(&mut self.state, &resource, &statefulset, &objects, held, &pods, shared.clock).await;
-        Box::pin(self.decide_and_act(world, told)).await
+        Ok(Seen::All(Box::new(world), told))
     }
 
     /// Reads what changes seldom, where that was long ago.
@@ -236,6 +294,11 @@ impl Worker {
         self.reporter.whole(&world, look, told).await;
         self.state.reported = done.is_err();
         done?;
+        self.leaving = Leaving::of(world, facts, limits, &out);
+        // The next one has a pause of its own, in which the members are asked.
+        if self.state.calls.leave_said_done() && self.leaving.as_ref().is_some_and(|one| self.follows(one)) {
+            return Ok(Duration::ZERO);
+        }
         Ok(if active || !out.effects.is_empty() { out.again } else { self.shared.settings.idle })
     }
 

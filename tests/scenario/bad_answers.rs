@@ -76,12 +76,19 @@ pub(crate) fn ports(via: Via, port: u16) -> Value {
 
 /// Answers everybody who asks the pods at [`ELSEWHERE`]. Ends with the set.
 pub(crate) async fn answer_everywhere(world: &World, now: &Now) -> JoinSet<()> {
+    answer_at(world, now, |_| true).await
+}
+
+/// The same at some ordinals; at the others the node itself is asked.
+pub(crate) async fn answer_at(world: &World, now: &Now, at: impl Fn(u32) -> bool) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for pod in world.kubernetes.objects("pods", NAMESPACE) {
+        let name = pod.pointer("/metadata/name").and_then(Value::as_str).expect("it has a name");
+        let ordinal = name.rsplit('-').next().and_then(|end| end.parse().ok()).expect("an ordinal");
+        let now = if at(ordinal) { Arc::clone(now) } else { Now::default() };
         let address = pod.pointer("/status/podIP").and_then(Value::as_str).expect("it has an address");
         let address: IpAddr = address.parse().expect("an address");
         let listener = TcpListener::bind((address, ELSEWHERE)).await.expect("the port is free");
-        let now = Arc::clone(now);
         tasks.spawn(async move {
             let mut open = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {

@@ -14,9 +14,9 @@ use vernescale::standin::cluster_model::{Connect, Protocol};
 use vernescale::standin::fleet::Fleet;
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
-use crate::one_leave::{begin, ends_well, node, three};
+use crate::one_leave::{begin, ends_well, node, queues, three};
 use crate::steering::until_step;
-use crate::world::{World, minutes, seconds};
+use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// More than a leave may kill, 50 as people have it.
 const VISITORS: usize = 60;
@@ -134,5 +134,56 @@ async fn a_batch_of_slow_commands_ends_in_time() {
         world.pass(Duration::from_millis(100)).await;
     }
     world.kubernetes.faults().clear();
+    ends_well(&mut world).await;
+}
+
+/// More than a second's worth of the fastest pace that there is.
+const CROWD: usize = 3_000;
+
+/// The broker takes some 700 a second: 50 ids cost 69 ms (`disconnect_cost.txt`). What is asked for is reached, and
+/// told while it goes on, at its end, and on the record.
+#[tokio::test(start_paused = true)]
+async fn five_hundred_a_second_are_reached_and_told() {
+    let pace = json!({ "drain": { "percentPerSecond": 100, "maxPerSecond": 500 } });
+    let mut world = three(Via::ManagementApi).spec(&pace).start().await;
+    visit(&world, (0..CROWD).map(visitor));
+    let crowd = i64::try_from(CROWD).expect("few");
+    world.until("they are there", seconds(10), |world| queues(world, 2) >= crowd).await;
+    begin(&mut world).await;
+    until_step(&mut world, "Drain").await;
+    let paced =
+        |world: &World| world.metrics("a").contains(r#"vernescale_drain_sessions_per_second{name="vmq"} "#);
+    // Its share of the load has queues there, too.
+    let gone = |world: &World| queues(world, 2) <= 6;
+    let shown = world.until("its pace is shown", seconds(5), paced).await;
+    let took = shown + world.until("nobody is there", minutes(2), gone).await;
+    // At this pace it takes six seconds.
+    assert!(took <= seconds(7), "{CROWD} sessions took {took:?}\n{}", world.dump());
+    world.until("it is asked to leave", seconds(10), |world| world.taps.times("Leave") > 0).await;
+    ends_well(&mut world).await;
+    let reached = world.intent().and_then(|intent| intent.drained_per_second);
+    assert!(reached.is_some_and(|reached| (430..=560).contains(&reached)), "{reached:?}\n{}", world.dump());
+    let told = world.kubernetes.objects("events", NAMESPACE);
+    let told = told.iter().find(|event| event["reason"] == "Drained").expect("an Event says so");
+    assert!(told["message"].as_str().is_some_and(|text| text.contains("(500 asked for)")), "{told}");
+    assert!(!paced(&world), "no pace is shown without a drain");
+}
+
+/// It would be undone at its end, and everybody that it had moved, moved for nothing.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_that_its_budget_does_not_hold_is_not_begun(#[case] via: Via) {
+    let slow = json!({ "drain": { "maxPerSecond": 1, "budget": "30s" } });
+    let mut world = three(via).spec(&slow).start().await;
+    visit(&world, (0..VISITORS).map(visitor));
+    begin(&mut world).await;
+    world.until("it is told", minutes(1), |world| world.condition("DrainTooLong").is_some()).await;
+    let told = world.condition("DrainTooLong").map(|told| told.message).unwrap_or_default();
+    assert!(told.contains("longer than spec.drain.budget (30 s)"), "{told}");
+    world.pass(minutes(1)).await;
+    assert_eq!((online(&world.fleet), world.taps.times("record Fence")), (VISITORS, 0), "{}", world.dump());
+    world.edit_spec(&json!({ "drain": { "maxPerSecond": 100, "budget": "30s" } }));
     ends_well(&mut world).await;
 }

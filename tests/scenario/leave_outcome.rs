@@ -109,6 +109,23 @@ async fn a_queue_that_does_not_move_is_told_and_a_restart_ends_it(#[case] via: V
     world.assert_bars().await;
 }
 
+/// The other way that the condition names: stopped gracefully, the leaver leaves without what is stuck.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_makes_a_stuck_leave_fire(#[case] via: Via) {
+    let stick = |node| BrokerFault::StickQueue { node, client_id: "parked-1".into(), on: true };
+    let mut world = stuck(via, stick).await;
+    let told = world.condition("LeaveStuck").map(|told| told.message).unwrap_or_default();
+    assert!(told.contains("(SIGTERM) makes the leave fire, as seen once"), "{told}");
+
+    world.fleet.signal(&node(&world, 2), Signal::Term);
+    world.until("the size is lowered", seconds(4), |world| world.replicas() == 2).await;
+    ends_well(&mut world).await;
+    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+}
+
 #[rstest]
 #[case(Via::ManagementApi)]
 #[case(Via::Exec)]
@@ -133,6 +150,7 @@ async fn survivors_that_disagree_for_six_seconds(
 ) {
     let slow = three(via).broker(|broker| {
         broker.timing.leave_seen = Spread::exactly(80);
+        broker.rates.leave_told_percent = 100;
         broker.timing.leave_exit = Spread::exactly(6_000);
     });
     let mut world = slow.start().await;

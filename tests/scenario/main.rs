@@ -6,6 +6,7 @@
 #[path = "../support/tls.rs"]
 mod front;
 
+mod after_done;
 mod answers_in_between;
 mod api_faults;
 mod api_writes;

@@ -1,19 +1,18 @@
 //! Disconnect what is online, slowly: 3,000 sessions killed at once by `-k` lost 1,082 of 15,687
 //! acknowledged messages of persistent subscribers, a paced drain 1 of 18,370 (drain.md §2).
 
-use std::time::Duration;
-
 use crate::cancel::{Guard, cancel, guard};
 use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
-use crate::verify::ASKER;
-use crate::{Call, Effect, Limits, Step};
+use crate::members::below;
+use crate::pace::Pace;
+use crate::{Call, Effect, Severity, Step, Time};
 
 use super::{brief, leave};
 
 pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("SessionsDrained", look.limits.drain);
-    // Before every batch: where a member is down, a kicked client cannot come back (drain.md §7.7).
+    // Before every round: where a member is down, a kicked client cannot come back (drain.md §7.7).
     match guard(draft, look, overdue) {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,
@@ -24,12 +23,12 @@ pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
     if draft.intent.sessions == 0 {
         return ask_to_leave(draft, look);
     }
-    let node = look.facts.nodes.get(&draft.intent.ordinal);
-    let online = node.and_then(|node| node.counts.seen()).map(|counts| counts.online);
+    let online = online(draft, look);
     let few = online.is_some_and(|online| online <= i64::from(look.limits.max_online_at_kill));
     match &look.facts.calls.drain {
         call if few && listed_none(call) => {
             if draft.held() >= look.limits.drained {
+                drained(draft, look);
                 return ask_to_leave(draft, look);
             }
         }
@@ -38,12 +37,90 @@ pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
         Call::InFlight if few => {}
         _ => draft.broken(),
     }
-    if overdue {
+    let behind = behind(draft, look, online);
+    if overdue || behind == Behind::Hopeless {
         let text = not_drained(draft, look, online);
         return cancel(draft, "DrainBudgetSpent", &text);
     }
-    next_batch(draft, look);
+    tell_pace(draft, look, online, behind);
+    next_round(draft, look);
     Flow::Look
+}
+
+fn online(draft: &Draft, look: &Look<'_>) -> Option<i64> {
+    let node = look.facts.nodes.get(&draft.intent.ordinal)?;
+    node.counts.seen().map(|counts| counts.online)
+}
+
+/// How the pace that is really reached compares with what is left of the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// In time, or not known yet.
+    No,
+    /// At this pace the budget will be spent before the last session has gone.
+    Slow,
+    /// At this pace it takes more than twice the time that is left: whom it still moves, it moves for nothing.
+    Hopeless,
+}
+
+fn behind(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> Behind {
+    let spent = look.now.since(draft.intent.entered);
+    let (Some(online), Some(rate)) = (online, look.facts.calls.drain_rate) else { return Behind::No };
+    if spent < look.limits.drain_judged {
+        return Behind::No;
+    }
+    let left = look.limits.drain.saturating_sub(spent);
+    let needs = Pace::span(u32::try_from(online.max(0)).unwrap_or(u32::MAX), rate);
+    match needs {
+        needs if needs > left.saturating_mul(2) => Behind::Hopeless,
+        needs if needs > left => Behind::Slow,
+        _ => Behind::No,
+    }
+}
+
+/// What it is asked for, what it reaches, and how long it will take.
+fn tell_pace(draft: &mut Draft, look: &Look<'_>, online: Option<i64>, behind: Behind) {
+    let (ordinal, sessions) = (draft.intent.ordinal, draft.intent.sessions);
+    let asked = Pace::of(sessions, look.limits).rate;
+    let left = online.map_or("an unknown number".to_owned(), |online| online.max(0).to_string());
+    let text = match look.facts.calls.drain_rate {
+        None => format!(
+            "{sessions} sessions of pod {ordinal} are disconnected, {asked} a second: about {} s",
+            Pace::span(sessions, asked).as_secs()
+        ),
+        Some(rate) => {
+            let rest = online.map_or(0, |online| u32::try_from(online.max(0)).unwrap_or(u32::MAX));
+            format!(
+                "{left} of {sessions} sessions of pod {ordinal} are left; {rate} a second are disconnected \
+                 ({asked} asked for): about {} s",
+                Pace::span(rest, rate).as_secs()
+            )
+        }
+    };
+    if behind == Behind::Slow {
+        let text = format!(
+            "{text}, and spec.drain.budget ({} s) will be spent before. It is undone then, or at once where the \
+             pace falls to half of what is needed. Allow a longer budget, or see what keeps the brokers busy",
+            look.limits.drain.as_secs()
+        );
+        draft.tell("DrainSlow", Severity::Warning, text);
+    } else {
+        draft.tell("Draining", Severity::Info, text);
+    }
+}
+
+/// What it has come to: told once, and kept on the record.
+fn drained(draft: &mut Draft, look: &Look<'_>) {
+    let calls = &look.facts.calls;
+    let Some(average) = calls.drain_average else { return };
+    draft.intent.drained_per_second = Some(average);
+    let text = format!(
+        "{} sessions of pod {} were disconnected, {average} a second ({} asked for)",
+        calls.drained,
+        draft.intent.ordinal,
+        Pace::of(draft.intent.sessions, look.limits).rate
+    );
+    draft.tell("Drained", Severity::Info, text);
 }
 
 fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
@@ -53,12 +130,19 @@ fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
         Call::Refused(why) | Call::Unknown(why) => format!("failed: {}", brief(why)),
     };
     let node = draft.intent.node.as_ref().map_or("", |name| name.0.as_str());
+    let pace = match look.facts.calls.drain_rate {
+        Some(rate) => format!(
+            ", {rate} a second have gone lately ({} asked for)",
+            Pace::of(draft.intent.sessions, look.limits).rate
+        ),
+        None => String::new(),
+    };
     format!(
-        "pod {} was not drained within {} s: {} sessions are online ({} wanted at most), and the last list of \
+        "pod {} was not drained within {} s: {} sessions are online ({} wanted at most){pace}, and the last list of \
          them {call}. See who they are (`vmq-admin session show --client_id --statename=online --node={node}`), or allow more: spec.drain.budget, \
          spec.drain.percentPerSecond, spec.leave.maxOnlineAtKill",
         draft.intent.ordinal,
-        look.limits.drain.as_secs(),
+        look.now.since(draft.intent.entered).min(look.limits.drain).as_secs(),
         online.map_or("an unknown number of".to_owned(), |online| online.to_string()),
         look.limits.max_online_at_kill
     )
@@ -69,29 +153,27 @@ fn listed_none(call: &Call) -> bool {
     matches!(call, Call::Answered(text) if text.trim() == "0")
 }
 
-fn next_batch(draft: &mut Draft, look: &Look<'_>) {
-    let (batch, every) = pace(draft.intent.sessions, look.limits);
-    draft.out.again = every.min(look.limits.look);
+fn next_round(draft: &mut Draft, look: &Look<'_>) {
+    let pace = Pace::of(draft.intent.sessions, look.limits);
+    draft.out.again = pace.every.min(look.limits.look);
     let calls = &look.facts.calls;
-    let due = calls.drain_sent.is_none_or(|sent| look.now.since(sent) >= every);
+    // What could not be sent in time is made up for, but for no more than the burst.
+    let oldest = Time(look.now.0.saturating_sub(millis(look.limits.drain_burst.max(pace.every))));
+    let first = Time(look.now.0.saturating_sub(millis(pace.every)));
+    let paid = calls.drain_paid.map_or(first, |paid| paid.max(oldest));
+    let ids = pace.ids(look.now.since(paid));
     if calls.drain != Call::InFlight
-        && due
+        && ids > 0
         && let Some(target) = draft.intent.node.clone()
     {
-        draft.ask(Effect::DrainBatch { asker: ASKER, target, batch });
+        let askers = below(draft.intent.ordinal.0).take(look.limits.drain_lanes).collect();
+        let paid = paid + Pace::span(ids, pace.rate);
+        draft.ask(Effect::DrainBatch { askers, target, ids, batch: look.limits.drain_batch.1, paid });
     }
 }
 
-/// Ids in one call, and the time between two calls.
-fn pace(sessions: u32, limits: &Limits) -> (u32, Duration) {
-    let share = u64::from(sessions) * u64::from(limits.drain_percent) / 100;
-    let share = u32::try_from(share).unwrap_or(u32::MAX);
-    // Who allows fewer than the least has the last word.
-    let rate = share.max(limits.drain_rate_min).min(limits.drain_rate_max);
-    let (least, most) = limits.drain_batch;
-    // Five calls a second where the batch allows it (drain.md §8).
-    let batch = (rate / 5).clamp(least, most);
-    (batch, Duration::from_secs(u64::from(batch)) / rate.max(1))
+fn millis(span: std::time::Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The point of no return. All members were seen running in this very look.
@@ -101,33 +183,4 @@ fn ask_to_leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.out.again = look.limits.look_soon;
     leave::ask(draft, look);
     Flow::Look
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[rstest::rstest]
-    #[case(40, 10, 1_000)]
-    #[case(3_000, 10, 333)]
-    #[case(20_000, 40, 200)]
-    #[case(1_000_000, 50, 100)]
-    fn pace_is_a_share_of_the_sessions_within_its_bounds(
-        #[case] sessions: u32,
-        #[case] ids: u32,
-        #[case] millis: u128,
-    ) {
-        let (batch, every) = pace(sessions, &Limits::default());
-        assert_eq!((batch, every.as_millis()), (ids, millis));
-    }
-
-    #[rstest::rstest]
-    #[case(1, 10_000)]
-    #[case(5, 2_000)]
-    #[case(10, 1_000)]
-    fn a_small_maximum_is_kept(#[case] most: u32, #[case] millis: u128) {
-        let limits = Limits { drain_rate_max: most, ..Limits::default() };
-        let (batch, every) = pace(3_000, &limits);
-        assert_eq!((batch, every.as_millis()), (10, millis));
-    }
 }

@@ -53,8 +53,10 @@ fn stuck(draft: &mut Draft, look: &Look<'_>) {
         draft.intent.progress.map_or_else(|| "an unknown number of".into(), |p| p.queues.to_string());
     let text = format!(
         "the leave of pod {} has begun and does not get on: {queues} queues left, none moved for {} s. \
-         It stays armed as long as that process lives; restarting the container of pod {} is the only \
-         way to end it. The size is not lowered meanwhile",
+         It stays armed as long as that process lives. Two ways end it. A graceful stop of the broker in pod {} \
+         (SIGTERM) makes the leave fire, as seen once: the survivors drop the node, and we lower the size; what \
+         becomes of the queues that have not moved was not seen. A kill (SIGKILL of beam.smp) revokes it: the node \
+         comes back as a member with its queues, and the shrink is undone. The size is not lowered meanwhile",
         draft.intent.ordinal,
         look.limits.stall.as_secs(),
         draft.intent.ordinal

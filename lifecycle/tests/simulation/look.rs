@@ -116,7 +116,7 @@ impl World {
                 }
             }
             Effect::Suspend { target, .. } => self.suspend(ordinal(target)),
-            Effect::DrainBatch { target, batch, .. } => self.kick(ordinal(target), *batch),
+            Effect::DrainBatch { target, ids, paid, .. } => self.kick(ordinal(target), *ids, *paid),
             Effect::Leave { target, .. } => self.ask_leave(ordinal(target)),
             Effect::RevokeLeave => {
                 self.close();
@@ -172,12 +172,12 @@ impl World {
         self.calls.suspend = Call::Answered("Done! Use -k to teardown and migrate existing sessions!".into());
     }
 
-    fn kick(&mut self, target: u32, batch: u32) {
+    fn kick(&mut self, target: u32, ids: u32, paid: Time) {
         let Some(pod) = self.pods.get_mut(&target) else { return };
-        let kicked = pod.online.min(i64::from(batch));
+        let kicked = pod.online.min(i64::from(ids));
         (pod.online, pod.queues) = (pod.online - kicked, pod.queues + kicked);
         self.calls.drain = Call::Answered(kicked.to_string());
-        self.calls.drain_sent = Some(Time(self.now));
+        self.calls.drain_paid = Some(paid);
     }
 
     /// The sets of ordinals that exist, for messages.

@@ -1,9 +1,9 @@
 //! Fence, suspend, drain: up to the question.
 
-use lifecycle::{Call, Effect, ListenerState, NodeName, Step, Time};
+use lifecycle::{Call, Effect, ListenerState, NodeName, Ordinal, Step, Time};
 use rstest::rstest;
 
-use crate::scene::{Scene, THEN, at, name, reasons, unknown};
+use crate::scene::{Scene, THEN, at, name, reasons, tells, unknown};
 
 fn asked(scene: &mut Scene, millis: u64) -> bool {
     let out = scene.turn(millis);
@@ -60,7 +60,7 @@ fn batches_keep_their_pace() {
     let batches = |scene: &Scene, at: u64| scene.after(at).effects.len();
     assert_eq!(batches(&scene, 0), 1);
     scene.facts.calls.drain = Call::Answered("10".into());
-    scene.facts.calls.drain_sent = Some(Time(THEN.0));
+    scene.facts.calls.drain_paid = Some(Time(THEN.0));
     assert_eq!(batches(&scene, 900), 0);
     assert_eq!(batches(&scene, 1_000), 1);
     scene.facts.calls.drain = Call::InFlight;
@@ -124,9 +124,9 @@ fn an_empty_node_leaves_however_long_a_list_takes(#[case] sessions: u32, #[case]
             return;
         }
         now += 50;
-        if out.effects.iter().any(|effect| matches!(effect, Effect::DrainBatch { .. })) {
+        if let Some(Effect::DrainBatch { paid, .. }) = out.effects.first() {
             scene.facts.calls.drain = Call::InFlight;
-            scene.facts.calls.drain_sent = Some(Time(THEN.0 + now));
+            scene.facts.calls.drain_paid = Some(*paid);
             ends = Some(now + list);
         }
         let next = now + u64::try_from(out.again.as_millis()).expect("a short time");
@@ -134,6 +134,74 @@ fn an_empty_node_leaves_however_long_a_list_takes(#[case] sessions: u32, #[case]
         now = ends.map_or(next, |end| next.min(end.max(now)));
     }
     panic!("it never leaves");
+}
+
+/// What a slow look puts off is made up for, by two seconds' worth at most, over all survivors.
+#[rstest]
+#[case(50_000, 200, 100)]
+#[case(50_000, 450, 220)]
+#[case(50_000, 1_999, 990)]
+#[case(50_000, 60_000, 1_000)]
+#[case(3_000, 2_500, 60)]
+#[case(100, 60_000, 20)]
+fn a_round_is_as_large_as_the_time_since_the_last(
+    #[case] sessions: u32,
+    #[case] ms: u64,
+    #[case] wanted: u32,
+) {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.intent.as_mut().expect("it shrinks").sessions = sessions;
+    scene.counts(2).online = i64::from(sessions);
+    scene.facts.calls.drain_paid = Some(THEN);
+    let out = scene.after(ms);
+    let [Effect::DrainBatch { askers, ids, batch, paid, .. }] = &out.effects[..] else {
+        panic!("{:?}", out.effects)
+    };
+    assert_eq!((*ids, *batch, &askers[..]), (wanted, 50, &[Ordinal(0), Ordinal(1)][..]));
+    assert!(*paid <= Time(THEN.0 + ms), "never ahead of the pace");
+}
+
+#[test]
+fn the_pace_that_is_reached_is_told_and_recorded() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.intent.as_mut().expect("it shrinks").sessions = 3_000;
+    scene.counts(2).online = 3_000;
+    assert!(tells(
+        &scene.after(0),
+        "Draining",
+        "3000 sessions of pod 2 are disconnected, 30 a second: about 100 s"
+    ));
+    scene.counts(2).online = 500;
+    scene.facts.calls.drain_rate = Some(20);
+    assert!(tells(&scene.after(70_000), "Draining", "500 of 3000 sessions of pod 2 are left; 20 a second"));
+    scene.counts(2).online = 0;
+    scene.facts.calls.drain = Call::Answered("0".into());
+    (scene.facts.calls.drained, scene.facts.calls.drain_average) = (2_990, Some(21));
+    scene.turn(90_000);
+    let out = scene.turn(92_000);
+    assert!(tells(&out, "Drained", "2990 sessions of pod 2 were disconnected, 21 a second (30 asked for)"));
+    assert_eq!(out.intent.and_then(|intent| intent.drained_per_second), Some(21));
+}
+
+/// The budget is 900 s. What cannot be through in twice of what is left of it is not gone on with.
+#[rstest]
+#[case(59_000, 1, Step::Drain, "Draining")]
+#[case(61_000, 200, Step::Drain, "Draining")]
+#[case(61_000, 100, Step::Drain, "DrainSlow")]
+#[case(61_000, 50, Step::Cancel, "DrainBudgetSpent")]
+fn a_drain_that_falls_behind_its_budget_is_told_or_ended(
+    #[case] ms: u64,
+    #[case] rate: u32,
+    #[case] goes_to: Step,
+    #[case] told: &str,
+) {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.intent.as_mut().expect("it shrinks").sessions = 100_000;
+    scene.counts(2).online = 99_000;
+    scene.facts.calls.drain_rate = Some(rate);
+    let out = scene.after(ms);
+    assert_eq!((at(&out), reasons(&out)), (goes_to, vec![told]));
+    assert!(tells(&out, told, &format!("{rate} a second")), "{:?}", out.conditions);
 }
 
 #[test]

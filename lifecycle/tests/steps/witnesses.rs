@@ -98,6 +98,8 @@ fn a_leaver_that_sees_the_others_has_not_left() {
         assert!(!lowered(&scene), "pod 2 has all three in its view");
         scene.node(2).members = unknown();
         assert!(lowered(&scene));
+        scene.view(2, &[(0, true), (1, true)]);
+        assert!(lowered(&scene), "its own view is without it, as in the moment before it ends");
     }
 }
 

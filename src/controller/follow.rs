@@ -1,0 +1,97 @@
+//! What follows the `Done` of a leave: the members are asked at once, all together and again and again, until the
+//! machine has its second witness, and the size is lowered. Nothing else is read in between: it is some 1.7 s until
+//! the leaver's container has ended (baseline.md §2.6), survivors drop the leaver up to 1.3 s after `Done`
+//! (`q4_still_online.txt`), and what a whole look reads may take as long as the slowest of it.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use lifecycle::{Calls, Facts, Intent, Limits, Observed, Ordinal, Output, Step, Time, step};
+
+use super::gather::World;
+use super::nodes::{Ask, members};
+use crate::clock::Clock;
+
+/// Between two questions to one member. One costs the broker 0.5 to 5 ms (vernemq.md §3).
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Deadline of a question. A busy survivor answered within 0.41 s (drain.md §2); the others are not kept by it.
+const SURVIVOR_WITHIN: Duration = Duration::from_secs(1);
+
+/// The leaver may contradict, so its word is waited for; its listener is closed 0.05 s after `Done`.
+const LEAVER_WITHIN: Duration = Duration::from_millis(200);
+
+/// So long after `Done` nobody is asked any more but by looks: once it took 6 s (vernemq.md §4.2).
+pub(super) const IN_ALL: Duration = Duration::from_secs(10);
+
+/// Before a look that goes on beside the questions: they are the quicker ones.
+pub(super) const LOOK_AFTER: Duration = Duration::from_millis(200);
+
+/// A leave that was asked for, as the last whole look has left it.
+pub(super) struct Leaving {
+    pub(super) world: World,
+    facts: Facts,
+    limits: Limits,
+}
+
+impl Leaving {
+    /// None where this look has not left a leave to be verified.
+    pub(super) fn of(world: World, facts: Facts, limits: Limits, out: &Output) -> Option<Self> {
+        let waits = |intent: &&Intent| intent.asked && matches!(intent.step, Step::Leave | Step::Verify);
+        out.intent.as_ref().filter(waits)?;
+        Some(Self { world, facts, limits })
+    }
+
+    /// The change that it is about.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        self.world.held.intent().map(|intent| intent.epoch)
+    }
+
+    /// Asks until the leave is verified; what the machine says then. Never where that does not come. `calls` are
+    /// those of this moment.
+    pub(super) async fn verified(&mut self, calls: Calls, clock: Clock) -> Output {
+        match tokio::time::timeout(IN_ALL, self.asks(calls, clock)).await {
+            Ok(Some(out)) => out,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn asks(&mut self, calls: Calls, clock: Clock) -> Option<Output> {
+        let leaver = self.world.held.intent()?.ordinal;
+        self.facts.calls = calls;
+        // What was heard before `Done` says nothing of what came of it.
+        for node in self.facts.nodes.values_mut() {
+            node.members = Observed::Unknown("not asked since the leave was answered".into());
+        }
+        let asks = self.world.asks.values().filter(|ask| ask.ordinal <= leaver);
+        let mut heard: FuturesUnordered<_> = asks.map(|one| ask(one, leaver, Duration::ZERO)).collect();
+        let mut leaver_heard = !self.world.asks.contains_key(&leaver);
+        while let Some((ordinal, view)) = heard.next().await {
+            leaver_heard |= ordinal == leaver;
+            if let Some(node) = self.facts.nodes.get_mut(&ordinal) {
+                node.members = view;
+            }
+            if leaver_heard && let Some(out) = self.lowers(clock.now()) {
+                return Some(out);
+            }
+            heard.extend(self.world.asks.get(&ordinal).map(|one| ask(one, leaver, AGAIN)));
+        }
+        None
+    }
+
+    /// The machine's next step, where that is to lower the size.
+    fn lowers(&self, now: Time) -> Option<Output> {
+        let out = step(self.world.held.intent(), &self.facts, &self.limits, now);
+        let verified = |intent: &Intent| intent.verified && intent.step == Step::Shrink;
+        out.intent.as_ref().is_some_and(verified).then_some(out)
+    }
+}
+
+type Heard = (Ordinal, Observed<std::collections::BTreeMap<lifecycle::NodeName, bool>>);
+
+async fn ask(ask: &Ask, leaver: Ordinal, pause: Duration) -> Heard {
+    tokio::time::sleep(pause).await;
+    let limit = if ask.ordinal == leaver { LEAVER_WITHIN } else { SURVIVOR_WITHIN };
+    (ask.ordinal, members(ask, limit).await)
+}

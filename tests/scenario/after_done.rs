@@ -1,0 +1,90 @@
+//! From `Done` to the smaller size: 1.7 s later the leaver's container has ended and would run again, so
+//! nothing but the broker's own time may lie in between.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lifecycle::Time;
+use rstest::rstest;
+use serde_json::json;
+use tokio::time::sleep;
+use vernescale::crd::Via;
+use vernescale::standin::kubernetes::{Fault, Rule, Verb};
+
+use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_at, ports};
+use crate::one_leave::{begin, ends_well, node, three};
+use crate::world::{World, minutes, seconds};
+
+/// Two questions, the record and the patch, all of them on this machine.
+const OURS: Duration = Duration::from_millis(150);
+
+/// From the moment when the broker had said `Done` and one of these survivors had dropped the leaver to the write of
+/// the smaller size.
+async fn ours(world: &mut World, leaver: u32, witnesses: &[u32]) -> Duration {
+    let said: Arc<Mutex<Option<Time>>> = Arc::default();
+    let (clock, heard) = (world.clock, Arc::clone(&said));
+    world.taps.after("Leave answered", move || async move {
+        *heard.lock().expect("not poisoned") = Some(clock.now());
+    });
+    begin(world).await;
+    world.until("the leave is asked", minutes(6), |world| world.taps.times("Leave") == 1).await;
+    let lists = |world: &World| {
+        let name = node(world, leaver);
+        witnesses.iter().all(|witness| {
+            let witness = node(world, *witness);
+            world.fleet.with_model(|model, _| model.members_seen_by(&witness).contains_key(&name))
+        })
+    };
+    let mut dropped = None;
+    let began = world.clock.now();
+    while u64::from(leaver) < world.replicas() {
+        assert!(world.clock.now().since(began) < seconds(20), "never lowered\n{}", world.dump());
+        dropped = dropped.or((!lists(world)).then(|| world.clock.now()));
+        sleep(Duration::from_millis(5)).await;
+    }
+    let said = said.lock().expect("not poisoned").expect("it was answered");
+    let log = world.kubernetes.log();
+    let lowered = log.iter().find(|write| write.resource == "statefulsets/scale" && write.code == 200);
+    let lowered = lowered.expect("the size was written").at;
+    lowered.since(said.max(dropped.expect("the broker had dropped it before")))
+}
+
+/// Whatever else a look reads takes three seconds from the question on.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_else_a_look_reads_is_not_waited_for(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(1, 2, 3)] seed: u64,
+) {
+    let mut world = three(via).broker(|broker| broker.seed = seed).start().await;
+    let kubernetes = world.kubernetes.clone();
+    world.taps.after("Leave", move || async move {
+        let slow = Rule::new(Fault::Slow(seconds(3))).verb(Verb::List).verb(Verb::Get);
+        kubernetes.faults().add(slow.client("a"));
+    });
+    let took = ours(&mut world, 2, &[1]).await;
+    assert!(took <= OURS, "lowered {took:?} after it was known to have left\n{}", world.dump());
+    world.kubernetes.faults().clear();
+    ends_well(&mut world).await;
+}
+
+/// One of the survivors does not answer from when the leave is under way: the other's word suffices.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_survivor_that_hangs_is_not_waited_for(#[case] via: Via) {
+    let spec = json!({ "replicas": 3 });
+    let mut world = three(via).replicas(4).spec(&spec).spec(&ports(via, ELSEWHERE)).start().await;
+    let now = Now::default();
+    let _front = answer_at(&world, &now, |ordinal| ordinal == 1).await;
+    let hangs = Arc::clone(&now);
+    world.taps.after("Leave under way", move || async move {
+        *hangs.lock().expect("not poisoned") = Some(Answer::Silence);
+    });
+    let took = ours(&mut world, 3, &[2]).await;
+    assert!(took <= OURS, "lowered {took:?} after it was known to have left\n{}", world.dump());
+    *now.lock().expect("not poisoned") = None;
+    world.until("three nodes are left", minutes(2), |world| world.settled(3)).await;
+    world.assert_bars().await;
+}
