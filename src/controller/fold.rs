@@ -61,6 +61,7 @@ pub(super) fn limits(spec: &VerneMQAutoscalerSpec, base: &Limits) -> Limits {
         drain_rate_max: spec.drain.max_per_second,
         max_online_at_kill: spec.leave.max_online_at_kill,
         versions: spec.leave.versions.clone(),
+        unrouted: spec.fence_wait.0,
         settle: spec.settle.0,
         dead: spec.dead_after.0,
         ..base.clone()
@@ -155,6 +156,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_fences_wait_is_that_of_the_spec() {
+        let wait = |spec: serde_json::Value| {
+            let mut all = json!({ "targetRef": { "name": "vmq" }, "maxReplicas": 3 });
+            all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+            limits(&serde_json::from_value(all).unwrap(), &Limits::default()).unrouted
+        };
+        assert_eq!(wait(json!({})), Limits::default().unrouted);
+        assert_eq!(wait(json!({ "fenceWait": "4s" })), Duration::from_secs(4));
+    }
 
     #[test]
     fn the_batch_of_the_spec_is_the_smallest() {

@@ -55,7 +55,7 @@ pub struct Drain {
     /// Sessions a second at most, whatever the share says.
     #[schemars(range(min = 1, max = 500))]
     pub max_per_second: u32,
-    /// Ids in one call at least; more where the pace needs more than five calls a second, 50 at most.
+    /// Sessions that a round of disconnects is a multiple of; one call takes 50 ids at most.
     #[schemars(range(min = 10, max = 50))]
     pub batch: u32,
     /// After this long the drain is cancelled and undone.

@@ -113,6 +113,12 @@ pub struct VerneMQAutoscalerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub client_service: Option<String>,
+    /// How long after the client Service has dropped a leaving node its listeners stay open, until every proxy on the
+    /// way has heard of it. Measured with kube-proxy's defaults: new connections still came up to 24 ms later on a quiet
+    /// cluster, 61 to 770 ms later where another Service changes all the time. Larger with a longer minSyncPeriod of
+    /// kube-proxy, with eBPF proxies and with load balancers outside of the cluster. From 100ms to 60s.
+    #[serde(default = "proxies_hear")]
+    pub fence_wait: Period,
     /// What to do about nodes that were removed without a leave.
     #[serde(default)]
     pub ghost_sweep: GhostSweep,
@@ -132,6 +138,11 @@ pub struct VerneMQAutoscalerSpec {
 
 fn two() -> u32 {
     2
+}
+
+fn proxies_hear() -> Period {
+    // Twice the longest that was measured (`disc2_kube_proxy_fence.txt`).
+    Period(std::time::Duration::from_millis(1_500))
 }
 
 fn half_a_minute() -> Period {

@@ -96,6 +96,7 @@ fn lists_of_the_spec_are_bounded() {
 #[case("/spec/properties/drain", json!({"percentPerSecond": 1, "maxPerSecond": 500, "batch": 10, "budget": "15m"}))]
 #[case("/spec/properties/behavior/properties/scaleUp/properties/tolerance", json!("100m"))]
 #[case("/spec/properties/behavior/properties/scaleDown/default/stabilizationWindowSeconds", Value::Null)]
+#[case("/spec/properties/fenceWait", json!("1s500ms"))]
 #[case("/spec/properties/ghostSweep", json!("Report"))]
 #[case("/spec/properties/ghostAfter", json!("10m"))]
 #[case("/spec/properties/deadMember", json!("Report"))]

@@ -107,6 +107,9 @@ pub struct Budget {
     pub per: Duration,
 }
 
+/// Shorter than any proxy hears, longer than a fence may hold a shrink.
+const FENCE_WAIT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+
 /// A spec that nothing can be decided by. The API server refuses most of them;
 /// an object may be older than the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,6 +145,10 @@ impl TryFrom<&VerneMQAutoscalerSpec> for Policy {
         }
         if min > max {
             return refuse("minReplicas", format!("{min} is larger than maxReplicas {max}"), "swap them");
+        }
+        if !FENCE_WAIT.contains(&spec.fence_wait.0) {
+            let cause = format!("is {}", spec.fence_wait);
+            return refuse("fenceWait", cause, "write a span from 100ms to 60s, such as 1500ms");
         }
         let metrics =
             spec.metrics.iter().enumerate().map(|(i, m)| metric(i, m)).collect::<Result<Vec<_>, _>>()?;

@@ -29,6 +29,21 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(policy.outside_wish, None);
 }
 
+#[rstest]
+#[case("99ms", false)]
+#[case("100ms", true)]
+#[case("60s", true)]
+#[case("61s", false)]
+fn the_fences_wait_is_bounded(#[case] wait: &str, #[case] fine: bool) {
+    let fields = json!({"fenceWait": wait});
+    if fine {
+        policy(fields);
+    } else {
+        let told = refused(&fields);
+        assert!(told.starts_with("spec.fenceWait: is ") && told.contains("from 100ms to 60s"), "{told}");
+    }
+}
+
 #[test]
 fn a_metric_is_read_with_its_aim_and_without_the_prefix() {
     let policy = policy(json!({"metrics": [
