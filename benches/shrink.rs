@@ -69,11 +69,11 @@ struct Shrink {
 }
 
 impl Shrink {
-    fn from_done(&self) -> f64 {
+    fn since_done(&self) -> f64 {
         self.written - self.done
     }
 
-    fn from_witness(&self) -> f64 {
+    fn since_witness(&self) -> f64 {
         self.written - self.done.max(self.witness)
     }
 }
@@ -203,9 +203,9 @@ fn after_done(build: &str, leaves: usize, api: Duration) -> bool {
         "  from Done until a survivor that counts has dropped it (the broker's)",
         all.iter().map(|one| (one.witness - one.done).max(0.0)),
     );
-    spread("  from Done until the smaller size is written", all.iter().map(Shrink::from_done));
-    let [_, median, slowest] = spread("  the rest, which is ours", all.iter().map(Shrink::from_witness));
-    let late = all.iter().filter(|one| one.from_done() > 1.7).count();
+    spread("  from Done until the smaller size is written", all.iter().map(Shrink::since_done));
+    let [_, median, slowest] = spread("  the rest, which is ours", all.iter().map(Shrink::since_witness));
+    let late = all.iter().filter(|one| one.since_done() > 1.7).count();
     println!("  {late} of {leaves} later than 1.7 s after Done");
     median <= WITNESSED_S.0 && slowest <= WITNESSED_S.1
 }

@@ -131,7 +131,7 @@ impl Worker {
                 let verified = async { leaving.verified(done.await, clock).await };
                 let see = async {
                     tokio::time::sleep(if said { LOOK_AFTER } else { Duration::ZERO }).await;
-                    self.see().await
+                    Box::pin(self.see()).await
                 };
                 let first = tokio::select! {
                     biased;

@@ -108,7 +108,7 @@ pub struct Budget {
 }
 
 /// Shorter than any proxy hears, longer than a fence may hold a shrink.
-const FENCE_WAIT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const FENCE_WAIT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 
 /// A spec that nothing can be decided by. The API server refuses most of them;
 /// an object may be older than the rule.
