@@ -1,23 +1,19 @@
 //! A raise that cannot finish: it is named, and keeps nothing else from coming. Where fewer are wanted, its newcomer
 //! goes again: by an ordered leave if it is a member, and without one if no member has ever known it.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{Api, DeleteParams};
 use lifecycle::Kind;
 use rstest::rstest;
-use serde_json::json;
 use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Connect, Goodbye, Protocol, Spread};
-use vernescale::standin::kubernetes::Kubernetes;
 
 use crate::our_resource::delete;
 use crate::steering::{claim, label, steered};
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
+use crate::world::{World, minutes, seconds};
 
 /// What keeps the newcomer from its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// A claim of its own that does not go: its pod is never made.
+    /// Its StatefulSet stands still, and is not touched.
     Unmade,
     /// A member whose readiness probe does not come to say yes.
     Unready,
@@ -46,7 +42,10 @@ impl Trouble {
 /// Two nodes serve, three are wanted, and the third is told not to come.
 async fn stuck(via: Via, trouble: Trouble) -> World {
     let mut world = steered(via, 2)
-        .limits(|limits| limits.join = seconds(90))
+        .limits(|limits| {
+            limits.join = seconds(90);
+            limits.still = minutes(60);
+        })
         .install(|install| {
             if trouble == Trouble::Unready {
                 install.probe_delay = seconds(240);
@@ -62,10 +61,7 @@ async fn stuck(via: Via, trouble: Trouble) -> World {
     world.load(2.0).await;
     world.start_controller("a");
     world.pass(seconds(8)).await;
-    if trouble == Trouble::Unmade {
-        let kubernetes = world.kubernetes.clone();
-        world.taps.after("SetReplicas", move || keep_a_claim(kubernetes));
-    }
+    world.kubernetes.faults().stand_still(trouble == Trouble::Unmade);
     world.wish(3);
     if trouble == Trouble::Alone {
         reach_it_first(&mut world).await;
@@ -75,25 +71,6 @@ async fn stuck(via: Via, trouble: Trouble) -> World {
     let growing = world.intent().is_some_and(|intent| intent.active() && intent.kind == Kind::Grow);
     assert!(growing && world.serving() == 2, "{}", world.dump());
     world
-}
-
-async fn keep_a_claim(kubernetes: Kubernetes) {
-    let name = format!("data-{NAME}-2");
-    let claim = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": { "name": name, "namespace": NAMESPACE, "finalizers": ["example.org/backup"] },
-        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
-    });
-    kubernetes.apply(&claim).expect("it is made");
-    let claims = Api::<PersistentVolumeClaim>::namespaced(kubernetes.client_named("somebody"), NAMESPACE);
-    claims.delete(&name, &DeleteParams::default()).await.expect("the server takes it");
-}
-
-fn let_it_go(world: &World) {
-    let name = format!("data-{NAME}-2");
-    world.kubernetes.edit("persistentvolumeclaims", NAMESPACE, &name, |claim| {
-        claim["metadata"]["finalizers"] = json!([]);
-    });
 }
 
 /// A client that knows its address, before its entrypoint has joined.
@@ -123,7 +100,7 @@ async fn one_that_is_not_wanted_any_more_goes(
     world.wish(2);
     world.until("the size is lowered", minutes(2), |world| world.replicas() == 2).await;
     assert_eq!(world.taps.times("Leave") > 0, trouble.member(), "{trouble:?}: {:?}", world.taps.names());
-    let_it_go(&world);
+    world.kubernetes.faults().stand_still(false);
     let ended =
         |world: &World| world.settled(2) && world.dead_members().is_empty() && claim(world, 2).is_none();
     world.until("two nodes are left", minutes(4), ended).await;
@@ -167,7 +144,7 @@ async fn a_further_raise_waits_by_its_name(#[values(Trouble::Unheard, Trouble::U
         waits(&world)
     );
     world.fleet.with_model(|model, _| model.settings_mut().denied_prefixes.clear());
-    let_it_go(&world);
+    world.kubernetes.faults().stand_still(false);
     world.until("four nodes", minutes(6), |world| world.settled(4)).await;
     world.assert_bars().await;
 }
