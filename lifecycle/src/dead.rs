@@ -1,8 +1,9 @@
 //! Members that are down, falls that were not ours, clusters that have split: reported, never acted on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::draft::Look;
+use crate::holdings::holdings;
 use crate::members::{below, view};
 use crate::{Condition, Intent, Kind, NodeName, Ordinal, Pod, Severity};
 
@@ -89,28 +90,50 @@ fn long_ready(look: &Look<'_>, pod: &Pod) -> bool {
     pod.ready_changed.is_some_and(|since| look.now.since(since) >= look.limits.agree)
 }
 
-/// A ready pod whose node does not see another ready pod's: they are two clusters, and both serve. In every rollout
+/// Ready pods whose nodes do not all see one another: they are several clusters, and all of them serve. In every rollout
 /// a pod is ready before its node has joined again, and one that has restarted sees only itself for up to 19 s
-/// (leave.md §3): both pods must have been ready for longer than that takes.
+/// (leave.md §3): all that count must have been ready for longer than that takes.
 fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);
     let well = |o: &Ordinal| {
         look.facts.pods.get(o).is_some_and(|pod| pod.ready && !pod.deleting && long_ready(look, pod))
     };
     let settled: Vec<Ordinal> = below(look.facts.target.replicas).filter(|o| apart(o) && well(o)).collect();
-    let names: Vec<&NodeName> = settled.iter().filter_map(|o| look.name(*o)).collect();
-    let lone = settled.iter().find(|ordinal| {
-        view(look, **ordinal).is_some_and(|members| names.iter().any(|name| !members.contains_key(*name)))
-    })?;
-    Some(Condition {
-        reason: "MembersDisagree",
-        severity: Severity::Critical,
-        message: format!(
-            "pod {lone} has been ready for more than {} s, and its cluster show lacks other ready pods: it may be a \
-             cluster of its own that takes clients and loses their messages. Compare `vmq-admin cluster show` on each \
-             pod. If it is one, take its label vernescale.dev/serving away and delete its claim and pod; what is \
-             queued on it is lost",
-            look.limits.agree.as_secs()
-        ),
-    })
+    let names: BTreeSet<&NodeName> = settled.iter().filter_map(|o| look.name(*o)).collect();
+    // By what each sees of the others.
+    let mut clusters: BTreeMap<BTreeSet<&NodeName>, Vec<Ordinal>> = BTreeMap::new();
+    for ordinal in settled {
+        let Some(members) = view(look, ordinal) else { continue };
+        let sees = names.iter().copied().filter(|name| members.contains_key(*name)).collect();
+        clusters.entry(sees).or_default().push(ordinal);
+    }
+    if clusters.keys().all(|sees| *sees == names) {
+        return None;
+    }
+    let message = format!(
+        "pods that have been ready for more than {} s do not all see one another: {}. They may be clusters of their \
+         own, each of which takes clients and loses their messages. Compare `vmq-admin cluster show` on each. If they \
+         are, choose which one stays, take the label vernescale.dev/serving from the pods of the others, and delete \
+         their claims and pods; what one holds is lost with its claim",
+        look.limits.agree.as_secs(),
+        told(look, clusters.into_values().collect())
+    );
+    Some(Condition { reason: "MembersDisagree", severity: Severity::Critical, message })
+}
+
+/// The clusters, the largest first, with what each node holds but those of the one that is larger than all others.
+fn told(look: &Look<'_>, mut clusters: Vec<Vec<Ordinal>>) -> String {
+    clusters.sort_by_key(|pods| std::cmp::Reverse(pods.len()));
+    let largest = match &clusters[..] {
+        [first, second, ..] if first.len() == second.len() => 0,
+        _ => 1,
+    };
+    let one = |(n, pods): (usize, &Vec<Ordinal>)| {
+        let pods = pods.iter().map(|ordinal| {
+            let holds = if n < largest { String::new() } else { format!(" ({})", holdings(look, *ordinal)) };
+            format!("pod {ordinal}{holds}")
+        });
+        pods.collect::<Vec<_>>().join(", ")
+    };
+    clusters.iter().enumerate().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -69,6 +69,9 @@ pub struct Facts {
     pub shrink_vetoes: BTreeSet<Veto>,
     /// What forbids a raise (mode, paused, foreign owner, ...).
     pub grow_vetoes: BTreeSet<Veto>,
+    /// What forbids to make a newcomer: that it could not be served, as far as was tried on a member. A pod that is
+    /// there already is fenced all the same.
+    pub raise_vetoes: BTreeSet<Veto>,
     /// Calls that this controller made for the current intent, and their outcome.
     /// Read before the nodes were asked: a call that had ended here was over when they answered.
     pub calls: Calls,

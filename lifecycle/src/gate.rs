@@ -90,6 +90,8 @@ pub(crate) fn grow(look: &Look<'_>) -> Verdict {
         target_quiet(look),
         pods_well(look, size, None),
         agree(look, size, Match::GhostsAllowed),
+        // After what keeps the members from being asked: people are to read of the cause.
+        vetoed(&look.facts.raise_vetoes),
         claim_absent(look, Ordinal(size)),
     ])
 }

@@ -133,8 +133,11 @@ pub(crate) fn stays(waits: &'static str, why: &str, look: &Look<'_>) -> Conditio
 /// is never meant.
 fn meant_to_last(verdict: &Verdict, look: &Look<'_>) -> bool {
     let facts = look.facts;
-    let vetoes = if facts.wish > facts.target.replicas { &facts.grow_vetoes } else { &facts.shrink_vetoes };
-    matches!(verdict, Verdict::No("LastNode", _)) || vetoes.iter().any(|veto| !veto.unknown)
+    let grows = facts.wish > facts.target.replicas;
+    let vetoes = if grows { &facts.grow_vetoes } else { &facts.shrink_vetoes };
+    matches!(verdict, Verdict::No("LastNode", _))
+        || vetoes.iter().any(|veto| !veto.unknown)
+        || grows && facts.raise_vetoes.iter().any(|veto| !veto.unknown)
 }
 
 /// Claims that our own record says belong to a node that has left.

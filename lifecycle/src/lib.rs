@@ -11,6 +11,7 @@ mod effect;
 mod facts;
 mod gate;
 mod grow;
+mod holdings;
 mod idle;
 mod intent;
 mod limits;

@@ -36,7 +36,7 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
         let text = format!(
             "no message has crossed between pod {} and pod {ASKER} though both are members{why}. The newcomer \
              is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
-             may connect, publish and subscribe to vernescale/canary/#",
+             may connect with the client ids of status.canaryClients, and publish and subscribe to vernescale/canary/#",
             draft.intent.ordinal
         );
         draft.tell("CanaryLost", Severity::Critical, text);

@@ -13,7 +13,8 @@ pub(crate) fn raise(draft: &mut Draft, look: &Look<'_>) -> Flow {
         return draft.fail(format!("replicas fell to {size} by another hand before the raise"));
     }
     let overdue = draft.wait("ReplicasRaised", look.limits.patch);
-    if look.facts.wish <= ordinal.0 || !look.facts.grow_vetoes.is_empty() {
+    let vetoed = !look.facts.grow_vetoes.is_empty() || !look.facts.raise_vetoes.is_empty();
+    if look.facts.wish <= ordinal.0 || vetoed {
         // A patch whose answer was lost may still arrive: only after a while it is known not to.
         let held = draft.held();
         draft.wait_until("RaiseWithdrawn", look.now + look.limits.raise_lost.saturating_sub(held));

@@ -32,6 +32,7 @@ impl World {
                 .collect(),
             nodes: self.pods.keys().map(|o| (Ordinal(*o), self.node_facts(*o))).collect(),
             wish,
+            raise_vetoes: BTreeSet::new(),
             shrink_vetoes: if self.now < self.stale_until {
                 BTreeSet::from([stale])
             } else {

@@ -211,3 +211,29 @@ fn the_claim_of_a_member_without_a_pod_is_not_to_be_deleted() {
     let out = scene.after(0);
     assert!(!tells(&out, "ClaimInTheWay", "kubectl scale"), "it may be pod 1's node: {:?}", out.conditions);
 }
+
+/// A newcomer that could not be served is not made; not known is no yes. A pod that is there already is fenced all the
+/// same, or it would go on losing what its clients send.
+#[rstest]
+#[case::refused(Veto::forbids("CanaryRefused", "CONNACK 0x05"))]
+#[case::not_known(Veto::unknown("CanaryUntried", "no answer"))]
+fn no_newcomer_that_could_not_be_served(#[case] veto: Veto) {
+    let mut scene = Scene::new(3, 4);
+    scene.facts.raise_vetoes.insert(veto.clone());
+    let out = scene.after(0);
+    assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
+    assert!(tells(&out, veto.name, &veto.message), "{:?}", out.conditions);
+    // What is meant to be told by its own name is not told twice.
+    assert_eq!(tells(&out, "GrowWaits", veto.name), veto.unknown, "{:?}", out.conditions);
+
+    scene.view(2, &[(2, true)]);
+    (0..2).for_each(|viewer| scene.view(viewer, &[(0, true), (1, true)]));
+    assert_eq!(scene.after(0).effects.len(), 1, "it is fenced");
+
+    let mut begun = Scene::new(3, 4);
+    begun.turn(0);
+    begun.facts.raise_vetoes.insert(veto);
+    assert_eq!(begun.after(0).effects, [], "nor raised where that was recorded before");
+    begun.facts.raise_vetoes.clear();
+    assert_eq!(begun.after(0).effects.len(), 1);
+}

@@ -89,6 +89,30 @@ fn a_pod_that_has_just_become_ready_may_join_first(#[case] young: u32, #[case] m
     assert_eq!(reasons(&scene.after(ms)).contains(&"MembersDisagree"), told);
 }
 
+/// Whoever is to delete a claim reads what it holds first: of the ones that are apart, not of the first that lacks one.
+#[rstest]
+#[case::one_of_three([&[0, 1][..], &[0, 1], &[2]], "pod 0, pod 1", &["pod 2 (100 sessions online, 50 offline, 150 queues, 3 retained messages)"])]
+#[case::all_alone([&[0][..], &[1], &[2]], "", &["pod 0 (100 ", "pod 1 (100 ", "pod 2 (100 "])]
+fn each_node_that_is_apart_is_told_with_what_it_holds(
+    #[case] views: [&[u32]; 3],
+    #[case] together: &str,
+    #[case] apart: &[&str],
+) {
+    let mut scene = Scene::new(3, 3);
+    for (viewer, members) in (0..).zip(views) {
+        scene.view(viewer, &members.iter().map(|member| (*member, true)).collect::<Vec<_>>());
+    }
+    // Fenced already, so that it is not taken for a newcomer.
+    scene.pod(2).serving = Some(false);
+    let out = scene.after(0);
+    let told = out.conditions.iter().find(|condition| condition.reason == "MembersDisagree").unwrap();
+    let whole = told.message.contains(together) && apart.iter().all(|one| told.message.contains(one));
+    assert!(whole && told.message.contains("what one holds is lost"), "{}", told.message);
+    scene.node(2).counts = crate::scene::unknown();
+    let out = scene.after(0);
+    assert!(crate::scene::tells(&out, "MembersDisagree", "pod 2 (what it holds is not known"));
+}
+
 /// What another hand's leave makes of a node that we serve: its container runs again, alone.
 #[test]
 fn a_served_pod_that_is_no_member_is_fenced_as_a_newcomer() {

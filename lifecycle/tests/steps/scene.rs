@@ -76,6 +76,7 @@ impl Scene {
             nodes: (0..size).map(|o| (Ordinal(o), node(o, size))).collect(),
             wish,
             shrink_vetoes: BTreeSet::new(),
+            raise_vetoes: BTreeSet::new(),
             grow_vetoes: BTreeSet::new(),
             calls: Calls::default(),
         };

@@ -1,0 +1,16 @@
+//! What a node holds: what is lost with its claim, for whoever is about to delete one.
+
+use crate::draft::Look;
+use crate::{Observed, Ordinal};
+
+/// In words, by its own counts of this look.
+pub(crate) fn holdings(look: &Look<'_>, ordinal: Ordinal) -> String {
+    match look.facts.nodes.get(&ordinal).map(|node| &node.counts) {
+        Some(Observed::Seen(counts)) => format!(
+            "{} sessions online, {} offline, {} queues, {} retained messages",
+            counts.online, counts.offline, counts.queues, counts.retained
+        ),
+        Some(Observed::Unknown(why)) => format!("what it holds is not known: {why}"),
+        None => "what it holds is not known: it was not asked".into(),
+    }
+}
