@@ -30,12 +30,14 @@ mod metrics;
 mod nodes;
 mod perform;
 mod protection;
+mod rehearsal;
 mod report;
 mod room;
 mod state;
 mod takeover;
 mod task;
 mod told;
+mod unreadable;
 mod worker;
 
 pub use metrics::Metrics;

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use behavior::{Behavior, ScalingPolicy, ScalingPolicyType, ScalingRules, SelectPolicy};
 pub use lifecycle_settings::{
-    CaSecretRef, DeadMember, Drain, GhostSweep, Leave, Management, Scheme, SecretKeyRef, Via,
+    CaSecretRef, Canary, DeadMember, Drain, GhostSweep, Leave, Management, Scheme, SecretKeyRef, Via,
     VolumesAfterLeave,
 };
 pub use metrics::{ExternalMetric, MetricName, MetricSpec, MetricTarget, MetricType, PodsMetric, TargetType};

@@ -3,7 +3,7 @@
 //! `cluster leave` that has not begun (`q2_hanging_leave_http.txt`). So dropping
 //! the future of [`get`] closes its socket.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -97,8 +97,9 @@ impl Tls {
 /// Where a broker's HTTP listener is.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Address or host name; none where the pod has no address yet.
-    pub host: Option<String>,
+    /// Address of the pod; none where it has none yet. Never a name: one that is made again keeps its old address in
+    /// a caching resolver for half a minute (`disc2_dns_headless.txt`).
+    pub host: Option<IpAddr>,
     /// TCP port.
     pub port: u16,
     /// Plain HTTP where absent. Where TLS is wanted and cannot be set up, why: nothing is sent then.
@@ -158,12 +159,12 @@ impl Broken {
 ///
 /// Dropping the future closes the connection at once.
 pub async fn get(endpoint: &Endpoint, path: &str, limit: Duration) -> Result<Answer, Broken> {
-    let host = endpoint.host.as_deref().ok_or(Broken::NoAddress)?;
+    let host = endpoint.host.ok_or(Broken::NoAddress)?;
     let deadline = tokio::time::sleep(limit);
     tokio::pin!(deadline);
     let stream = tokio::select! {
         biased;
-        stream = connect(endpoint, host) => stream?,
+        stream = connect((host, endpoint.port).into(), endpoint.tls.as_ref(), false) => stream?,
         () = &mut deadline => return Err(Broken::NoConnection(limit)),
     };
     tokio::select! {
@@ -173,20 +174,31 @@ pub async fn get(endpoint: &Endpoint, path: &str, limit: Duration) -> Result<Ans
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// A connection, plain or TLS.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-async fn connect(endpoint: &Endpoint, host: &str) -> Result<Box<dyn Stream>, Broken> {
+/// Connects. With `proxy` the first bytes are a PROXY header (version 1, which every broker that knows any reads):
+/// a listener that wants one takes nothing else.
+pub(crate) async fn connect(
+    address: SocketAddr,
+    tls: Option<&Result<Tls, String>>,
+    proxy: bool,
+) -> Result<Box<dyn Stream>, Broken> {
     use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
 
-    let tls =
-        endpoint.tls.as_ref().map(Result::as_ref).transpose().map_err(|why| Broken::Tls(why.clone()))?;
-    let stream = TcpStream::connect((host, endpoint.port)).await.map_err(|error| match error.kind() {
+    let tls = tls.map(Result::as_ref).transpose().map_err(|why| Broken::Tls(why.clone()))?;
+    let mut stream = TcpStream::connect(address).await.map_err(|error| match error.kind() {
         ConnectionRefused | ConnectionReset => Broken::Refused(error.to_string()),
         _ => Broken::Unreachable(error.to_string()),
     })?;
     // One small request and its answer: waiting to fill a segment only costs time.
     let _ = stream.set_nodelay(true);
+    if proxy {
+        let own = stream.local_addr().map_err(|error| Broken::Cut(error.to_string()))?;
+        let header = proxy_header(own, address);
+        stream.write_all(header.as_bytes()).await.map_err(|error| Broken::Cut(error.to_string()))?;
+    }
     match tls {
         None => Ok(Box::new(stream)),
         Some(tls) => tls
@@ -198,22 +210,22 @@ async fn connect(endpoint: &Endpoint, host: &str) -> Result<Box<dyn Stream>, Bro
     }
 }
 
-/// As a header names it: an IPv6 address without brackets is no host, and cowboy answers 400 to it.
-fn authority(host: &str, port: u16) -> String {
-    match host.parse() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-        _ => format!("{host}:{port}"),
-    }
+/// The PROXY header of a connection that nobody relays: it comes from where it comes from.
+fn proxy_header(from: SocketAddr, to: SocketAddr) -> String {
+    let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+    format!("PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port())
 }
 
 async fn exchange(
     stream: Box<dyn Stream>,
     endpoint: &Endpoint,
-    host: &str,
+    host: IpAddr,
     path: &str,
 ) -> Result<Answer, Broken> {
     let cut = |error: &dyn std::fmt::Display| Broken::Cut(error.to_string());
-    let mut request = Request::get(path).header(header::HOST, authority(host, endpoint.port));
+    // An IPv6 address comes in brackets: without them it is no host, and cowboy answers 400 to it.
+    let authority = SocketAddr::new(host, endpoint.port).to_string();
+    let mut request = Request::get(path).header(header::HOST, authority);
     if let Some(Key(key)) = &endpoint.key {
         request = request.header("x-api-key", key);
     }

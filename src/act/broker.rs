@@ -79,7 +79,10 @@ impl Command {
                 Flag("timeout", Some("30".into())),
             ],
             Self::ListenerRestart(listener) | Self::ListenerStart(listener) => {
-                vec![Key("address", listener.address.clone()), Key("port", listener.port.to_string())]
+                // A Unix socket is shown by its path, and taken with this word before it.
+                let local = if listener.address.starts_with('/') { "local:" } else { "" };
+                let address = format!("{local}{}", listener.address);
+                vec![Key("address", address), Key("port", listener.port.to_string())]
             }
             Self::OnlineSessions { node, limit } => vec![
                 Flag("client_id", None),

@@ -5,17 +5,29 @@
 //! Never before the join: one client on a node that is not yet a member makes
 //! its join impossible (`join_refused_after_client_on_newcomer.txt`). The
 //! lifecycle sees to that.
+//!
+//! The same is tried on a member alone before anything is raised: see `controller::rehearsal`.
 
+mod choice;
+mod frame;
+mod link;
+mod trouble;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lifecycle::Call;
-use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS,
-    SubscribeReasonCode,
-};
 use tokio::time::{sleep, timeout};
 
-use super::sessions::OUR_CLIENTS;
+use crate::wire::Tls;
+
+pub use choice::{Broker, Wanted, choose};
+use link::Link;
+use trouble::{Cause, Trouble};
+
+/// The client ids of every canary, under [`super::sessions::OUR_CLIENTS`]: two, and always the same, so that they can be
+/// entered where logins are kept by client id.
+pub const CLIENT_IDS: [&str; 2] = ["vernescale-canary-newcomer", "vernescale-canary-peer"];
 
 /// Messages that must cross in each direction, one after the other (drain.md §8, growth 1).
 const CROSSINGS: u32 = 3;
@@ -30,12 +42,16 @@ const ONE_CROSSING: Duration = Duration::from_secs(2);
 pub const CROSSED: &str = "crossed";
 
 /// Where a broker takes MQTT clients.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Side {
-    /// Address of the pod.
-    pub host: String,
-    /// Port of a plain MQTT listener.
-    pub port: u16,
+    /// In words: pod, kind and address.
+    pub place: String,
+    /// Address of the pod, port of the listener.
+    pub address: SocketAddr,
+    /// For a TLS listener: how it is proven, or why that cannot be.
+    pub tls: Option<Result<Tls, String>>,
+    /// A PROXY header goes first.
+    pub proxy: bool,
 }
 
 /// Who the canary is to the broker.
@@ -58,115 +74,61 @@ impl std::fmt::Debug for Login {
     }
 }
 
-struct Link {
-    client: AsyncClient,
-    events: EventLoop,
+/// Sends messages from a newcomer to its peer and back, through the first of these pairs of listeners that lets it in.
+/// `tag` makes its topics its own. Answered with [`CROSSED`], refused where the brokers are set so that it cannot be,
+/// unknown where anything else fails.
+pub async fn cross(pairs: &[(Side, Side)], login: Option<&Login>, tag: &str, limit: Duration) -> Call {
+    let tried = async {
+        let mut met = Vec::new();
+        for (newcomer, peer) in pairs {
+            match both(newcomer, peer, login, tag).await {
+                Ok(()) => return Call::Answered(CROSSED.into()),
+                Err(trouble) => {
+                    let elsewhere = trouble.elsewhere();
+                    met.push(trouble);
+                    if !elsewhere {
+                        break;
+                    }
+                }
+            }
+        }
+        trouble::outcome(&met)
+    };
+    timeout(limit, tried)
+        .await
+        .unwrap_or_else(|_| Call::Unknown(format!("no message crossed within {limit:?}")))
 }
 
-/// Sends messages from `newcomer` to `peer` and back. `tag` makes topics and
-/// client ids of this canary its own. Answered with [`CROSSED`], refused where
-/// the broker does not let the canary in, unknown where anything else fails.
-pub async fn cross(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str, limit: Duration) -> Call {
-    match timeout(limit, both(newcomer, peer, login, tag)).await {
-        Ok(Ok(())) => Call::Answered(CROSSED.into()),
-        Ok(Err(call)) => call,
-        Err(_) => Call::Unknown(format!("no message crossed within {limit:?}")),
-    }
-}
-
-async fn both(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str) -> Result<(), Call> {
+async fn both(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str) -> Result<(), Trouble> {
     let topic = |side: &str| format!("vernescale/canary/{tag}/{side}");
-    let (mut new, mut old) = (link(newcomer, login, tag, "newcomer"), link(peer, login, tag, "peer"));
+    let [new_id, old_id] = CLIENT_IDS;
     // One after the other: a refusal by the first leaves the second untouched.
-    subscribe(&mut new, &topic("newcomer")).await?;
-    subscribe(&mut old, &topic("peer")).await?;
-    idle(&mut new, &mut old, AFTER_SUBACK).await?;
+    let mut new = Link::open(newcomer, login, new_id).await?;
+    new.subscribe(&topic("newcomer")).await?;
+    let mut old = Link::open(peer, login, old_id).await?;
+    old.subscribe(&topic("peer")).await?;
+    sleep(AFTER_SUBACK).await;
     for round in 0..CROSSINGS {
         let payload = format!("{tag}-{round}");
-        publish(&new.client, &topic("peer"), &payload).await?;
-        publish(&old.client, &topic("newcomer"), &payload).await?;
+        new.publish(&topic("peer"), &payload);
+        old.publish(&topic("newcomer"), &payload);
         timeout(ONE_CROSSING, received(&mut new, &mut old, &payload))
             .await
-            .map_err(|_| Call::Unknown(format!("message {round} has not crossed in both directions")))??;
+            .map_err(|_| new.trouble(Cause::Lost(round)))??;
     }
-    for link in [&mut new, &mut old] {
-        // Best effort: without the packet the broker sees a closed connection.
-        if link.client.disconnect().await.is_ok() {
-            let _ = timeout(AFTER_SUBACK, async { while link.events.poll().await.is_ok() {} }).await;
-        }
-    }
+    new.close(AFTER_SUBACK).await;
+    old.close(AFTER_SUBACK).await;
     Ok(())
-}
-
-fn link(side: &Side, login: Option<&Login>, tag: &str, name: &str) -> Link {
-    let id = format!("{OUR_CLIENTS}canary-{tag}-{name}");
-    let mut options = MqttOptions::new(id, side.host.clone(), side.port);
-    options.set_clean_session(true).set_keep_alive(Duration::from_secs(10));
-    if let Some(Login { username, password }) = login {
-        options.set_credentials(username, password);
-    }
-    // A handful of requests at a time is all there ever is.
-    let (client, events) = AsyncClient::new(options, 8);
-    Link { client, events }
-}
-
-async fn subscribe(link: &mut Link, topic: &str) -> Result<(), Call> {
-    // Only after the CONNACK: VerneMQ does not read a SUBSCRIBE that came in the
-    // segment of the CONNECT until more arrives (leave.md, head).
-    loop {
-        if let Event::Incoming(Packet::ConnAck(_)) = link.events.poll().await.map_err(broken)? {
-            break;
-        }
-    }
-    link.client.subscribe(topic, QoS::AtLeastOnce).await.map_err(gone)?;
-    loop {
-        if let Event::Incoming(Packet::SubAck(ack)) = link.events.poll().await.map_err(broken)? {
-            return match ack.return_codes.first() {
-                Some(SubscribeReasonCode::Success(_)) => Ok(()),
-                _ => Err(Call::Refused(format!("the broker does not let the canary subscribe to {topic}"))),
-            };
-        }
-    }
-}
-
-async fn publish(client: &AsyncClient, topic: &str, payload: &str) -> Result<(), Call> {
-    client.publish(topic, QoS::AtLeastOnce, false, payload).await.map_err(gone)
 }
 
 /// Keeps both connections going until both have received `payload`.
-async fn received(new: &mut Link, old: &mut Link, payload: &str) -> Result<(), Call> {
+async fn received(new: &mut Link, old: &mut Link, payload: &str) -> Result<(), Trouble> {
     let (mut at_new, mut at_old) = (false, false);
-    let is_it = |event: &Event| matches!(event, Event::Incoming(Packet::Publish(publish)) if publish.payload == payload);
     while !(at_new && at_old) {
         tokio::select! {
-            event = new.events.poll() => at_new |= is_it(&event.map_err(broken)?),
-            event = old.events.poll() => at_old |= is_it(&event.map_err(broken)?),
+            message = new.message() => at_new |= message? == payload,
+            message = old.message() => at_old |= message? == payload,
         }
     }
     Ok(())
-}
-
-async fn idle(new: &mut Link, old: &mut Link, pause: Duration) -> Result<(), Call> {
-    let pause = sleep(pause);
-    tokio::pin!(pause);
-    loop {
-        tokio::select! {
-            event = new.events.poll() => drop(event.map_err(broken)?),
-            event = old.events.poll() => drop(event.map_err(broken)?),
-            () = &mut pause => return Ok(()),
-        }
-    }
-}
-
-fn broken(error: ConnectionError) -> Call {
-    match error {
-        ConnectionError::ConnectionRefused(
-            code @ (ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized),
-        ) => Call::Refused(format!("the broker does not let the canary in ({code:?})")),
-        other => Call::Unknown(other.to_string()),
-    }
-}
-
-fn gone<E: std::fmt::Display>(error: E) -> Call {
-    Call::Unknown(error.to_string())
 }

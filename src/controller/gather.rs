@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) management: BTreeMap<Ordinal, Endpoint>,
     /// How each pod's broker is asked.
     pub(super) asks: BTreeMap<Ordinal, Ask>,
+    /// How each pod's TLS listeners for clients are proven; empty where nothing is set to prove them by.
+    pub(super) canary_tls: BTreeMap<Ordinal, Result<Tls, String>>,
 }
 
 impl World {
@@ -91,11 +93,14 @@ pub(super) async fn gather(
     state.names.retain(|ordinal| found.contains_key(&ordinal));
     state.gauges.retain(|ordinal, _| found.contains_key(ordinal));
 
-    let mut management = BTreeMap::new();
+    let (mut management, mut canary_tls) = (BTreeMap::new(), BTreeMap::new());
     let mut asks = Vec::new();
     for (&ordinal, (object, pod)) in &found {
-        let api = state.endpoint(resource, object, resource.spec.management.port, true);
-        let pages = state.endpoint(resource, object, resource.spec.management.metrics_port, false);
+        let api = state.endpoint(resource, object, resource.spec.management.port);
+        let pages = state.endpoint(resource, object, resource.spec.management.metrics_port);
+        if let Some(tls) = state.canary_tls(resource, object) {
+            canary_tls.insert(ordinal, tls);
+        }
         let groups = (newcomer == Some(ordinal)).then(|| match resource.spec.leave.via {
             Via::ManagementApi => (Door::Management(Box::new(api.clone())), limit),
             Via::Exec => {
@@ -135,36 +140,58 @@ pub(super) async fn gather(
         answered,
         management,
         asks: asks.into_iter().map(|ask| (ask.ordinal, ask)).collect(),
+        canary_tls,
     }
 }
 
+/// The pod's name in the cluster, as Kubernetes itself says it: what a certificate bears.
+fn name_in_cluster(pod: &PodObject) -> String {
+    let spec = pod.spec.as_ref();
+    let host = spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any());
+    let subdomain = spec.and_then(|spec| spec.subdomain.clone()).unwrap_or_default();
+    format!("{host}.{subdomain}.{}.svc", pod.namespace().unwrap_or_default())
+}
+
 impl State {
-    fn endpoint(
-        &mut self,
-        resource: &VerneMQAutoscaler,
-        pod: &PodObject,
-        port: u16,
-        with_key: bool,
-    ) -> Endpoint {
-        let host = pod.status.as_ref().and_then(|status| status.pod_ip.clone()).filter(|ip| !ip.is_empty());
+    /// The key goes to every page: a broker that asks for none anywhere does not look at it.
+    fn endpoint(&mut self, resource: &VerneMQAutoscaler, pod: &PodObject, port: u16) -> Endpoint {
+        let host = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         let host = host.map(|ip| self.reach.as_ref().map_or(ip.clone(), |reach| reach(&ip)));
+        let host = host.and_then(|ip| ip.parse().ok());
         let tls = match resource.spec.management.scheme {
             Scheme::Http => None,
             Scheme::Https => Some(self.tls(pod)),
         };
-        Endpoint { host, port, tls, key: if with_key { self.key() } else { None } }
+        Endpoint { host, port, tls, key: self.key() }
     }
 
     fn key(&self) -> Option<Key> {
         self.slow.key.as_ref()?.as_ref().ok().cloned()
     }
 
-    /// A certificate bears the pod's name in the cluster, as Kubernetes itself says it.
+    /// None where no certificates are named.
+    fn canary_tls(&mut self, resource: &VerneMQAutoscaler, pod: &PodObject) -> Option<Result<Tls, String>> {
+        let canary = &resource.spec.canary;
+        canary.ca_secret_ref.as_ref()?;
+        let name = canary.server_name.clone().unwrap_or_else(|| name_in_cluster(pod));
+        if let Some(tls) = self.canary_tls.get(&name) {
+            return Some(Ok(tls.clone()));
+        }
+        let pem = match &self.slow.canary_authorities {
+            None => return Some(Err("the Secret of spec.canary.caSecretRef was not read yet".into())),
+            Some(Err(why)) => return Some(Err(why.clone())),
+            Some(Ok(pem)) => pem,
+        };
+        let tls = Tls::new(&name, Some(pem)).map_err(|error| error.to_string());
+        if let Ok(tls) = &tls {
+            // At most the names of one StatefulSet's pods, and those that the spec has had meanwhile.
+            self.canary_tls.insert(name, tls.clone());
+        }
+        Some(tls)
+    }
+
     fn tls(&mut self, pod: &PodObject) -> Result<Tls, String> {
-        let spec = pod.spec.as_ref();
-        let host = spec.and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| pod.name_any());
-        let subdomain = spec.and_then(|spec| spec.subdomain.clone()).unwrap_or_default();
-        let name = format!("{host}.{subdomain}.{}.svc", pod.namespace().unwrap_or_default());
+        let name = name_in_cluster(pod);
         if let Some(tls) = self.tls.get(&name) {
             return Ok(tls.clone());
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
-use lifecycle::{Counts, Listener, Node, NodeName, Objects, Observed, Ordinal, Reach, Time};
+use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time};
 
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
@@ -54,8 +54,71 @@ pub(super) struct Answered {
     pub(super) gauges: Option<Gauges>,
     /// Its MQTT listeners that clients reach; none where they were not read. Empty where a leave has deleted them.
     pub(super) doors: Option<Vec<ShownListener>>,
-    /// The first thing that could not be read: kind and message.
-    pub(super) trouble: Option<(&'static str, String)>,
+    /// The first thing that could not be read.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// A page of the broker's HTTP listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// `cluster show`.
+    Members,
+    /// `listener show`.
+    Listeners,
+    /// `/status.json`.
+    Status,
+    /// `/metrics`.
+    Metrics,
+}
+
+impl Page {
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Members => "/api/v1/cluster/show",
+            Self::Listeners => "/api/v1/listener/show",
+            Self::Status => "/status.json",
+            Self::Metrics => "/metrics",
+        }
+    }
+
+    /// Where its port is set.
+    pub(super) fn port_setting(self) -> &'static str {
+        match self {
+            Self::Members | Self::Listeners => "spec.management.port",
+            Self::Status | Self::Metrics => "spec.management.metricsPort",
+        }
+    }
+
+    /// Scope of the key that it asks for, where it asks for any (`apikey_create.txt`).
+    pub(super) fn scope(self) -> &'static str {
+        match self {
+            Self::Members | Self::Listeners => "mgmt",
+            Self::Status => "status",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    /// What serves it, by its name in `http_modules`.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            Self::Members | Self::Listeners => "vmq_http_mgmt_api",
+            Self::Status => "vmq_status_http",
+            Self::Metrics => "vmq_metrics_http",
+        }
+    }
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// One CamelCase word.
+    pub(super) kind: &'static str,
+    /// Where.
+    pub(super) page: Page,
+    /// What it answered, and what the others did.
+    pub(super) message: String,
+    /// Pages that want a key, one a scope.
+    pub(super) refused: Vec<Page>,
 }
 
 /// Asks all at once.
@@ -97,17 +160,25 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
 
     let reach = reach(&page, sample.as_ref().map(|(answer, _)| answer), members.as_ref());
     let sample = sample.map(|(answer, at)| read_sample(answer).map(|series| (series, at)));
+    let pages = pages(&page, sample.as_ref().and_then(|sample| sample.as_ref().err()));
     let heard = sample.as_ref().and_then(|sample| own_name(&sample.as_ref().ok()?.0));
     let name = heard.or(ask.name);
-    let entry = match &name {
-        Some(name) => page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)),
-        None => Err(nameless(page, sample.as_ref().and_then(|sample| sample.as_ref().err()))),
+    let (entry, entry_page) = match &name {
+        Some(name) => {
+            (page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)), Page::Status)
+        }
+        None => {
+            let (page, why) = nameless(page, sample.as_ref().and_then(|sample| sample.as_ref().err()));
+            (Err(why), page)
+        }
     };
     let fresh = |sample: &Result<(Vec<Series>, Time), Unusable>| {
         sample.as_ref().ok().map(|(series, at)| gauges(series, *at))
     };
     let gauges = sample.as_ref().and_then(fresh).or(ask.gauges);
     let unread = sample.as_ref().and_then(|sample| sample.as_ref().err()).map(ToString::to_string);
+    let asked = |page| if door.is_some() { page } else { entry_page };
+    let (members_page, listeners_page) = (asked(Page::Members), asked(Page::Listeners));
     let members = members.map_or_else(
         || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
         |reply| reply.and_then(management::members),
@@ -116,9 +187,14 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         || entry.as_ref().map(|entry| entry.listeners.clone()).map_err(Clone::clone),
         |reply| reply.and_then(management::listeners),
     );
-    let first = [members.as_ref().err(), shown.as_ref().err(), entry.as_ref().err()];
-    let trouble = first.into_iter().flatten().next().map(|why| (why.kind(), why.to_string()));
-    let host = ask.pages.host.as_deref();
+    let mut each = vec![
+        (members_page, members.as_ref().err().cloned()),
+        (listeners_page, shown.as_ref().err().cloned()),
+        (entry_page, entry.as_ref().err().cloned()),
+    ];
+    each.extend(pages);
+    let trouble = trouble(&each);
+    let host = ask.pages.host;
     let doors = shown.as_ref().ok().map(|shown| for_clients(shown, host));
     Answered {
         node: Node {
@@ -145,11 +221,44 @@ async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Opt
     }
 }
 
-/// Why a broker's name is not known: its metrics bear it.
-fn nameless(page: Result<wire::Answer, wire::Broken>, sample: Option<&Unusable>) -> Unusable {
+/// Why a broker's name is not known, and where: its metrics bear it.
+fn nameless(page: Result<wire::Answer, wire::Broken>, sample: Option<&Unusable>) -> (Page, Unusable) {
     let page = page.map_err(Unusable::from).and_then(|page| management::usable(&page));
-    let unnamed = || Unusable::Malformed("no label `node` in /metrics".into());
-    page.err().or_else(|| sample.cloned()).unwrap_or_else(unnamed)
+    let unnamed = || Unusable::Malformed("no label `node` in it".into());
+    match page {
+        Err(why) => (Page::Status, why),
+        Ok(()) => (Page::Metrics, sample.cloned().unwrap_or_else(unnamed)),
+    }
+}
+
+/// What the two pages for themselves answered that is of no use.
+fn pages(
+    status: &Result<wire::Answer, wire::Broken>,
+    metrics: Option<&Unusable>,
+) -> [(Page, Option<Unusable>); 2] {
+    let status = match status {
+        Ok(answer) => management::usable(answer).err(),
+        Err(broken) => Some(Unusable::from(broken.clone())),
+    };
+    [(Page::Status, status), (Page::Metrics, metrics.cloned())]
+}
+
+/// The first that went wrong. Where it wants a key, all that do are named, for each scope is put onto a node by itself.
+fn trouble(each: &[(Page, Option<Unusable>)]) -> Option<Trouble> {
+    let (page, why) = each.iter().find_map(|(page, why)| Some((*page, why.as_ref()?)))?;
+    let wants_key = |why: &Option<Unusable>| *why == Some(Unusable::Unauthorized);
+    let mut refused: Vec<Page> = Vec::new();
+    for (page, _) in each.iter().filter(|(_, why)| wants_key(why)) {
+        if !refused.iter().any(|known| known.scope() == page.scope()) {
+            refused.push(*page);
+        }
+    }
+    let mut message = format!("{} ({}): {why}", page.path(), page.port_setting());
+    if *why == Unusable::Unauthorized {
+        let wants = refused.iter().map(|page| format!("{} wants scope {}", page.path(), page.scope()));
+        message = format!("{message}; {}", wants.collect::<Vec<_>>().join(", "));
+    }
+    Some(Trouble { kind: why.kind(), page, message, refused })
 }
 
 fn observed<T>(read: Result<T, Unusable>) -> Observed<T> {
@@ -226,20 +335,10 @@ fn counts(entry: Result<&Entry, &Unusable>, queues: Option<i64>) -> Observed<Cou
 }
 
 /// Those that clients reach.
-fn for_clients(shown: &[ShownListener], host: Option<&str>) -> Vec<ShownListener> {
+fn for_clients(shown: &[ShownListener], host: Option<IpAddr>) -> Vec<ShownListener> {
     // None of them: something else in the pod, such as a proxy, hands clients on.
-    let any = shown.iter().any(|one| reached(&one.listener, host));
-    shown.iter().filter(|one| !any || reached(&one.listener, host)).cloned().collect()
-}
-
-/// Who is not in the pod of this address reaches the listener: one that is bound to loopback takes no client of the
-/// Service, and no canary, unless that is the pod's address; nor does a Unix socket, which is shown by its path.
-pub(super) fn reached(listener: &Listener, host: Option<&str>) -> bool {
-    if listener.address.starts_with('/') {
-        return false;
-    }
-    let loopback = listener.address.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
-    !loopback || Some(listener.address.as_str()) == host
+    let any = shown.iter().any(|one| one.reached(host));
+    shown.iter().filter(|one| !any || one.reached(host)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -257,11 +356,31 @@ mod tests {
             content_type: String::new(),
             body: bytes::Bytes::from_static(body.as_bytes()),
         };
-        assert_eq!(nameless(Ok(answer(500, "")), None), Unusable::Crashed);
-        assert_eq!(nameless(Ok(answer(200, "<html>")), None), Unusable::Html(200));
+        assert_eq!(nameless(Ok(answer(500, "")), None), (Page::Status, Unusable::Crashed));
+        assert_eq!(nameless(Ok(answer(200, "<html>")), None), (Page::Status, Unusable::Html(200)));
         let sample = Unusable::Empty(200);
-        assert_eq!(nameless(Ok(answer(200, "[]")), Some(&sample)), Unusable::Empty(200));
-        assert_eq!(nameless(Ok(answer(200, "[]")), None).kind(), "Malformed");
+        assert_eq!(nameless(Ok(answer(200, "[]")), Some(&sample)), (Page::Metrics, Unusable::Empty(200)));
+        let (page, why) = nameless(Ok(answer(200, "[]")), None);
+        assert_eq!((page, why.kind()), (Page::Metrics, "Malformed"));
+    }
+
+    #[test]
+    fn every_page_that_wants_a_key_is_named_once_a_scope() {
+        let wants = || Some(Unusable::Unauthorized);
+        let each = [
+            (Page::Members, wants()),
+            (Page::Listeners, wants()),
+            (Page::Status, None),
+            (Page::Metrics, wants()),
+        ];
+        let found = trouble(&each).unwrap();
+        assert_eq!((found.kind, found.refused), ("Unauthorized", vec![Page::Members, Page::Metrics]));
+        let words = "/api/v1/cluster/show wants scope mgmt, /metrics wants scope metrics";
+        assert!(found.message.contains(words), "{}", found.message);
+        let malformed = || Some(Unusable::Malformed("x".into()));
+        let found = trouble(&[(Page::Members, None), (Page::Metrics, malformed())]).unwrap();
+        assert_eq!(found.page, Page::Metrics);
+        assert!(found.message.starts_with("/metrics (spec.management.metricsPort): "), "{}", found.message);
     }
 
     #[test]
@@ -278,7 +397,8 @@ mod tests {
     #[test]
     fn clients_reach_neither_loopback_nor_a_unix_socket() {
         let shown = |address: &str, port| ShownListener {
-            listener: Listener {
+            mountpoint: String::new(),
+            listener: lifecycle::Listener {
                 kind: "mqtt".into(),
                 address: address.into(),
                 port,
@@ -289,7 +409,8 @@ mod tests {
         };
         // As the official chart has them: one for the probes, one for clients.
         let (own, clients) = (shown("127.0.0.1", 1883), shown("10.0.0.1", 1883));
-        let (pod, own_v6, local) = (Some("10.0.0.1"), shown("::1", 1883), shown("/run/vernemq.sock", 0));
+        let (pod, own_v6, local) =
+            (Some(IpAddr::from([10, 0, 0, 1])), shown("::1", 1883), shown("/run/vernemq.sock", 0));
         let all = [own.clone(), own_v6, local.clone(), clients.clone()];
         assert_eq!(for_clients(&all, pod), [clients]);
         assert_eq!(
@@ -297,7 +418,7 @@ mod tests {
             [own.clone(), local],
             "a proxy in the pod"
         );
-        assert!(reached(&own.listener, Some("127.0.0.1")), "the pod's own address");
+        assert!(own.reached(Some(IpAddr::from([127, 0, 0, 1]))), "the pod's own address");
     }
 
     #[test]

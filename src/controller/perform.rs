@@ -12,11 +12,11 @@ use lifecycle::{Call, Effect, Intent, Listener, Observed, Ordinal, Output};
 
 use super::calls::Slot;
 use super::gather::World;
-use super::nodes::{Ask, members, reached};
+use super::nodes::{Ask, members};
 use super::worker::Worker;
-use super::{Shared, lost};
+use super::{Shared, lost, rehearsal};
 use crate::act::broker::{Command, Door, ExecDoor, call};
-use crate::act::canary::{Side, cross};
+use crate::act::canary::cross;
 use crate::act::deadline::Failure;
 use crate::act::sessions::{Kicked, Lane, Round, drain_round};
 use crate::act::{hold, remove, scale, serving, touch};
@@ -159,14 +159,12 @@ impl Worker {
                 Box::pin(drain(lanes, round, self.state.calls.kicked(), self.shared.clock, limit))
             }
             Effect::Canary { newcomer, peer } => {
-                let sides = (side(world, *newcomer), side(world, *peer));
+                let pairs = rehearsal::pairs(world, *newcomer, *peer);
                 let login = self.state.slow.login.clone().transpose();
                 Box::pin(async move {
-                    match (sides, login) {
-                        ((Ok(newcomer), Ok(peer)), Ok(login)) => {
-                            cross(&newcomer, &peer, login.as_ref(), &tag, limit).await
-                        }
-                        ((Err(why), _) | (_, Err(why)), _) | (_, Err(why)) => Call::Refused(why),
+                    match (pairs, login) {
+                        (Ok(pairs), Ok(login)) => cross(&pairs, login.as_ref(), &tag, limit).await,
+                        (Err(why), _) | (_, Err(why)) => Call::Refused(why),
                     }
                 })
             }
@@ -255,17 +253,6 @@ fn door(shared: &Shared, world: &World, ordinal: Ordinal) -> Option<Door> {
             container: world.resource.spec.leave.container.clone(),
         })),
     })
-}
-
-/// Where a pod's broker takes plain MQTT.
-fn side(world: &World, ordinal: Ordinal) -> Result<Side, String> {
-    let host = world.management.get(&ordinal).and_then(|endpoint| endpoint.host.clone());
-    let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
-    let listeners = world.answered.get(&ordinal).and_then(|one| one.node.listeners.seen());
-    let plain = listeners.into_iter().flatten();
-    let plain = plain.filter(|listener| listener.kind == "mqtt").find(|one| reached(one, Some(&host)));
-    let plain = plain.ok_or_else(|| format!("pod {ordinal} has no plain MQTT listener for the canary"))?;
-    Ok(Side { host, port: plain.port })
 }
 
 /// First word of the effect, for logs, metrics and tests.

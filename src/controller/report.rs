@@ -14,6 +14,7 @@ use super::gather::World;
 use super::metrics::Named;
 use super::task::Task;
 use super::{Shared, takeover};
+use crate::act::canary::CLIENT_IDS;
 use crate::act::event::{Happened, publish};
 use crate::act::status;
 use crate::conditions::{READY, Rest, Told, merge};
@@ -128,6 +129,7 @@ impl Reporter {
             protection_level: Some(protection),
             members: u32::try_from(world.members().len()).ok(),
             nodes: nodes(world, fleet),
+            canary_clients: CLIENT_IDS.map(str::to_owned).to_vec(),
             explain: decision.map(|decision| decision.explain.to_string()),
             history: Some(history),
             conditions: old.conditions.clone(),

@@ -7,6 +7,7 @@ use lifecycle::{Intent, NodeName, Ordinal, Output, Time};
 
 use super::calls::InFlight;
 use super::nodes::Gauges;
+use super::rehearsal::Rehearsal;
 use super::room::Still;
 use super::{Reach, Shared};
 use crate::crd::VerneMQAutoscaler;
@@ -34,6 +35,9 @@ pub(super) struct State {
     pub(super) followed: Option<(Option<u64>, Time)>,
     pub(super) slow: Slow,
     pub(super) tls: BTreeMap<String, Tls>,
+    /// The same of their MQTT listeners.
+    pub(super) canary_tls: BTreeMap<String, Tls>,
+    pub(super) rehearsal: Rehearsal,
     pub(super) reach: Option<Reach>,
     pub(super) slow_at: Option<(Time, Option<i64>)>,
     pub(super) history: Option<History>,
@@ -70,6 +74,8 @@ impl State {
             followed: None,
             slow: Slow::default(),
             tls: BTreeMap::new(),
+            canary_tls: BTreeMap::new(),
+            rehearsal: Rehearsal::default(),
             slow_at: None,
             history: None,
             members: None,
@@ -96,6 +102,9 @@ impl State {
     pub(super) fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
         if slow.authorities != self.slow.authorities {
             self.tls.clear();
+        }
+        if slow.canary_authorities != self.slow.canary_authorities {
+            self.canary_tls.clear();
         }
         self.slow = slow;
         self.slow_at = Some((now, resource.metadata.generation));

@@ -83,7 +83,7 @@ pub(super) fn no_broker_read(
     }
     let each = world.answered.iter().map(|(ordinal, one)| {
         let why =
-            one.trouble.as_ref().map_or("its cluster show was not read", |(_, message)| message.as_str());
+            one.trouble.as_ref().map_or("its cluster show was not read", |trouble| trouble.message.as_str());
         format!("pod {ordinal}: {why}")
     });
     let mut why: Vec<String> = each.take(NAMED_MAX).collect();

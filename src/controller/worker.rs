@@ -13,7 +13,7 @@ use super::follow::{IN_ALL, LOOK_AFTER, Leaving};
 use super::gather::{World, gather};
 use super::report::{Reporter, Whole};
 use super::state::State;
-use super::{Shared, fold, protection, told};
+use super::{Shared, fold, protection, told, unreadable};
 use crate::act::deadline::Failure;
 use crate::act::hold;
 use crate::act::intent::Held;
@@ -252,7 +252,7 @@ impl Worker {
 
     async fn decide_and_act(&mut self, mut world: World, mut told: Vec<Told>) -> Result<Duration, Failure> {
         let now = self.shared.clock.now();
-        let unreadable = fold::unreadable(&mut self.state.unreadable, &world, now);
+        let unreadable = unreadable::look(&mut self.state.unreadable, &world, now);
         let protection = protection::of(&world, &self.state.slow, unreadable.is_empty());
         told.extend(unreadable);
         told.extend(self.broke_off());
@@ -271,7 +271,10 @@ impl Worker {
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
         told.extend(world.listeners().full(&mut self.state.still, &fleet, now));
-        let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told));
+        self.state.rehearsal.look(&world, self.state.slow.login.as_ref(), &self.wake, now);
+        told.extend(self.state.rehearsal.told(&world, now));
+        let raise = self.state.rehearsal.veto(&world, now);
+        let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told), raise);
         let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
         let out = step(world.held.intent(), &facts, &limits, now);
         told.extend(told::no_broker_read(&world, &mut self.state.read, now, limits.held));

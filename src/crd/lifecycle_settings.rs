@@ -98,6 +98,29 @@ impl Default for Management {
     }
 }
 
+/// How the canary, three messages that prove that a newcomer routes, reaches the brokers' MQTT listeners. By itself it
+/// takes the plain one with the lowest port that the pod's address reaches, and such with a mountpoint last. Its client
+/// ids are always the two of `status.canaryClients`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Canary {
+    /// Port of the listener that it uses instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<u16>,
+    /// The listener has `proxy_protocol` on: a PROXY header goes before everything else.
+    pub proxy_protocol: bool,
+    /// The Secret, in our own namespace, with the certificates (PEM) that a TLS listener's is proven by.
+    /// Without one TLS listeners are not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_secret_ref: Option<CaSecretRef>,
+    /// The name that the TLS listeners' certificate bears; without one the pod's name
+    /// POD.SERVICE.NAMESPACE.svc.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+}
+
 /// Scheme of the management API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Scheme {

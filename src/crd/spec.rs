@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Behavior, DeadMember, Drain, GhostSweep, Leave, Management, MetricSpec, Period, Quantity,
+    Behavior, Canary, DeadMember, Drain, GhostSweep, Leave, Management, MetricSpec, Period, Quantity,
     VerneMQAutoscalerStatus, VolumesAfterLeave,
 };
 
@@ -108,6 +108,9 @@ pub struct VerneMQAutoscalerSpec {
     /// `vernescale/canary/#` that prove that a newcomer routes. Without one it is sent anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_secret_ref: Option<LoginSecretRef>,
+    /// How the canary reaches the brokers.
+    #[serde(default)]
+    pub canary: Canary,
     /// The Service that MQTT clients use and that selects on the label
     /// `vernescale.dev/serving`; without one nodes are not fenced.
     #[serde(default, skip_serializing_if = "Option::is_none")]

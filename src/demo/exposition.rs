@@ -60,12 +60,8 @@ impl Exposition {
             return;
         }
         self.read = Some(now);
-        let endpoint = Endpoint {
-            host: Some(self.address.ip().to_string()),
-            port: self.address.port(),
-            tls: None,
-            key: None,
-        };
+        let endpoint =
+            Endpoint { host: Some(self.address.ip()), port: self.address.port(), tls: None, key: None };
         let answer = wire::get(&endpoint, "/metrics", CALL).await;
         let text = answer.ok().map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
         let Some(series) = text.and_then(|text| parse(&text).ok()) else {

@@ -3,6 +3,7 @@
 //! (`http_api.txt`; `--format=json` in `disconnect_semantics.txt`).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use lifecycle::{Groups, Listener, ListenerState, NodeName};
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// No or a wrong key on this node; keys do not spread reliably (`apikey_create.txt`).
-    #[error("HTTP 401: this node does not know the management key")]
+    #[error("HTTP 401: it wants an API key that this node knows, of this path's scope")]
     Unauthorized,
     /// Unknown command, or the command layer is not up yet (0.4–0.6 s of every boot).
     #[error("HTTP 400: the command layer does not know the command; normal while booting")]
@@ -206,20 +207,28 @@ pub struct ShownListener {
     pub connections_max: Option<u64>,
     /// `active_conns`; the status page has none.
     pub active: Option<u64>,
+    /// `mountpoint`; empty for the broker's own.
+    pub mountpoint: String,
+}
+
+impl ShownListener {
+    /// Who is not in the pod of this address reaches it: a Unix socket and a listener that is bound to loopback take no
+    /// client of the Service, and no canary, unless that is the pod's address.
+    pub fn reached(&self, host: Option<IpAddr>) -> bool {
+        // Anything else than an address is a path (`/run/…`, with port 0).
+        let Ok(address) = self.listener.address.parse::<IpAddr>() else { return false };
+        !address.to_canonical().is_loopback() || Some(address) == host
+    }
 }
 
 /// `listener show`: the MQTT listeners. `http`, `https`, `vmq` and `vmqs` are left out.
 pub fn listeners(reply: Reply) -> Result<Vec<ShownListener>, Unusable> {
     let rows = table(reply)?;
-    rows.iter().filter_map(|row| listener(row, "address").transpose()).collect()
+    rows.iter().filter_map(|row| listener(row).transpose()).collect()
 }
 
-/// One row of `listener show` (`address`) or of the status page (`ip`); none
-/// for listeners that take no MQTT clients.
-pub(crate) fn listener(
-    row: &Map<String, Value>,
-    address_field: &str,
-) -> Result<Option<ShownListener>, Unusable> {
+/// One row of `listener show` or of the status page; none for listeners that take no MQTT clients.
+pub(crate) fn listener(row: &Map<String, Value>) -> Result<Option<ShownListener>, Unusable> {
     let kind = string(field(row, "type")?);
     if !kind.starts_with("mqtt") {
         return Ok(None);
@@ -231,10 +240,25 @@ pub(crate) fn listener(
     };
     let port = string(field(row, "port")?);
     let port = port.parse().map_err(|_| Unusable::Malformed(format!("listener port `{port}`")))?;
-    let address = string(field(row, address_field)?);
+    // `ip` on the status page, and in `listener show` of brokers before 1.13.
+    let address = row.get("address").or_else(|| row.get("ip"));
+    let address = address.map(string).ok_or_else(|| Unusable::Malformed("a row without `address`".into()))?;
+    let mountpoint = row.get("mountpoint").map(text).unwrap_or_default();
     let number = |name: &str| row.get(name).and_then(|value| string(value).parse().ok());
     let (connections_max, active) = (number("max_conns"), number("active_conns"));
-    Ok(Some(ShownListener { listener: Listener { kind, address, port, state }, connections_max, active }))
+    let listener = Listener { kind, address, port, state };
+    Ok(Some(ShownListener { listener, connections_max, active, mountpoint }))
+}
+
+/// A string, or what the status page makes of one of Erlang's: the list of its bytes.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Array(bytes) => {
+            let bytes = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            String::from_utf8(bytes).unwrap_or_default()
+        }
+        other => string(other),
+    }
 }
 
 /// `session show --client_id`: the client ids.

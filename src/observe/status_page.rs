@@ -74,7 +74,7 @@ fn members(entry: &Map<String, Value>) -> Result<BTreeMap<NodeName, bool>, Unusa
 fn listeners(entry: &Map<String, Value>) -> Result<Vec<ShownListener>, Unusable> {
     let rows = entry.get("listeners").and_then(Value::as_array).ok_or_else(|| malformed("no `listeners`"))?;
     let rows = rows.iter().filter_map(Value::as_object);
-    rows.filter_map(|row| management::listener(row, "ip").transpose()).collect()
+    rows.filter_map(|row| management::listener(row).transpose()).collect()
 }
 
 #[cfg(test)]

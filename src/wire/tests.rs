@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 fn at(port: u16) -> Endpoint {
-    Endpoint { host: Some("127.0.0.1".into()), port, tls: None, key: Some(Key::new(" secret\n")) }
+    Endpoint { host: Some([127, 0, 0, 1].into()), port, tls: None, key: Some(Key::new(" secret\n")) }
 }
 
 /// Takes one connection, reads the request, writes `reply`, and keeps the
@@ -89,9 +89,6 @@ async fn a_body_without_end_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn an_address_of_ipv6_is_named_in_brackets() {
-    assert_eq!(authority("fd00::1", 8888), "[fd00::1]:8888");
-    assert_eq!(authority("10.0.0.1", 8888), "10.0.0.1:8888");
-    assert_eq!(authority("vmq-0.vmq", 8888), "vmq-0.vmq:8888");
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
         eprintln!("not tried over a socket: this machine has no IPv6 loopback");
         return;
@@ -104,7 +101,7 @@ async fn an_address_of_ipv6_is_named_in_brackets() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
         String::from_utf8_lossy(&seen[..read]).into_owned()
     });
-    let endpoint = Endpoint { host: Some("::1".into()), ..at(port) };
+    let endpoint = Endpoint { host: Some(std::net::Ipv6Addr::LOCALHOST.into()), ..at(port) };
     assert_eq!(get(&endpoint, "/status.json", Duration::from_secs(2)).await.unwrap().status, 200);
     let request = seen.await.unwrap();
     assert!(request.contains(&format!("host: [::1]:{port}\r\n")), "{request}");

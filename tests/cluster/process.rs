@@ -50,7 +50,7 @@ impl Running {
             }
             log
         });
-        let listen = Endpoint { host: Some("127.0.0.1".into()), port, tls: None, key: None };
+        let listen = Endpoint { host: Some([127, 0, 0, 1].into()), port, tls: None, key: None };
         Self { child, listen, log }
     }
 

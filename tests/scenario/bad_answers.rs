@@ -36,13 +36,13 @@ pub(crate) enum Answer {
 impl Answer {
     fn told(self) -> (&'static str, &'static str) {
         match self {
-            Self::Unauthorized => ("ManagementUnauthorized", "Put the key of spec.management.secretRef"),
+            Self::Unauthorized => ("ManagementUnauthorized", "spec.management.secretRef is not set"),
             Self::NotUnderstood => ("ManagementNotUnderstood", "see the pod's log"),
             Self::Crashed => ("ManagementCrashed", "See the pod's log"),
             Self::Html => ("ManagementHtml", "correct the port, or take away the proxy"),
             Self::NotServed => ("ManagementNotServed", "http_modules"),
             Self::Empty => ("ManagementEmpty", "see the pod's log and what stands between"),
-            Self::Text => ("ManagementMalformed", "see whether spec.management.port is VerneMQ's"),
+            Self::Text => ("ManagementMalformed", "is where VerneMQ serves"),
             Self::Silence => ("ManagementSilent", "NetworkPolicy"),
             Self::Refusal => ("ManagementRefused", "correct the ports"),
         }

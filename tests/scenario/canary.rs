@@ -29,22 +29,36 @@ async fn only_with_its_password(#[case] via: Via) {
     });
     let mut world = builder.start().await;
     world.start_controller("a");
-    world.until("anonymously", minutes(4), |world| world.condition("CanaryLost").is_some()).await;
-    let told = world.condition("CanaryLost").map(|told| told.message).unwrap_or_default();
-    assert!(told.contains("spec.canarySecretRef"), "{told}");
+    let refused = |world: &World| world.condition("CanaryRefused").map(|told| told.message);
+    world.until("anonymously", seconds(30), |world| refused(world).is_some()).await;
+    let told = refused(&world).unwrap_or_default();
+    assert!(told.contains("spec.canarySecretRef") && told.contains("CONNACK 0x05"), "{told}");
 
     world.edit_spec(&json!({ "canarySecretRef": { "name": "canary" } }));
     let missing = |world: &World| world.condition("CanaryLoginMissing").is_some();
     world.until("the Secret is missed", seconds(10), missing).await;
     login(&world, "wrong");
-    world.until("the Secret is found", seconds(40), |world| !missing(world)).await;
+    let wrong = |world: &World| refused(world).is_some_and(|told| told.contains("CONNACK 0x04"));
+    world.until("the Secret is found", seconds(40), wrong).await;
+    world.pass(seconds(60)).await;
+    // Nothing is raised that could not be served.
+    assert_eq!((world.pod_count(), refused(&world).is_some()), (1, true), "{}", world.dump());
+
+    login(&world, "right");
+    world.until("both are there", minutes(2), |world| world.pod_count() == 2).await;
+    assert_eq!(refused(&world), None);
+    // Somebody changes the password in between.
+    let password = |world: &World, password: &str| {
+        let password = password.to_owned();
+        world.fleet.with_model(|model, _| model.settings_mut().users.insert("vernescale".into(), password));
+    };
+    password(&world, "another");
+    world.until("it is told", minutes(4), |world| world.condition("CanaryLost").is_some()).await;
     let before = world.taps.times("Canary");
     world.pass(seconds(60)).await;
     let tried = world.taps.times("Canary") - before;
     assert!((2..=60).contains(&tried), "{tried} in a minute: neither given up nor in a hurry");
-    assert!(world.condition("CanaryLost").is_some(), "{}", world.dump());
     assert_eq!(world.serving(), 1, "a newcomer is served that nobody has tried\n{}", world.dump());
-
-    login(&world, "right");
+    password(&world, "right");
     world.until("both serve", minutes(2), |world| world.settled(2)).await;
 }

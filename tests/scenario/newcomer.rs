@@ -120,13 +120,13 @@ async fn one_that_is_slow_to_learn_the_subscriptions_is_served_after_that(
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn one_whose_messages_do_not_cross_is_told_and_not_served(#[case] via: Via) {
-    // As an ACL that knows nothing of us: any other way to lose a message shows the same.
-    let denied = |broker: &mut vernescale::standin::cluster_model::Settings| {
-        broker.denied_prefixes = vec!["vernescale/".into()];
-    };
-    let mut world = steered(via, 2).broker(denied).start().await;
+    let mut world = steered(via, 2).start().await;
     two(&mut world).await;
     world.wish(3);
+    world.until("it is made", seconds(30), |world| world.pod_count() == 3).await;
+    // As an ACL that knows nothing of us any more: any other way to lose a message shows the same.
+    let denied = vec!["vernescale/".to_owned()];
+    world.fleet.with_model(|model, _| model.settings_mut().denied_prefixes = denied);
     let told = |world: &World| world.condition("CanaryLost").is_some();
     world.until("it is told", minutes(4), told).await;
     assert_eq!((world.pod_count(), world.serving()), (3, 2), "{}", world.dump());

@@ -34,6 +34,11 @@ pub(crate) fn authority(service: &str, namespace: &str) -> (String, TlsAcceptor)
 
 /// In front of every node at once: its address is where a connection has come in. It ends with the tasks.
 pub(crate) async fn front(acceptor: TlsAcceptor) -> (u16, JoinSet<()>) {
+    front_of(acceptor, PLAIN).await
+}
+
+/// The same in front of another port of theirs.
+pub(crate) async fn front_of(acceptor: TlsAcceptor, plain: u16) -> (u16, JoinSet<()>) {
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
     let port = listener.local_addr().expect("it is bound").port();
     let mut tasks = JoinSet::new();
@@ -43,7 +48,7 @@ pub(crate) async fn front(acceptor: TlsAcceptor) -> (u16, JoinSet<()>) {
             let acceptor = acceptor.clone();
             open.spawn(async move {
                 let Ok(node) = stream.local_addr() else { return };
-                let Ok(mut behind) = TcpStream::connect((node.ip(), PLAIN)).await else { return };
+                let Ok(mut behind) = TcpStream::connect((node.ip(), plain)).await else { return };
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let _ = copy_bidirectional(&mut stream, &mut behind).await;
             });

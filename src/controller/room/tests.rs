@@ -11,6 +11,7 @@ fn shown(kind: &str, port: u16, active: Option<u64>) -> ShownListener {
         listener: Listener { kind: kind.into(), address, port, state: ListenerState::Running },
         connections_max: Some(5),
         active,
+        mountpoint: String::new(),
     }
 }
 

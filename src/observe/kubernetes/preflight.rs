@@ -90,6 +90,11 @@ fn secrets(slow: &Slow) -> Vec<Finding> {
             slow.authorities.as_ref().and_then(|read| read.as_ref().err()),
         ),
         ("CanaryLoginMissing", "canarySecretRef", slow.login.as_ref().and_then(|read| read.as_ref().err())),
+        (
+            "CanaryCaMissing",
+            "canary.caSecretRef",
+            slow.canary_authorities.as_ref().and_then(|read| read.as_ref().err()),
+        ),
     ];
     let missing = each.into_iter().filter_map(|(name, field, why)| Some((name, field, why?)));
     missing
@@ -162,15 +167,20 @@ fn leaves_before_stop(container: &Container) -> bool {
 }
 
 /// The image's way of setting it; a configuration file is not visible from here,
-/// so that a template without any such variable says nothing.
+/// so that a template without any such variable says nothing. Nor does one that takes some from a
+/// `ConfigMap` or a Secret: what those hold is not read, and not seen is not "not so".
 fn refuses_in_netsplit(container: &Container) -> bool {
     let variables = container.env.as_deref().unwrap_or_default();
     let configured = variables.iter().any(|variable| variable.name.starts_with("DOCKER_VERNEMQ_"));
-    let allowed = variables.iter().any(|variable| {
-        variable.name.eq_ignore_ascii_case("DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT")
-            && variable.value.as_deref() == Some("on")
-    });
-    configured && !allowed
+    let set = variables
+        .iter()
+        .rev()
+        .find(|variable| variable.name.eq_ignore_ascii_case("DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT"));
+    match set {
+        // What is set in the template goes before `envFrom`; a value from elsewhere is not seen.
+        Some(variable) => variable.value_from.is_none() && variable.value.as_deref() != Some("on"),
+        None => configured && container.env_from.as_ref().is_none_or(Vec::is_empty),
+    }
 }
 
 /// Other objects that touch the StatefulSet.

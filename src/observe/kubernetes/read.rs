@@ -13,7 +13,7 @@ use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
 use crate::act::serving::SERVING;
-use crate::crd::{LoginSecretRef, Management, VerneMQAutoscaler};
+use crate::crd::{Canary, LoginSecretRef, Management, VerneMQAutoscaler};
 use crate::wire::Key;
 
 /// One look at the API server.
@@ -115,6 +115,8 @@ pub struct Slow {
     pub authorities: Option<Result<Vec<u8>, String>>,
     /// Who the canary is to the brokers, or what is wrong with its Secret.
     pub login: Option<Result<Login, String>>,
+    /// Certificates (PEM) that the brokers' MQTT listeners are proven by, or what is wrong with them.
+    pub canary_authorities: Option<Result<Vec<u8>, String>>,
     /// Calls that failed: what was known before stands in the place of what they would have answered.
     pub failed: Vec<Failure>,
     /// What was looked for.
@@ -133,6 +135,7 @@ impl Slow {
 pub(super) struct Named {
     management: Management,
     login: Option<LoginSecretRef>,
+    canary: Canary,
     client_service: Option<String>,
 }
 
@@ -140,7 +143,7 @@ impl Named {
     fn by(resource: &VerneMQAutoscaler) -> Self {
         let spec = resource.spec.clone();
         let (management, login) = (spec.management, spec.canary_secret_ref);
-        Self { management, login, client_service: spec.client_service }
+        Self { management, login, canary: spec.canary, client_service: spec.client_service }
     }
 }
 
@@ -196,6 +199,10 @@ pub async fn read_slow(
         let reference = management.ca_secret_ref.as_ref()?;
         Some(secrets.bytes(&reference.name, &reference.key).await)
     };
+    let canary_authorities = async {
+        let reference = resource.spec.canary.ca_secret_ref.as_ref()?;
+        Some(secrets.bytes(&reference.name, &reference.key).await)
+    };
     let login = async {
         let name = &resource.spec.canary_secret_ref.as_ref()?.name;
         let (username, password) =
@@ -207,8 +214,8 @@ pub async fn read_slow(
             (Err(answer), _) | (_, Err(answer)) => Err(answer),
         })
     };
-    let (autoscalers, governing_service, client_service, key, authorities, login) =
-        tokio::join!(autoscalers, governing, clients, key, authorities, login);
+    let (autoscalers, governing_service, client_service, key, authorities, canary_authorities, login) =
+        tokio::join!(autoscalers, governing, clients, key, authorities, canary_authorities, login);
     let of = Some(Named::by(resource));
     let last = if last.of == of { last.clone() } else { Slow::default() };
     let autoscalers = autoscalers.map(|list| list.items);
@@ -220,6 +227,7 @@ pub async fn read_slow(
         key: secret(key, last.key, &mut failed),
         authorities: secret(authorities, last.authorities, &mut failed),
         login: secret(login, last.login, &mut failed),
+        canary_authorities: secret(canary_authorities, last.canary_authorities, &mut failed),
         failed,
         of,
     }

@@ -94,6 +94,16 @@ fn netsplit_settings_are_judged_only_where_they_are_visible() {
     );
     assert_eq!(reasons(&env("DOCKER_VERNEMQ_ACCEPT_EULA", "yes")), ["RestartsRefuseClients"]);
     assert_eq!(env("OTHER", "x"), []);
+    // What a ConfigMap or a Secret says is not known, and nothing is said of it.
+    let eula = json!({ "name": "DOCKER_VERNEMQ_ACCEPT_EULA", "value": "yes" });
+    let from = json!([{ "configMapRef": { "name": "vernemq" } }]);
+    assert_eq!(with_container(&json!({ "name": "vernemq", "env": [eula], "envFrom": from })), []);
+    let key = json!({ "configMapKeyRef": { "name": "vernemq", "key": "netsplit" } });
+    let one = json!({ "name": "DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT", "valueFrom": key });
+    assert_eq!(with_container(&json!({ "name": "vernemq", "env": [eula, one] })), []);
+    let off = json!({ "name": "DOCKER_VERNEMQ_ALLOW_REGISTER_DURING_NETSPLIT", "value": "off" });
+    let both = with_container(&json!({ "name": "vernemq", "env": [off], "envFrom": from }));
+    assert_eq!(reasons(&both), ["RestartsRefuseClients"], "the template's own goes before");
 }
 
 #[test]
