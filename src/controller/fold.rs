@@ -82,6 +82,8 @@ pub(super) fn blocks(told: &[Told]) -> Vec<Veto> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;

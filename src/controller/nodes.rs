@@ -163,20 +163,13 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let pages = pages(&page, sample.as_ref().and_then(|sample| sample.as_ref().err()));
     let heard = sample.as_ref().and_then(|sample| own_name(&sample.as_ref().ok()?.0));
     let name = heard.or(ask.name);
-    let (entry, entry_page) = match &name {
-        Some(name) => {
-            (page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name)), Page::Status)
-        }
-        None => {
-            let (page, why) = nameless(page, sample.as_ref().and_then(|sample| sample.as_ref().err()));
-            (Err(why), page)
-        }
-    };
+    let unread = sample.as_ref().and_then(|sample| sample.as_ref().err());
+    let (entry, entry_page) = own_entry(page, name.as_ref(), unread);
     let fresh = |sample: &Result<(Vec<Series>, Time), Unusable>| {
         sample.as_ref().ok().map(|(series, at)| gauges(series, *at))
     };
     let gauges = sample.as_ref().and_then(fresh).or(ask.gauges);
-    let unread = sample.as_ref().and_then(|sample| sample.as_ref().err()).map(ToString::to_string);
+    let unread = unread.map(ToString::to_string);
     let asked = |page| if door.is_some() { page } else { entry_page };
     let (members_page, listeners_page) = (asked(Page::Members), asked(Page::Listeners));
     let members = members.map_or_else(
@@ -219,6 +212,20 @@ async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Opt
         Some(door) => Some(door.ask(&command, limit).await),
         None => None,
     }
+}
+
+/// What a node says of itself, or which page keeps it from that and why.
+fn own_entry(
+    page: Result<wire::Answer, wire::Broken>,
+    name: Option<&NodeName>,
+    sample: Option<&Unusable>,
+) -> (Result<Entry, Unusable>, Page) {
+    if let Some(name) = name {
+        let entry = page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name));
+        return (entry, Page::Status);
+    }
+    let (page, why) = nameless(page, sample);
+    (Err(why), page)
 }
 
 /// Why a broker's name is not known, and where: its metrics bear it.
