@@ -2,10 +2,11 @@
 
 /// A persistent session that was disconnected and came back on another node had lost 3 messages in 120 moves, of
 /// 11,027 acknowledged meanwhile; on its own node none in 120 returns, of 11,954 (`disconnect_loss.txt`, one session
-/// cut at a time). A paced drain of 1,000 such sessions lost 1 of 18,370 (`drain_paced_50_1112.txt`).
+/// cut at a time). A paced drain of 1,000 such sessions lost 1 of 18,370 (`drain_paced_50_1112.txt`), 1,448 moves in
+/// another run 1 of 61,467 (`takeover_loss_2.1.2.txt`). What is told is the most that was seen.
 const LOST: f64 = 3.0;
 const MOVES: f64 = 120.0;
-const IN_TEN_THOUSAND: &str = "about 1 to 3 in 10,000";
+const IN_TEN_THOUSAND: &str = "up to 3 in 10,000";
 
 /// Told when a shrink begins; `online` as the leaver counts its sessions, none where that is not known.
 pub(super) fn estimate(online: Option<i64>) -> String {
@@ -23,8 +24,8 @@ pub(super) fn estimate(online: Option<i64>) -> String {
     };
     format!(
         "{sessions}. VerneMQ itself can lose what it acknowledges while a persistent session moves from node to node: \
-         {IN_TEN_THOUSAND} of the messages sent to it meanwhile (seen: 3 in 120 moves, none in 120 returns to the same \
-         node). Clean sessions lose what is sent while they are away"
+         {IN_TEN_THOUSAND} of the messages sent to it meanwhile (seen: 3 in 120 moves, 1 in 1,448, none in 600 returns to \
+         the same node). Clean sessions lose what is sent while they are away"
     )
 }
 
@@ -45,9 +46,20 @@ mod tests {
         assert_eq!(number(same, "LOST ").to_bits(), 0.0_f64.to_bits());
         let in_ten_thousand = number(moved, "LOST ") / number(moved, "acked ") * 10_000.0;
         let paced = include_str!("../../tests/recordings/drain_paced_50_1112.txt");
-        let persistent = paced.lines().find(|line| line.trim_start().starts_with("B ")).unwrap();
+        let persistent = paced.lines().find(|line| line.contains("] B ")).unwrap();
         assert!(persistent.contains("lost=1 "), "{persistent}");
-        assert!((1.0..=3.0).contains(&in_ten_thousand) && IN_TEN_THOUSAND.ends_with("1 to 3 in 10,000"));
+        assert!((2.0..=3.0).contains(&in_ten_thousand) && IN_TEN_THOUSAND.ends_with("3 in 10,000"));
+        let again = include_str!("../../tests/recordings/takeover_loss_2.1.2.txt");
+        let runs = || again.lines().filter(|line| line.contains("came back on another node"));
+        let sum = |key: &str| -> f64 {
+            let figures = runs().map(|line| line.split_once(key).unwrap().1);
+            figures.map(|rest| rest.split([',', ';']).next().unwrap().parse::<f64>().unwrap()).sum()
+        };
+        let lost = [sum("another node "), sum("LOST "), sum("the same ")];
+        assert!(
+            lost.iter().zip([1_448.0, 1.0, 480.0]).all(|(seen, told)| (seen - told).abs() < 0.5),
+            "{lost:?}"
+        );
     }
 
     #[test]
