@@ -30,6 +30,8 @@ mod leave_refused;
 mod leave_several;
 #[path = "model/listeners.rs"]
 mod listeners;
+#[path = "model/measured.rs"]
+mod measured;
 #[path = "model/metrics.rs"]
 mod metrics;
 #[path = "model/mixed_versions.rs"]
