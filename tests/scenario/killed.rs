@@ -100,14 +100,15 @@ async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
     world.start_controller("a");
     world.load(0.8).await;
     let mut met = Vec::new();
-    for point in 1..POINTS_MAX {
+    let mut point = 1;
+    for round in 1..POINTS_MAX {
         // The others have moved away with the first drain.
         let (leaver, visitor) = (node(&world, 2), Connect::new("visitor", Protocol::V4, true));
         world.fleet.with_model(|model, now| model.connect(&leaver, visitor, now));
         let (go, held) = oneshot::channel::<()>();
         world.taps.after("record Drain", || async { drop(held.await) });
         world.wish(2);
-        let drains = |world: &World| world.taps.times("record Drain") == point;
+        let drains = |world: &World| world.taps.times("record Drain") == round;
         world.until("the drain is recorded", minutes(5), drains).await;
         world.wish(3);
         drop(go);
@@ -126,15 +127,19 @@ async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
         };
         world.until(&what, minutes(3), undone).await;
         assert!(!asked_to_leave(&world) && sizes_written(&world).is_empty(), "{what}\n{}", world.dump());
-        if thing.is_none() {
-            for step in ["record Cancel", "Reopen", "LabelServing", "record Done", "release"] {
-                assert!(met.iter().any(|thing| thing == step), "never killed after {step}: {met:?}");
+        // A drain does more things in one round than in another: what was stepped over so is tried again.
+        let steps = ["record Cancel", "Reopen", "LabelServing", "record Done", "release"];
+        let missed = steps.iter().any(|step| !met.iter().any(|thing| thing == step));
+        match thing {
+            Some(_) => point += 1,
+            None if missed => point -= 1,
+            None => {
+                world.assert_bars().await;
+                return;
             }
-            world.assert_bars().await;
-            return;
         }
     }
-    panic!("the undo did not end within {POINTS_MAX} things");
+    panic!("not killed after each thing in {POINTS_MAX} rounds: {met:?}");
 }
 
 /// From `from` to `to` again and again, killed one thing later each time.
