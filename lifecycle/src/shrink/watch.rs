@@ -48,15 +48,20 @@ fn note_progress(draft: &mut Draft, look: &Look<'_>) {
     }
 }
 
+/// Both ends of SIGTERM were seen, once each: of a leave that was stuck, and 1 s into the migration of 1,500 queues
+/// (`sigterm_in_migration.txt`).
 fn stuck(draft: &mut Draft, look: &Look<'_>) {
     let queues =
         draft.intent.progress.map_or_else(|| "an unknown number of".into(), |p| p.queues.to_string());
     let text = format!(
         "the leave of pod {} has begun and does not get on: {queues} queues left, none moved for {} s. \
          It stays armed as long as that process lives. Two ways end it. A graceful stop of the broker in pod {} \
-         (SIGTERM) makes the leave fire, as seen once: the survivors drop the node, and we lower the size; what \
-         becomes of the queues that have not moved was not seen. A kill (SIGKILL of beam.smp) revokes it: the node \
-         comes back as a member with its queues, and the shrink is undone. The size is not lowered meanwhile",
+         (SIGTERM) has two ends, and neither is promised: where the leave still waited for sessions it fired, and \
+         the survivors dropped the node; in the middle of migrating queues it broke, and the node stayed a dead \
+         member, without whose removal no client gets in. So look in `cluster show` afterwards: where the node is \
+         gone, we lower the size; where it is listed and does not run, remove that dead member. A kill (SIGKILL of \
+         beam.smp) revokes the leave: the node comes back as a member with its queues, and the shrink is undone. \
+         The size is not lowered meanwhile",
         draft.intent.ordinal,
         look.limits.stall.as_secs(),
         draft.intent.ordinal

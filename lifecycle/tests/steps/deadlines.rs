@@ -14,7 +14,7 @@ fn lowered(scene: &mut Scene) {
 #[case(Step::Fence, 30, "LeaverFenced", "FenceRefused", "the condition CallFailed", |s: &mut Scene| s.pod(2).serving = Some(true))]
 #[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Scene| s.doors(Some(ListenerState::Running)))]
 #[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "spec.drain.budget", |_: &mut Scene| ())]
-#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "broker in pod 2 (SIGTERM) makes the leave fire", |s: &mut Scene| s.doors(None))]
+#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "broker in pod 2 (SIGTERM) has two ends, and neither is promised", |s: &mut Scene| s.doors(None))]
 #[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", "Look at its log", |s: &mut Scene| s.node(2).listeners = unknown())]
 #[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Scene| s.doors(None))]
 #[case(Step::Shrink, 10, "ReplicasLowered", "ShrinkRefused", "admission policies on statefulsets/scale", |_: &mut Scene| ())]
