@@ -156,7 +156,11 @@ impl World {
             biased;
             name = stopped => name,
             none = looked => none,
-        }?;
+        };
+        let Some(name) = name else {
+            self.taps.go_on();
+            return None;
+        };
         self.kill_controller(identity).await;
         Some(name)
     }

@@ -53,6 +53,11 @@ impl Taps {
         async move { wait.await.ok() }
     }
 
+    /// Stops it nowhere any more.
+    pub(super) fn go_on(&self) {
+        self.0.lock().expect("no test panics while it holds this").stop = None;
+    }
+
     /// Does something, once, right after the next thing of this name and before the controller
     /// does anything else.
     pub(crate) fn after<F>(&self, name: &str, action: impl FnOnce() -> F + Send + 'static)
