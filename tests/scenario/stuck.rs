@@ -51,9 +51,10 @@ async fn stuck(via: Via, trouble: Trouble) -> World {
                 install.probe_delay = seconds(240);
             }
         })
-        .broker(|broker| match trouble {
-            Trouble::Behind => broker.timing.join_sync_end = Spread::exactly(3_600_000),
-            _ => {}
+        .broker(|broker| {
+            if trouble == Trouble::Behind {
+                broker.timing.join_sync_end = Spread::exactly(3_600_000);
+            }
         })
         .start()
         .await;
