@@ -160,7 +160,10 @@ mod tests {
         };
         let pairs = choose(&broker(1, &two), &broker(0, &one), Wanted::default()).unwrap();
         assert_eq!(pairs.len(), 1);
-        assert_eq!(pairs[0].0.address.port(), 1883, "a message does not cross between two mountpoints");
+        assert_eq!(pairs[0].0.address.port(), 1883, "the one that both have");
+        let other = [shown("mqtt", "0.0.0.0", 1883, "")];
+        let apart = choose(&broker(1, &one), &broker(0, &other), Wanted::default());
+        assert!(apart.is_err(), "a message does not cross between two mountpoints");
         let why = choose(&broker(1, &[]), &broker(0, &one), Wanted::default()).unwrap_err();
         assert!(why.contains("pod 1 has no MQTT listener") && why.contains("as pod 0 has"), "{why}");
     }
