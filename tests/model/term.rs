@@ -1,10 +1,11 @@
 //! SIGTERM where it does something else than end a node: in its leave, and at its start. From one run in which the
-//! leaver's pod was deleted: once by a person, and, made again, at once by its StatefulSet.
+//! leaver's pod was deleted: once by a person, and, made again, at once by its StatefulSet; and from one in which it came in
+//! the midst of a migration.
 
 use lifecycle::Time;
-use vernescale::standin::cluster_model::{Signal, Via};
+use vernescale::standin::cluster_model::{Answer, Connect, Protocol, Signal, Via};
 
-use crate::lab::{Lab, all_allowed, host, leave, name, park_many};
+use crate::lab::{Lab, all_allowed, host, leave, name, park_many, settings};
 use crate::recording;
 use crate::recording::line;
 
@@ -40,6 +41,39 @@ fn in_a_leave_it_ends_the_leave_and_the_others_drop_the_node() {
 
 fn at_or_zero(line: &str) -> u64 {
     if line.starts_with('[') { at(line) } else { 0 }
+}
+
+#[test]
+fn in_the_midst_of_a_migration_it_breaks_the_leave_and_leaves_a_dead_member() {
+    let rec = recording!("sigterm_in_migration.txt");
+    let (asked, answered) = (line(rec, "SIGTERM to the leaver", 0), line(rec, "answer 12.17", 0));
+    assert!(at(asked) < at(answered) && answered.contains("'http': 500"), "{rec}");
+    let kept = line(rec, "views of I2121", 0);
+    assert!(kept.contains("(15.04, '1T2T3F')"), "{kept}");
+    let mut lab = Lab::cluster(3, settings());
+    // As recorded: 1,500 offline queues with two messages each.
+    park_many(&mut lab, 3, 1_500, |s| format!("t/{s}"));
+    let publisher = lab.session(1, "publisher", Protocol::V4, true);
+    for s in 0..3_000 {
+        lab.publish(publisher, &format!("t/{}", s % 1_500), "p", 1);
+    }
+    let call = lab.ask(1, leave(&name(3), 30), Via::Http);
+    // The recorded leave took its time until its queues moved: its SIGTERM came one second after that.
+    assert!(line(rec, "all queues offline", 0).contains("T15:16:11.19"), "{rec}");
+    assert!(line(rec, "SIGTERM received", 0).contains("T15:16:12.18"), "{rec}");
+    lab.run(1_500);
+    lab.signal(3, Signal::Term);
+    lab.run(12_170 - 500);
+    assert_eq!(lab.answers.get(&call), None, "{answered}");
+    lab.run(1_000);
+    assert_eq!(lab.answers[&call].1, Some(Answer::HttpStatus(500)), "{answered}");
+    lab.run(2_500);
+    assert_eq!((lab.show(1), lab.show(2)), ("1=T 2=T 3=F".into(), "1=T 2=T 3=F".into()), "{kept}");
+    let refused = line(rec, "a new client at n1", 0);
+    let late = lab.connect(1, Connect::new("late", Protocol::V4, true));
+    lab.run(1_000);
+    assert_eq!(lab.seen(late).refused.map(|refusal| refusal.code(Protocol::V4)), Some(3), "{refused}");
+    assert!(refused.contains("20 02 00 03"), "{refused}");
 }
 
 #[test]

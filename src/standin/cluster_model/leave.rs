@@ -128,7 +128,11 @@ impl ClusterModel {
     pub(super) fn leaves_lose(&mut self, ix: Ix) {
         if let Some(migration) = self.nodes[ix.0].migration.take() {
             for call in migration.callers {
-                self.answer(call, Answer::Text("Unknown error: noconnection".into()));
+                if migration.broken {
+                    self.fail(call, 500, "", "");
+                } else {
+                    self.answer(call, Answer::Text("Unknown error: noconnection".into()));
+                }
             }
         }
         self.leaves.retain(|_, leave| leave.issuer != ix);

@@ -134,15 +134,18 @@ impl ClusterModel {
             // late: a pod deleted at its start ran to the end of its grace (`pods_delete_in_leave.txt`).
             Signal::Term if self.nodes[ix.0].process == Process::Booting => {}
             Signal::Term => {
+                let breaks = self.breaks_its_leave(ix);
                 // A leave that has begun is ended by it, stuck or not: the members drop the node (same recording).
                 // Queues that have not moved by then stay where nobody finds them.
-                if self.nodes[ix.0].migration.is_some() {
+                if self.nodes[ix.0].migration.is_some() && !breaks {
                     self.nodes[ix.0].leaving = true;
                     self.own_store(ix);
                 }
                 let life = self.nodes[ix.0].life;
                 self.stop_broker(ix, Parting::Dropped);
-                let wait = self.vary(self.settings.timing.term_exit);
+                let timing = &self.settings.timing;
+                let spread = if breaks { timing.term_exit_moving } else { timing.term_exit };
+                let wait = self.vary(spread);
                 self.after(wait, Task::Exit { node: ix, life, code: 0 });
             }
         }

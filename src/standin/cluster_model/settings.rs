@@ -126,6 +126,9 @@ pub struct Timing {
     pub seen_down: Spread,
     /// SIGTERM to the end of the process (`netsplit_allow_on_systree_2000.txt`: 1.1 s).
     pub term_exit: Spread,
+    /// The same in the midst of a migration, as far as the others see (`sigterm_in_migration.txt`: the asker is answered
+    /// after 12.17 s, the next views have it down).
+    pub term_exit_moving: Spread,
     /// `cluster join` to its `Done`: the newcomer is a member then (`join_sync_2.1.2.txt`: 0.32 s; `join_under_load.txt`:
     /// 0.15–0.19 s; `join_sync_2.2.0.txt`: 6.2 s). What follows counts from there.
     pub join_answer: Spread,
@@ -317,6 +320,7 @@ impl Default for Timing {
             seen_up: Spread::new(0, 5_000),
             seen_down: Spread::exactly(80),
             term_exit: Spread::exactly(1_080),
+            term_exit_moving: Spread::exactly(12_170),
             join_answer: Spread::new(150, 320),
             join_seen_by_newcomer: Spread::new(80, 6_400),
             join_seen_by_members: Spread::new(2_800, 7_900),
