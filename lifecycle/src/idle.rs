@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 
-use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
@@ -98,23 +97,19 @@ pub(crate) fn departure(previous: Option<&Intent>, look: &Look<'_>) -> Intent {
 /// other. A leftover of a leave that we verified is cleared away.
 fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, look: &Look<'_>) -> Output {
     let mut out = Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() };
-    let why = match verdict {
-        Verdict::No(reason, message) => {
-            let severity = match *reason {
-                "ClaimInTheWay" | "DrainTooLong" | "MembersDisagree" | "NoListener" => Severity::Warning,
-                // Whoever wishes it, and does not see the load, is to be looked at if it stays so.
-                "WishOutdated" => Severity::InfoFor(look.limits.held),
-                _ => Severity::Info,
-            };
-            out.conditions.push(Condition { reason, severity, message: message.clone() });
-            if *reason == "ClaimInTheWay" {
-                out.effects = leftovers(previous, look);
-            }
-            format!("{reason}: {message}")
+    let Some(why) = verdict.why() else { return out };
+    if let Verdict::No(reason, message) = verdict {
+        let severity = match *reason {
+            "ClaimInTheWay" | "DrainTooLong" | "MembersDisagree" | "NoListener" => Severity::Warning,
+            // Whoever wishes it, and does not see the load, is to be looked at if it stays so.
+            "WishOutdated" => Severity::InfoFor(look.limits.held),
+            _ => Severity::Info,
+        };
+        out.conditions.push(Condition { reason, severity, message: message.clone() });
+        if *reason == "ClaimInTheWay" {
+            out.effects = leftovers(previous, look);
         }
-        Verdict::Unknown(why) => format!("not known yet: {why}. {SEE_WHY_UNKNOWN}"),
-        Verdict::Clear => return out,
-    };
+    }
     if !meant_to_last(verdict, look) {
         out.conditions.push(stays(waits, &why, look));
     }

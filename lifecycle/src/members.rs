@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::Look;
 use crate::{NodeName, Observed, Ordinal};
 
@@ -17,6 +18,15 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// What holds, in words; none where nothing does.
+    pub(crate) fn why(&self) -> Option<String> {
+        match self {
+            Self::Clear => None,
+            Self::No(reason, text) => Some(format!("{reason}: {text}")),
+            Self::Unknown(what) => Some(format!("not known yet: {what}. {SEE_WHY_UNKNOWN}")),
+        }
+    }
+
     /// The first that forbids, else the first that is not known.
     pub(crate) fn worst(all: impl IntoIterator<Item = Self>) -> Self {
         let mut worst = Self::Clear;

@@ -1,8 +1,6 @@
 //! A growth that does not get on must not keep a smaller size from coming: its newcomer goes again.
 
-use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::{Draft, Flow, Look};
-use crate::members::Verdict;
 use crate::verify::listed_by;
 use crate::{Intent, Kind, Outcome, Step, gate, idle};
 
@@ -26,11 +24,7 @@ pub(super) fn give_way(draft: &mut Draft, look: &Look<'_>, why: &str) -> Flow {
     }
     let known = !listed_by(&draft.intent, look).is_empty();
     let verdict = if known { gate::give_back(look) } else { gate::stranger(look, ordinal) };
-    let held = match verdict {
-        Verdict::Clear => return goes(draft, look, !known, why),
-        Verdict::No(reason, text) => format!("{reason}: {text}"),
-        Verdict::Unknown(what) => format!("not known yet: {what}. {SEE_WHY_UNKNOWN}"),
-    };
+    let Some(held) = verdict.why() else { return goes(draft, look, !known, why) };
     draft.out.conditions.push(idle::stays("ShrinkWaits", &held, look));
     Flow::Look
 }

@@ -6,7 +6,7 @@ use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
 use crate::members::below;
 use crate::pace::Pace;
-use crate::{Call, Effect, Severity, Step, Time};
+use crate::{Call, Effect, Severity, Step};
 
 use super::{brief, leave};
 
@@ -158,8 +158,8 @@ fn next_round(draft: &mut Draft, look: &Look<'_>) {
     draft.out.again = pace.every.min(look.limits.look);
     let calls = &look.facts.calls;
     // What could not be sent in time is made up for, but for no more than the burst.
-    let oldest = Time(look.now.0.saturating_sub(millis(look.limits.drain_burst.max(pace.every))));
-    let first = Time(look.now.0.saturating_sub(millis(pace.every)));
+    let oldest = look.now - look.limits.drain_burst.max(pace.every);
+    let first = look.now - pace.every;
     let paid = calls.drain_paid.map_or(first, |paid| paid.max(oldest));
     let ids = pace.ids(look.now.since(paid));
     if calls.drain != Call::InFlight
@@ -170,10 +170,6 @@ fn next_round(draft: &mut Draft, look: &Look<'_>) {
         let paid = paid + Pace::span(ids, pace.rate);
         draft.ask(Effect::DrainBatch { askers, target, ids, batch: look.limits.drain_batch.1, paid });
     }
-}
-
-fn millis(span: std::time::Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The point of no return. All members were seen running in this very look.
