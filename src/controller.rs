@@ -28,6 +28,7 @@ mod follow;
 mod gather;
 mod metrics;
 mod nodes;
+mod page;
 mod perform;
 mod protection;
 mod rehearsal;

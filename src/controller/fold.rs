@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::{Facts, Intent, Kind, Limits, Time, Veto};
+use lifecycle::{Facts, Intent, Kind, Limits, Output, Step, Time, Veto};
 
 use super::gather::World;
 use crate::conditions::Told;
@@ -78,6 +78,21 @@ pub(super) fn limits(spec: &VerneMQAutoscalerSpec, base: &Limits) -> Limits {
 pub(super) fn blocks(told: &[Told]) -> Vec<Veto> {
     let blocking = told.iter().filter(|one| one.blocks);
     blocking.map(|one| Veto::forbids(one.name, one.message.as_str())).collect()
+}
+
+/// A newcomer that does not get on must not keep the resource from going: fenced, not there, or proven and only not
+/// routed yet, it harms nobody.
+pub(super) fn hopeless(world: &World, out: &Output, now: Time) -> bool {
+    let harmless = |intent: &Intent| match intent.step {
+        Step::FenceNewcomer | Step::Join | Step::Canary => {
+            world.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
+        }
+        Step::Serve => true,
+        _ => false,
+    };
+    let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
+    let deleting = world.resource.metadata.deletion_timestamp.is_some();
+    deleting && late && out.intent.as_ref().is_some_and(harmless)
 }
 
 #[cfg(test)]

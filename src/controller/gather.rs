@@ -101,14 +101,9 @@ pub(super) async fn gather(
         if let Some(tls) = state.canary_tls(resource, object) {
             canary_tls.insert(ordinal, tls);
         }
-        let groups = (newcomer == Some(ordinal)).then(|| match resource.spec.leave.via {
-            Via::ManagementApi => (Door::Management(Box::new(api.clone())), limit),
-            Via::Exec => {
-                let container = resource.spec.leave.container.clone();
-                let pod = object.name_any();
-                (Door::Exec(Box::new(ExecDoor { pods: pods.clone(), pod, container })), ASK_BY_EXEC)
-            }
-        });
+        let within = if resource.spec.leave.via == Via::Exec { ASK_BY_EXEC } else { limit };
+        let groups =
+            (newcomer == Some(ordinal)).then(|| (door(resource, &api, pods, object.name_any()), within));
         asks.push(Ask {
             ordinal,
             pages,
@@ -141,6 +136,23 @@ pub(super) async fn gather(
         management,
         asks: asks.into_iter().map(|ask| (ask.ordinal, ask)).collect(),
         canary_tls,
+    }
+}
+
+/// The command layer of a pod's broker, by the way that the spec asks for.
+pub(super) fn door(
+    resource: &VerneMQAutoscaler,
+    management: &Endpoint,
+    pods: &Api<PodObject>,
+    pod: String,
+) -> Door {
+    let leave = &resource.spec.leave;
+    match leave.via {
+        Via::ManagementApi => Door::Management(Box::new(management.clone())),
+        Via::Exec => {
+            let container = leave.container.clone();
+            Door::Exec(Box::new(ExecDoor { pods: pods.clone(), pod, container }))
+        }
     }
 }
 

@@ -11,17 +11,15 @@ use kube::api::Api;
 use lifecycle::{Call, Effect, Intent, Listener, Observed, Ordinal, Output};
 
 use super::calls::Slot;
-use super::gather::World;
+use super::gather::{self, World};
 use super::nodes::{Ask, members};
 use super::worker::Worker;
 use super::{Shared, lost, rehearsal};
-use crate::act::broker::{Command, Door, ExecDoor, call};
-use crate::act::canary::cross;
+use crate::act::broker::{Command, Door, call};
 use crate::act::deadline::Failure;
 use crate::act::sessions::{Kicked, Lane, Round, drain_round};
 use crate::act::{hold, remove, scale, serving, touch};
 use crate::clock::Clock;
-use crate::crd::Via;
 use crate::naming::pod_name;
 
 /// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
@@ -159,14 +157,8 @@ impl Worker {
                 Box::pin(drain(lanes, round, self.state.calls.kicked(), self.shared.clock, limit))
             }
             Effect::Canary { newcomer, peer } => {
-                let pairs = rehearsal::pairs(world, *newcomer, *peer);
-                let login = self.state.slow.login.clone().transpose();
-                Box::pin(async move {
-                    match (pairs, login) {
-                        (Ok(pairs), Ok(login)) => cross(&pairs, login.as_ref(), &tag, limit).await,
-                        (Err(why), _) | (_, Err(why)) => Call::Refused(why),
-                    }
-                })
+                let login = self.state.slow.login.as_ref();
+                Box::pin(rehearsal::crossing(world, *newcomer, *peer, login, tag, limit))
             }
             _ => return,
         };
@@ -244,15 +236,10 @@ fn reopen(listener: &Listener, deleted: bool) -> Command {
 }
 
 fn door(shared: &Shared, world: &World, ordinal: Ordinal) -> Option<Door> {
-    let endpoint = world.management.get(&ordinal)?;
-    Some(match world.resource.spec.leave.via {
-        Via::ManagementApi => Door::Management(Box::new(endpoint.clone())),
-        Via::Exec => Door::Exec(Box::new(ExecDoor {
-            pods: Api::namespaced(shared.client.clone(), &shared.settings.namespace),
-            pod: pod_name(&world.statefulset.name_any(), ordinal),
-            container: world.resource.spec.leave.container.clone(),
-        })),
-    })
+    let management = world.management.get(&ordinal)?;
+    let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
+    let pod = pod_name(&world.statefulset.name_any(), ordinal);
+    Some(gather::door(&world.resource, management, &pods, pod))
 }
 
 /// First word of the effect, for logs, metrics and tests.

@@ -30,8 +30,26 @@ const HOLDS: Duration = Duration::from_mins(15);
 /// No answer for so long is told.
 const UNANSWERED_FOR: Duration = Duration::from_secs(30);
 
-/// Pairs of listeners of two pods' brokers, as they show them now.
-pub(super) fn pairs(world: &World, newcomer: Ordinal, peer: Ordinal) -> Result<Vec<(Side, Side)>, String> {
+/// The canary between two pods' brokers, through the listeners that they show now.
+pub(super) fn crossing(
+    world: &World,
+    newcomer: Ordinal,
+    peer: Ordinal,
+    login: Option<&Result<Login, String>>,
+    tag: String,
+    limit: Duration,
+) -> impl Future<Output = Call> + Send + use<> {
+    let (pairs, login) = (pairs(world, newcomer, peer), login.cloned().transpose());
+    async move {
+        match (pairs, login) {
+            (Ok(pairs), Ok(login)) => cross(&pairs, login.as_ref(), &tag, limit).await,
+            (Err(why), _) | (_, Err(why)) => Call::Refused(why),
+        }
+    }
+}
+
+/// Pairs of listeners of two pods' brokers.
+fn pairs(world: &World, newcomer: Ordinal, peer: Ordinal) -> Result<Vec<(Side, Side)>, String> {
     let broker = |ordinal: Ordinal| {
         let host = world.management.get(&ordinal).and_then(|endpoint| endpoint.host);
         let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
@@ -89,14 +107,10 @@ impl Rehearsal {
         }
         self.asked = Some(now);
         *self.answer() = Call::InFlight;
-        let (pairs, login) = (pairs(world, PEER, PEER), login.cloned().transpose());
+        let crossing = crossing(world, PEER, PEER, login, format!("rehearsal-{}", now.0), LIMIT);
         let (outcome, wake) = (Arc::clone(&self.outcome), Arc::clone(wake));
-        let tag = format!("rehearsal-{}", now.0);
         self.task = Some(Task::spawn(async move {
-            let answer = match (pairs, login) {
-                (Ok(pairs), Ok(login)) => cross(&pairs, login.as_ref(), &tag, LIMIT).await,
-                (Err(why), _) | (_, Err(why)) => Call::Refused(why),
-            };
+            let answer = crossing.await;
             tracing::debug!(?answer, "the canary was tried on a member");
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = answer;
             wake.notify_one();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lifecycle::{Ordinal, Severity, Time};
 
 use super::gather::World;
-use super::nodes::{Answered, Page, Trouble};
+use super::nodes::Answered;
+use super::page::{Page, Trouble};
 use crate::conditions::Told;
 
 /// A broker that boots answers 400 and 500 for half a second, and refuses for a few before

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Intent, Kind, Outcome, Output, Severity, Step, Time, step};
+use lifecycle::{Intent, Kind, Outcome, Output, Severity, Time, step};
 use tokio::sync::Notify;
 
 use super::follow::{IN_ALL, LOOK_AFTER, Leaving};
@@ -288,7 +288,7 @@ impl Worker {
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
-        let over = !active || world.target.deleting || hopeless(&world, &out, now);
+        let over = !active || world.target.deleting || fold::hopeless(&world, &out, now);
         if done.is_ok() && hold::held(&world.resource) && over {
             self.release(&mut world).await?;
         }
@@ -388,19 +388,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-/// A newcomer that does not get on must not keep the resource from going: fenced, not there, or proven and only not
-/// routed yet, it harms nobody.
-fn hopeless(world: &World, out: &Output, now: Time) -> bool {
-    let harmless = |intent: &Intent| match intent.step {
-        Step::FenceNewcomer | Step::Join | Step::Canary => {
-            world.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
-        }
-        Step::Serve => true,
-        _ => false,
-    };
-    let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
-    let deleting = world.resource.metadata.deletion_timestamp.is_some();
-    deleting && late && out.intent.as_ref().is_some_and(harmless)
 }

@@ -188,5 +188,5 @@ fn differs(value: f64, node: Option<&NodeView>, name: &str, span: Span) -> bool 
 pub(super) fn heard(view: &FleetView, members: &BTreeSet<NodeName>) -> Option<Time> {
     let fresh = members.iter().filter_map(|name| view.nodes.get(name)).filter(|node| node.fresh);
     let oldest: Duration = fresh.filter_map(|node| node.age).max()?;
-    Some(Time(view.at.0.saturating_sub(u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX))))
+    Some(view.at - oldest)
 }
