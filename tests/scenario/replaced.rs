@@ -60,6 +60,10 @@ const TURNS: [&str; 3] = ["record Drain", "Leave under way", "SetReplicas"];
 #[case(Via::ManagementApi, Storage::Claims, Hand::Deletes, false, &THINGS)]
 #[case(Via::ManagementApi, Storage::Claims, Hand::DeletesAll, false, &TURNS)]
 #[case(Via::ManagementApi, Storage::Claims, Hand::Forces, true, &TURNS)]
+#[case(Via::ManagementApi, Storage::EmptyDir, Hand::Deletes, false, &TURNS)]
+#[case(Via::ManagementApi, Storage::EmptyDir, Hand::Forces, true, &TURNS)]
+#[case(Via::Exec, Storage::EmptyDir, Hand::Deletes, false, &TURNS)]
+#[case(Via::Exec, Storage::EmptyDir, Hand::Forces, true, &TURNS)]
 #[tokio::test(start_paused = true)]
 async fn a_leaver_that_is_taken_away_after_each_thing(
     #[case] via: Via,

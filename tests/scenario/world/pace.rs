@@ -22,7 +22,9 @@ pub(super) struct Pace {
     last: Option<Intent>,
     /// When a pod or a claim that the size does not hold was last there.
     trace: Option<Time>,
-    /// Since when every other node lists the node of the pod with this uid.
+    /// When it was looked last. Nobody looks while a story sleeps.
+    looked: Option<Time>,
+    /// Since when, at the earliest, every other node lists the node of the pod with this uid.
     joined: BTreeMap<String, Time>,
     /// Since when the pod with this uid is sent clients.
     served: Option<BTreeMap<String, Time>>,
@@ -84,7 +86,7 @@ impl Pace {
                 Some((text("/metadata/uid")?, name, node))
             })
             .collect();
-        let first = self.served.is_none();
+        let (first, before) = (self.served.is_none(), self.looked.replace(now).unwrap_or(now));
         let served = self.served.get_or_insert_default();
         served.retain(|uid, _| there.iter().any(|(pod, ..)| pod == uid));
         self.joined.retain(|uid, _| there.iter().any(|(pod, ..)| pod == uid));
@@ -93,7 +95,7 @@ impl Pace {
                 fleet.with_model(|model, _| model.members_seen_by(other)).contains_key(node)
             };
             if there.len() > 1 && there.iter().all(|(_, _, other)| other == node || lists(other)) {
-                self.joined.entry(uid.clone()).or_insert(now);
+                self.joined.entry(uid.clone()).or_insert(before);
             }
             if served.contains_key(uid) || !endpoints.iter().any(|one| one.ready && one.pod == *name) {
                 continue;
@@ -103,7 +105,7 @@ impl Pace {
                 intent.active() && intent.kind == Kind::Grow && intent.pod_uid.as_ref() == Some(uid)
             });
             let since = self.joined.get(uid).map(|joined| now.since(*joined));
-            if let Some(since) = since.filter(|since| !first && ours && *since + STEP < PROOF) {
+            if let Some(since) = since.filter(|since| !first && ours && *since < PROOF) {
                 return Err(format!("clients are sent to {name} {since:?} after its join"));
             }
         }
