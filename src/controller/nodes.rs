@@ -83,6 +83,24 @@ pub(super) async fn members(ask: &Ask, limit: Duration) -> Observed<BTreeMap<Nod
     observed(page.and_then(|page| status_page::entry(&page, name)).map(|entry| entry.members))
 }
 
+/// The members as a broker sees them that may be about to end, and whether anybody listens there still.
+pub(super) async fn last_word(ask: &Ask, limit: Duration) -> (Reach, Observed<BTreeMap<NodeName, bool>>) {
+    let page = wire::get(&ask.pages, "/status.json", limit);
+    let door = ask.door();
+    let shown = question(door.as_ref(), Command::ClusterShow, limit);
+    let (page, shown) = tokio::join!(page, shown);
+    let reach = reach(&page, None, shown.as_ref());
+    let read = match (shown, &ask.name) {
+        (Some(reply), _) => reply.and_then(management::members),
+        (None, Some(name)) => {
+            let entry = page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name));
+            entry.map(|entry| entry.members)
+        }
+        (None, None) => return (reach, Observed::Unknown("it has not said its name".into())),
+    };
+    (reach, observed(read))
+}
+
 type Reply = Result<management::Reply, Unusable>;
 
 async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {

@@ -271,6 +271,11 @@ impl ClusterModel {
         self.running(at).map(|ix| self.members_seen(ix).into_iter().collect()).unwrap_or_default()
     }
 
+    /// Whether the process or the data of `node` are those of one that has left, whoever still lists it.
+    pub fn has_left(&self, node: &NodeName) -> bool {
+        self.find(node).is_some_and(|ix| self.nodes[ix.0].leaving || self.nodes[ix.0].disk.left)
+    }
+
     /// Whether HTTP connections to `at` are accepted.
     pub fn http_up(&self, at: &NodeName) -> bool {
         self.find(at).is_some_and(|ix| self.nodes[ix.0].http)

@@ -1,5 +1,7 @@
 //! `cluster leave` of a node that lives (`leave_full_semantics.txt`).
 
+use std::time::Duration;
+
 use lifecycle::Time;
 use vernescale::standin::cluster_model::{
     Answer, CloseReason, Command, Connect, Fault, Protocol, Settings, Spread, Via,
@@ -211,6 +213,42 @@ fn survivors_drop_a_leaver_when_they_did_in_the_recordings() {
     let early = seen.iter().filter(|[other, _]| *other <= timing.leave_seen.max).count();
     assert!((12..=28).contains(&early), "{early} of 40 were told at once");
     assert!(seen.iter().all(|[_, asker]| late.contains(asker)), "{seen:?}");
+}
+
+/// Nobody listens in the leaver from `Done` on, while the asker lists it until its process has ended.
+#[test]
+fn a_leaver_falls_silent_long_before_the_asker_drops_it() {
+    let rec = recording!("leaver_after_done.txt");
+    let ms = |text: &str| -> u64 {
+        let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        let seconds = digits.trim_end_matches('.').parse::<f64>().expect("seconds");
+        Duration::from_secs_f64(seconds).as_millis().try_into().expect("few")
+    };
+    let after = |line: &str, text: &str| ms(line.split_once(text).expect("it is told").1);
+    let leaves: Vec<[&str; 2]> = rec
+        .lines()
+        .filter(|line| line.contains("process ended Done+"))
+        .zip(rec.lines().filter(|line| line.contains("leaver says: ")))
+        .map(|(leave, says)| [leave, says])
+        .collect();
+    assert_eq!(leaves.len(), 4, "{rec}");
+    let timing = settings().timing;
+    for [leave, says] in &leaves {
+        // The last of what it was seen to say.
+        let (before, _) = says.split_once(", (\"{'err': '<urlopen error [Errno 111]").expect("it refuses");
+        let refuses = ms(before.rsplit('(').next().expect("a time").trim_start_matches('-'));
+        assert!(refuses <= timing.leave_http_down.max, "{says}");
+        let dropped = after(leave, "issuer drops it at Done+");
+        let ended = after(leave, "process ended Done+");
+        assert!(dropped >= timing.leave_exit.min && ended >= timing.leave_exit.min, "{leave}");
+        assert!(dropped <= timing.leave_exit.max + timing.leave_seen_at_end.max, "{leave}");
+    }
+    let mut lab = Lab::cluster(3, settings());
+    assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
+    lab.until(timing.leave_http_down.max, |lab| !lab.model.http_up(&name(3))).expect("nobody listens");
+    assert_eq!(lab.show(1), "1=T 2=T 3=T");
+    lab.run(timing.leave_exit.max + timing.leave_seen_at_end.max);
+    assert_eq!(lab.show(1), "1=T 2=T");
 }
 
 #[test]

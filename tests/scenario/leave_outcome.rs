@@ -9,6 +9,7 @@ use vernescale::crd::Via;
 use vernescale::standin::cluster_model::{Fault as BrokerFault, Signal, Spread};
 use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
+use crate::bad_answers::{ELSEWHERE, Now, answer_at, ports};
 use crate::one_leave::{begin, ends_well, node, outcome, park, queues, three};
 use crate::world::{World, minutes, seconds};
 
@@ -141,7 +142,8 @@ async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Vi
 }
 
 /// One survivor drops the leaver at once, the other goes on listing it as running for six seconds, as recorded once
-/// (`leave_edge_cases.txt` F2). Where it is the asker, the word of the other suffices; where it is not, it is waited for.
+/// (`leave_edge_cases.txt` F2), while something in its pod listens on. Where it is the asker, the word of the other
+/// suffices; where it is not, it is waited for.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn survivors_that_disagree_for_six_seconds(
@@ -153,7 +155,8 @@ async fn survivors_that_disagree_for_six_seconds(
         broker.rates.leave_told_percent = 100;
         broker.timing.leave_exit = Spread::exactly(6_000);
     });
-    let mut world = slow.start().await;
+    let mut world = slow.spec(&ports(via, ELSEWHERE)).start().await;
+    let _front = answer_at(&world, &Now::default(), |_| false).await;
     let (survivors, leaver) = ([node(&world, 0), node(&world, 1)], node(&world, 2));
     let deaf = BrokerFault::DeafToLeaves { node: node(&world, late), on: true };
     world.fleet.with_model(|model, now| model.fault(&deaf, now));

@@ -1,16 +1,16 @@
-//! The broker has said `Done`, which being in this step is the record of. A survivor must agree.
+//! The broker has said `Done`, which being in this step is the record of. A second witness must agree.
 
 use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
 use crate::draft::{Draft, Flow, Look};
-use crate::verify::{ASKER, a_survivor_dropped, all_have, all_left_dropped, listed_by};
+use crate::verify::{ASKER, all_have, all_left_dropped, listed_by, witnessed};
 use crate::{Intent, Severity, Step};
 
 use super::fence_replacement;
 
 pub(crate) fn verify(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.out.again = look.limits.look_soon;
-    if a_survivor_dropped(&draft.intent, look) {
+    if witnessed(&draft.intent, look) {
         draft.intent.verified = true;
         return draft.enter(Step::Shrink);
     }

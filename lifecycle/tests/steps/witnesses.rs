@@ -42,6 +42,32 @@ fn done_alone_proves_nothing() {
     assert_eq!(at(&scene.after(0)), Step::Verify, "that it was said must outlive a crash");
 }
 
+/// All survivors list it still, as they do until its process has ended.
+#[rstest]
+#[case::silent_pod(|s: &mut Scene| s.node(2).reach = Reach::Silent, false)]
+#[case::listens(|s: &mut Scene| s.node(2).reach = Reach::Answers, false)]
+#[case::refuses(|_: &mut Scene| (), true)]
+#[case::not_said(|s: &mut Scene| s.facts.calls.leave = Call::Unknown("end of file".into()), false)]
+#[case::another_process(|s: &mut Scene| s.pod(2).restarts = 1, false)]
+#[case::another_pod(|s: &mut Scene| s.pod(2).uid = "other".into(), false)]
+#[case::another_asker(|s: &mut Scene| s.pod(0).restarts = 1, false)]
+#[case::an_asker_that_nobody_noted(|s: &mut Scene| s.intent.as_mut().unwrap().asker = None, false)]
+fn done_and_a_leaver_in_which_nobody_listens(#[case] happen: fn(&mut Scene), #[case] enough: bool) {
+    for step in [Step::Leave, Step::Verify] {
+        let mut scene = Scene::shrinking(3, step);
+        scene.doors(None);
+        scene.node(2).members = unknown();
+        scene.node(2).reach = Reach::Refused;
+        scene.said("Done");
+        happen(&mut scene);
+        let said = matches!(scene.facts.calls.leave, Call::Answered(_));
+        // That it was said is what being in `Verify` is the record of.
+        if said || step == Step::Leave {
+            assert_eq!(lowered(&scene), enough, "{step:?}");
+        }
+    }
+}
+
 #[test]
 fn the_askers_own_view_is_no_witness_where_there_is_another() {
     let mut scene = begun();

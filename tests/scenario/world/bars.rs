@@ -72,10 +72,13 @@ fn views(moment: &Moment<'_>) -> Views {
     running.map(|node| (node.clone(), fleet.with_model(|model, _| model.members_seen_by(&node)))).collect()
 }
 
-/// I1: the ordinal that the size no longer holds has left.
+/// I1: the ordinal that the size no longer holds has left, even where it is listed until its process has ended.
 fn still_a_member(moment: &Moment<'_>, ordinal: u64) -> Result<(), String> {
     let Moment { kubernetes, fleet, pods, .. } = *moment;
     let Some(leaver) = pods.node_of(&format!("{NAME}-{ordinal}")) else { return Ok(()) };
+    if fleet.with_model(|model, _| model.has_left(&leaver)) {
+        return Ok(());
+    }
     for survivor in 0..ordinal {
         let Some(node) = pods.node_of(&format!("{NAME}-{survivor}")) else { continue };
         let view = fleet.with_model(|model, _| model.members_seen_by(&node));
