@@ -23,6 +23,7 @@ use crate::leader::{Election, Timing, lease};
 use crate::observe::kubernetes::resources;
 
 mod calls;
+mod clocks;
 mod fold;
 mod follow;
 mod gather;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
+use lifecycle::Time;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -115,6 +116,8 @@ pub struct Answer {
     pub status: u16,
     /// Header `content-type`, empty where absent.
     pub content_type: String,
+    /// Header `date`, in whole seconds: what the other side's clock said; none where absent or no date.
+    pub date: Option<Time>,
     /// At most [`BODY_BYTES_MAX`].
     pub body: Bytes,
 }
@@ -242,6 +245,7 @@ async fn exchange(
         Ok(Answer {
             status: head.status.as_u16(),
             content_type: content_type.unwrap_or_default().to_owned(),
+            date: head.headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?)),
             body: body.to_bytes(),
         })
     };
@@ -256,6 +260,12 @@ async fn exchange(
         answer = talk => answer,
         () = drive => unreachable!("the driver never ends"),
     }
+}
+
+/// An HTTP date (RFC 9110 §5.6.7).
+fn date(text: &str) -> Option<Time> {
+    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    at.as_millisecond().try_into().ok().map(Time)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ const OVER: &[(&str, &str)] = &[
     ("ClaimStays", "the claim of the node that left is gone"),
     ("ClientServiceMissing", "the client Service is there"),
     ("ClientServiceSelectsAll", "the client Service selects on vernescale.dev/serving"),
+    ("ClocksApart", "the brokers' machines and the controller's tell the same time"),
     ("ForeignFall", "no pod exists beyond the size without a verified leave"),
     ("ForeignScaler", "no HorizontalPodAutoscaler aims at the StatefulSet"),
     ("GrowWaits", "no growth is held up"),

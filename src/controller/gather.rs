@@ -64,6 +64,11 @@ impl World {
         Listeners::new(&self.statefulset, &self.resource.spec.leave.container, &self.answered)
     }
 
+    /// By how many seconds the clock of each pod's machine is ahead of ours, where that was seen.
+    pub(super) fn clocks(&self) -> impl Iterator<Item = (Ordinal, i64)> {
+        self.answered.iter().filter_map(|(ordinal, one)| Some((*ordinal, one.ahead?)))
+    }
+
     /// Every name that a member lists, running or not.
     pub(super) fn members(&self) -> std::collections::BTreeSet<NodeName> {
         let views = self.answered.values().filter_map(|answered| answered.node.members.seen());

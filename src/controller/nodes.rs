@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time};
 
+use super::clocks;
 use super::page::{Page, Trouble, trouble};
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
@@ -62,6 +63,8 @@ pub(super) struct Answered {
     pub(super) gauges: Option<Gauges>,
     /// Its MQTT listeners that clients reach; none where they were not read. Empty where a leave has deleted them.
     pub(super) doors: Option<Vec<ShownListener>>,
+    /// By how much its clock is ahead of ours, by the `Date` of its status page, in seconds.
+    pub(super) ahead: Option<i64>,
     /// The first thing that could not be read.
     pub(super) trouble: Option<Trouble>,
 }
@@ -121,6 +124,7 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let (page, sample, members, listeners, groups) = tokio::join!(page, sample, members, listeners, groups);
 
     let reach = reach(&page, sample.as_ref().map(|(answer, _)| answer), members.as_ref());
+    let date = page.as_ref().ok().and_then(|answer| answer.date);
     let sample = sample.map(|(answer, at)| read_sample(answer).map(|series| (series, at)));
     let pages = pages(&page, sample.as_ref().and_then(|sample| sample.as_ref().err()));
     let heard = sample.as_ref().and_then(|sample| own_name(&sample.as_ref().ok()?.0));
@@ -165,6 +169,7 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         sample: sample.and_then(Result::ok),
         gauges,
         doors,
+        ahead: date.map(|date| clocks::ahead(date, clock.now())),
         trouble,
     }
 }
@@ -305,6 +310,7 @@ mod tests {
         let answer = |status, body: &'static str| wire::Answer {
             status,
             content_type: String::new(),
+            date: None,
             body: bytes::Bytes::from_static(body.as_bytes()),
         };
         assert_eq!(nameless(Ok(answer(500, "")), None), (Page::Status, Unusable::Crashed));
@@ -317,7 +323,8 @@ mod tests {
 
     #[test]
     fn gone_is_only_what_refuses_everywhere() {
-        let answer = wire::Answer { status: 500, content_type: String::new(), body: bytes::Bytes::new() };
+        let answer =
+            wire::Answer { status: 500, content_type: String::new(), date: None, body: bytes::Bytes::new() };
         let show_refused: Reply = Err(Unusable::Wire(wire::Broken::Refused(String::new())));
         assert_eq!(reach(&refused(), None, Some(&show_refused)), Reach::Refused);
         assert_eq!(reach(&Ok(answer), None, Some(&show_refused)), Reach::Answers, "a 500 is an answer");

@@ -13,7 +13,7 @@ use super::follow::{IN_ALL, LOOK_AFTER, Leaving};
 use super::gather::{World, gather};
 use super::report::{Reporter, Whole};
 use super::state::State;
-use super::{Shared, fold, protection, told, unreadable};
+use super::{Shared, clocks, fold, protection, told, unreadable};
 use crate::act::deadline::Failure;
 use crate::act::hold;
 use crate::act::intent::Held;
@@ -277,6 +277,7 @@ impl Worker {
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told), raise);
         let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
         let out = step(world.held.intent(), &facts, &limits, now);
+        told.extend(clocks::apart(world.clocks()));
         told.extend(told::no_broker_read(&world, &mut self.state.read, now, limits.held));
         told.extend(of_output(&out, now));
 

@@ -85,7 +85,7 @@ mod tests {
         let recording = include_str!("../../tests/recordings/http_api.txt");
         let (_, rest) = recording.split_once("### http://127.0.0.11:8888/status.json\n").unwrap();
         let body = rest.lines().next().unwrap().to_owned();
-        wire::Answer { status: 200, content_type: "application/json".into(), body: body.into() }
+        wire::Answer { status: 200, content_type: "application/json".into(), date: None, body: body.into() }
     }
 
     #[test]

@@ -194,6 +194,20 @@ impl Fleet {
         })
     }
 
+    /// The clock of this node's machine is `seconds` ahead of the others' from now on.
+    pub fn set_clock_ahead(&self, node: &NodeName, seconds: i64) {
+        self.locked(|core, _| core.clocks.insert(node.clone(), seconds));
+    }
+
+    /// What this node says in the `Date` of its answers.
+    pub(crate) fn date(&self, at: &NodeName) -> Option<http::HeaderValue> {
+        let (ahead, now) = self.locked(|core, now| (core.clocks.get(at).copied().unwrap_or(0), now));
+        let ms = i64::try_from(now.0).ok()?.checked_add(ahead.checked_mul(1_000)?)?;
+        let at = jiff::Timestamp::from_millisecond(ms).ok()?;
+        let text = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()?;
+        text.try_into().ok()
+    }
+
     /// The next `count` leaves asked over HTTP are carried out, and their connection is
     /// closed without a byte in place of the reply.
     pub fn lose_leave_replies(&self, count: u32) {

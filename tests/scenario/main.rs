@@ -16,6 +16,7 @@ mod bounds;
 mod broken_looks;
 mod broken_top;
 mod canary;
+mod clocks;
 mod drain;
 mod foreign_hand;
 mod gives_way;

@@ -90,7 +90,8 @@ fn what_the_server_says_instead_of_an_exit_code_is_told() {
 #[case(200, r#"{"alert":[{"text":"You have to provide a node","type":"text"}],"type":"alert"}"#, "Refused")]
 #[case(200, r#"{"text":"Done","type":"text"}"#, "Answered")]
 fn an_http_answer_is_judged_by_what_it_proves(#[case] status: u16, #[case] body: &str, #[case] kind: &str) {
-    let answer = wire::Answer { status, content_type: String::new(), body: body.to_owned().into() };
+    let answer =
+        wire::Answer { status, content_type: String::new(), date: None, body: body.to_owned().into() };
     let call = call(management::reply(&answer));
     assert!(format!("{call:?}").starts_with(kind), "{call:?}");
 }

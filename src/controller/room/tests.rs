@@ -27,7 +27,7 @@ fn answered(ordinal: u32, doors: Option<Vec<ShownListener>>) -> (Ordinal, Answer
         groups: None,
         version: Observed::Unknown(unknown()),
     };
-    (Ordinal(ordinal), Answered { node, sample: None, gauges: None, doors, trouble: None })
+    (Ordinal(ordinal), Answered { node, sample: None, gauges: None, doors, ahead: None, trouble: None })
 }
 
 fn statefulset(acceptors: Option<&str>) -> StatefulSet {

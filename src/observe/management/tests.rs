@@ -10,7 +10,7 @@ fn recorded(request: &str) -> wire::Answer {
     let (body, foot) = rest.rsplit_once("\n[http=").unwrap();
     let status = foot[..3].parse().unwrap();
     let content_type = foot.split_once("ct=").unwrap().1.split(' ').next().unwrap().to_owned();
-    wire::Answer { status, content_type, body: body.to_owned().into() }
+    wire::Answer { status, content_type, date: None, body: body.to_owned().into() }
 }
 
 fn get(path: &str) -> Result<Reply, Unusable> {
@@ -59,7 +59,7 @@ fn every_recorded_refusal_has_its_own_name() {
     let page = reply(&recorded("http://127.0.0.11:8888/status"));
     assert_eq!(page, Err(Unusable::Html(200)));
     assert_eq!(reply(&recorded("http://127.0.0.11:8888/nosuch")), Err(Unusable::Status(404)));
-    let nothing = wire::Answer { status: 200, content_type: String::new(), body: "\n".into() };
+    let nothing = wire::Answer { status: 200, content_type: String::new(), date: None, body: "\n".into() };
     assert_eq!(reply(&nothing), Err(Unusable::Empty(200)));
     let half = wire::Answer { body: r#"{"table":[{"Node":"#.into(), ..nothing };
     assert!(matches!(reply(&half), Err(Unusable::Malformed(_))));

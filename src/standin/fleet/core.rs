@@ -1,7 +1,7 @@
 //! What the lock of a fleet guards: the model, and the way from its ids to sockets.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
 };
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) dropped: u64,
     /// So many of the next leaves lose their reply.
     pub(crate) replies_to_lose: u32,
+    /// Seconds by which the clocks of these nodes are ahead.
+    pub(crate) clocks: BTreeMap<NodeName, i64>,
     /// So many of the next leaves reach no broker.
     pub(crate) requests_to_lose: u32,
     /// Calls whose reply is lost when it comes.
@@ -63,6 +65,7 @@ impl Core {
             nodes: HashMap::new(),
             dropped: 0,
             replies_to_lose: 0,
+            clocks: BTreeMap::new(),
             requests_to_lose: 0,
             lost: HashSet::new(),
         }

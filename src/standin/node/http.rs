@@ -35,7 +35,12 @@ pub(crate) async fn serve(stream: TcpStream, mut visit: Visit) {
     let (fleet, at) = (visit.fleet.clone(), visit.at.clone());
     let service = service_fn(move |request| {
         let (fleet, at) = (fleet.clone(), at.clone());
-        async move { reply(&fleet, &at, &request).await }
+        async move {
+            let mut reply = reply(&fleet, &at, &request).await?;
+            // Cowboy says it, by its machine's clock.
+            reply.headers_mut().extend(fleet.date(&at).map(|date| (header::DATE, date)));
+            Ok::<_, Cut>(reply)
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
