@@ -5,7 +5,7 @@ use lifecycle::Time;
 use rstest::rstest;
 use vernescale::standin::cluster_model::{Answer, Command, Connect, Protocol, Publish, Version};
 
-use crate::lab::{Lab, name, park};
+use crate::lab::{Lab, name, park, settings};
 use crate::recording;
 use crate::recording::{between, count, line, millis};
 
@@ -170,4 +170,44 @@ fn the_first_node_exchanges_its_groups_with_the_first_that_joins() {
     lab.http(2, Command::ClusterJoin { peer: name(1) });
     lab.run(10_000);
     assert_eq!((lab.synced(1), lab.synced(2)), (recorded("t+16.0"), 10));
+}
+
+const BESIDE: &str = recording!("queues_beside_objects_2.1.2.txt");
+
+/// Queues, live objects and retained messages of each node.
+fn counted(row: &str) -> Vec<[i64; 3]> {
+    let (_, rows) = row.split_once("queues/live/retained/online/offline ").expect("a row of counts");
+    let number = |part: &str| part.parse::<i64>().expect("a number");
+    rows.split(' ')
+        .take(3)
+        .map(|node| {
+            let mut parts = node.split('/').map(number);
+            std::array::from_fn(|_| parts.next().expect("five counts"))
+        })
+        .collect()
+}
+
+/// Sessions that are away and never subscribed, that did, clean ones, and those that stay: one object each, one queue each.
+#[test]
+fn each_queue_is_one_object() {
+    let mut lab = Lab::cluster(3, settings());
+    let seen = |lab: &Lab| -> Vec<[i64; 3]> {
+        (1..=3).map(|k| [lab.metric(k, "queue_processes"), lab.live(k), lab.status(k).num_retained]).collect()
+    };
+    let mut round = |what: &str, begin: fn(&mut Lab, u8, &str)| {
+        for nth in 0..30 {
+            begin(&mut lab, 1 + nth % 3, &format!("{what}{nth}"));
+        }
+        lab.run(2_000);
+        assert_eq!(seen(&lab), counted(line(BESIDE, what, 0)), "{what}");
+    };
+    round("persistent without subscription", |lab, k, id| {
+        let conn = lab.session(k, id, Protocol::V4, false);
+        lab.goodbye(conn);
+    });
+    round("and 30 with one", |lab, k, id| park(lab, k, id, &format!("w/{id}"), 1));
+    round("30 clean", |lab, k, id| {
+        let conn = lab.session(k, id, Protocol::V4, true);
+        lab.subscribe(conn, &format!("s/{id}"), 1);
+    });
 }
