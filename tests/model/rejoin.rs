@@ -1,8 +1,8 @@
 //! A node that has left and comes back (vernemq.md §4.6).
 
-use vernescale::standin::cluster_model::{Answer, Command, Connect, Protocol, Settings, Signal};
+use vernescale::standin::cluster_model::{Answer, Command, Connect, Protocol, Settings, Signal, Spread, Via};
 
-use crate::lab::{Lab, leave, name, park, settings};
+use crate::lab::{Lab, leave, name, park, park_many, settings};
 use crate::recording;
 use crate::recording::{health, line, shown};
 
@@ -79,6 +79,29 @@ fn wiped_it_joins_again() {
         assert_eq!(lab.show(k), "1=T 2=T 3=T");
     }
     assert_eq!(lab.metric(3, "mqtt_publish_received"), 0, "its counters start again");
+}
+
+/// A claim without a recording but for one leave that was stuck: see `Timing::left_over`.
+#[test]
+fn wiped_while_it_is_a_member_the_others_keep_queues_of_its_clients_where_that_is_set() {
+    for (left_over, kept) in [(Spread::exactly(0), 0), (Spread::new(20_000, 60_000), 3)] {
+        let mut lab = Lab::cluster(3, settings());
+        lab.model.settings_mut().timing.left_over = left_over;
+        park_many(&mut lab, 3, 3, |_| "away".into());
+        lab.signal(3, Signal::Kill);
+        lab.run(1_000);
+        lab.model.wipe(&name(3));
+        lab.boot(3);
+        lab.run(5_000);
+        assert_eq!(lab.admin(3, Command::ClusterJoin { peer: name(1) }).0, Answer::Text("Done".into()));
+        lab.run(2_000);
+        let queues = |lab: &Lab| [1, 2, 3].map(|k| lab.metric(k, "queue_processes"));
+        assert_eq!(queues(&lab), [kept, kept, 3]);
+        // A leave meets them where it begins in time, and is stuck; elsewhere they go.
+        lab.ask(2, leave(&name(2), 30), Via::Http);
+        lab.run(60_000);
+        assert_eq!((queues(&lab)[0], lab.gone(2)), (0, kept == 0));
+    }
 }
 
 #[test]

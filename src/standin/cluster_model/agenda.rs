@@ -28,6 +28,7 @@ pub(super) enum Task {
     RefuseZombie { conn: ConnId },
     Pulled { conn: ConnId, key: ClientKey, from: Ix, to: Ix },
     DrainStateEnds { node: Ix, life: u64, key: ClientKey },
+    LeftOverGoes { node: Ix, life: u64, key: ClientKey },
     LeaveLook { leave: u64 },
     LeaveOffline { node: Ix, life: u64 },
     Migrate { node: Ix, life: u64 },
@@ -88,6 +89,9 @@ impl ClusterModel {
             Task::Pulled { conn, key, from, to } => self.pulled(conn, &key, from, to),
             Task::DrainStateEnds { node, life, key } if self.lives(node, life) => {
                 self.drain_state_ends(node, &key);
+            }
+            Task::LeftOverGoes { node, life, key } if self.lives(node, life) => {
+                self.left_over_goes(node, &key);
             }
             Task::LeaveLook { leave } => self.leave_looks(leave),
             Task::LeaveOffline { node, life } if self.lives(node, life) => self.leave_waits_offline(node),

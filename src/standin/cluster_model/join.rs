@@ -5,7 +5,7 @@ use lifecycle::{NodeName, Time};
 use super::agenda::Task;
 use super::management::done;
 use super::node::{Commands, Ix, Joining};
-use super::queue::Queue;
+use super::queue::{ClientKey, Queue};
 use super::{CallId, ClusterModel, Protocol, sync};
 
 /// Filters from which on a join counts as one under load (`join_under_load.txt`).
@@ -154,6 +154,9 @@ impl ClusterModel {
         node.exchanged = Some(groups);
         self.look_for_split(ix);
         self.adopt_own_clients(ix);
+        if self.settings.timing.left_over.max > 0 {
+            self.leave_over(ix);
+        }
     }
 
     /// Clients that the cluster still takes for this node's, from a life
@@ -169,6 +172,35 @@ impl ClusterModel {
             } else {
                 self.forget_client(store, &key);
             }
+        }
+    }
+
+    /// The others keep queues of the clients that are this node's ([`super::Timing::left_over`]).
+    fn leave_over(&mut self, ix: Ix) {
+        let (store, members) = (self.nodes[ix.0].disk.store, self.nodes[ix.0].disk.view.clone());
+        let spread = self.settings.timing.left_over;
+        for key in self.store(store).clients_at(ix) {
+            for member in members.iter().copied().filter(|member| *member != ix) {
+                let life = self.nodes[member.0].life;
+                if !self.nodes[member.0].running() || self.nodes[member.0].queues.contains_key(&key) {
+                    continue;
+                }
+                let left = Queue { stuck: true, ..Queue::new(Protocol::V4, true, self.now) };
+                self.nodes[member.0].queues.insert(key.clone(), left);
+                let wait = self.vary(spread);
+                self.after(wait, Task::LeftOverGoes { node: member, life, key: key.clone() });
+            }
+        }
+    }
+
+    /// It goes by itself, but for where a leave has begun to move it, and where its client has come to it.
+    pub(super) fn left_over_goes(&mut self, ix: Ix, key: &ClientKey) {
+        let store = self.nodes[ix.0].disk.store;
+        let home = self.store(store).clients.get(key).map(|record| record.home);
+        let node = &mut self.nodes[ix.0];
+        let left = node.queues.get(key).is_some_and(|queue| queue.stuck && queue.conn.is_none());
+        if left && home != Some(ix) && node.migration.is_none() {
+            node.queues.remove(key);
         }
     }
 }

@@ -197,6 +197,11 @@ pub struct Timing {
     /// How long a node keeps the tombstone of a deleted object; each has its own time (`join_sync_2.1.2.txt`: 42 at most,
     /// 28 on the newcomer, at 2.1 deletions a second).
     pub tombstone: Spread,
+    /// A node that joined again without its disk: how long every other member keeps a queue of each client whose record
+    /// still names it, which no leave moves; a leave that has begun meanwhile is stuck by it until a restart. A claim
+    /// without a recording: all that was seen is one leave right after a rollout without volumes that was stuck for
+    /// 227 s, with queues that belonged to other nodes by then, and was healed by a restart. Zero: there are none.
+    pub left_over: Spread,
     /// Sessions made within this before a SIGKILL may be unknown to the others (leave.md §3: 8 s).
     pub replication_lag: Spread,
 }
@@ -351,6 +356,7 @@ impl Default for Timing {
             zombie_refusal: Spread::exactly(1_100),
             join_loop: Spread::exactly(2_000),
             tombstone: Spread::new(13_000, 20_000),
+            left_over: Spread::exactly(0),
             replication_lag: Spread::exactly(8_000),
         }
     }
