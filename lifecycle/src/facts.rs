@@ -60,6 +60,9 @@ pub struct Facts {
     pub missing: Option<(Ordinal, Time)>,
     /// Volume claims of the StatefulSet's templates, by ordinal.
     pub claims: BTreeMap<Ordinal, Vec<Claim>>,
+    /// When queues were last seen that no client's record accounts for ([`crate::Unsettled`]), while no change was under
+    /// way: a change moves queues itself.
+    pub unsettled: Option<Time>,
     /// What each pod's broker answered, by ordinal.
     pub nodes: BTreeMap<Ordinal, Node>,
     /// The size that the decision wants, inside min and max already.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below, view};
 use crate::pace::Pace;
+use crate::settled::settled;
 use crate::{Intent, NodeName, Ordinal, Veto};
 
 /// What makes them one build again.
@@ -13,7 +14,7 @@ const ONE_BUILD: &str = ", and a leave fails between two builds: set one fixed i
 
 /// May the highest ordinal leave?
 pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
-    departs(look, None)
+    Verdict::worst([departs(look, None), settled(look)])
 }
 
 /// The same of a newcomer that was never served: that it is not ready is why it goes.

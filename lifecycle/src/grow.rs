@@ -12,6 +12,7 @@ mod serve;
 pub(crate) use canary::canary;
 pub(crate) use fence::fence;
 pub(crate) use join::join;
+pub(crate) use proof::{AGAIN, apart, live, on_the_way};
 pub(crate) use raise::raise;
 pub(crate) use serve::{serve, settle};
 

@@ -18,6 +18,7 @@ mod limits;
 mod members;
 mod output;
 mod pace;
+mod settled;
 mod shrink;
 mod step;
 mod still;
@@ -35,6 +36,7 @@ pub use facts::{
 pub use intent::{Intent, Kind, Outcome, Process, Progress, Step};
 pub use limits::Limits;
 pub use output::{Finished, Output};
+pub use settled::Unsettled;
 pub use step::step;
 pub use time::Time;
 pub use verify::said_done;

@@ -101,6 +101,9 @@ pub struct Limits {
     pub serve: Duration,
     /// After a join, before the next change (design.md §4).
     pub settle: Duration,
+    /// Queues that lie where they do not belong keep a leave from beginning until every pod has been ready for so long: a
+    /// rollout of some nodes is over by then, and a broker whose numbers never fit is not held for ever.
+    pub unsettled: Duration,
     /// A member whose pod has not been ready for so long counts as dead (design.md §4).
     pub dead: Duration,
     /// A wanted change that something wrong holds back is told as `Info` for so long, then as a `Warning`.
@@ -158,6 +161,7 @@ impl Default for Limits {
             canary: seconds(60),
             serve: seconds(60),
             settle: seconds(30),
+            unsettled: seconds(600),
             dead: seconds(600),
             held: seconds(15 * 60),
             look_soon: Duration::from_millis(200),

@@ -33,6 +33,7 @@ const OVER: &[(&str, &str)] = &[
     ("NoBrokerRead", "brokers answer"),
     ("NumbersUnknown", "all numbers that a shrink needs are known"),
     ("PodUnserved", "every pod that should be is served"),
+    ("QueuesUnsettled", "queues lie where they belong, or no leave waits for them"),
     ("RolloutUnderWay", "no rollout holds a change"),
     ("ShrinkRefused", "the size could be lowered, or need not be"),
     ("ShrinkWaits", "no shrink is held up"),

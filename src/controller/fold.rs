@@ -42,6 +42,7 @@ pub(super) fn facts(
         target: world.target.clone(),
         pods: world.pods.clone(),
         missing: world.missing,
+        unsettled: None,
         claims: world.claims.clone(),
         nodes: world.answered.iter().map(|(ordinal, one)| (*ordinal, one.node.clone())).collect(),
         wish: decision.map_or(world.target.replicas, |decision| decision.wish),

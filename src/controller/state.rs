@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lifecycle::{Intent, NodeName, Ordinal, Output, Time};
+use lifecycle::{Facts, Intent, NodeName, Ordinal, Output, Time, Unsettled};
 
 use super::calls::InFlight;
+use super::gather::World;
 use super::nodes::Gauges;
 use super::rehearsal::Rehearsal;
 use super::room::Still;
@@ -45,6 +46,7 @@ pub(super) struct State {
     pub(super) last_join: Option<Time>,
     /// The lowest ordinal that the size holds and that has no pod, and since when.
     pub(super) missing: Option<(Ordinal, Time)>,
+    unsettled: Unsettled,
     pub(super) unreadable: BTreeMap<Ordinal, (&'static str, Time)>,
     /// When some broker was read last.
     pub(super) read: Option<Time>,
@@ -81,6 +83,7 @@ impl State {
             members: None,
             last_join: None,
             missing: None,
+            unsettled: Unsettled::default(),
             unreadable: BTreeMap::new(),
             read: None,
             still: Still::new(),
@@ -96,6 +99,13 @@ impl State {
     pub(super) fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
         let every = if self.slow.unanswered() { SLOW_AGAIN } else { SLOW_EVERY };
         self.slow_at.is_none_or(|(at, of)| now.since(at) >= every || of != resource.metadata.generation)
+    }
+
+    /// Puts it to the facts of a look when queues were last seen where they do not belong.
+    pub(super) fn note_unsettled(&mut self, mut facts: Facts, world: &World, now: Time) -> Facts {
+        let changing = world.held.intent().is_some_and(Intent::active);
+        facts.unsettled = if changing { self.unsettled.changing() } else { self.unsettled.look(&facts, now) };
+        facts
     }
 
     /// What was read of it.

@@ -275,6 +275,7 @@ impl Worker {
         told.extend(self.state.rehearsal.told(&world, now));
         let raise = self.state.rehearsal.veto(&world, now);
         let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told), raise);
+        let facts = self.state.note_unsettled(facts, &world, now);
         let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
         let out = step(world.held.intent(), &facts, &limits, now);
         told.extend(clocks::apart(world.clocks()));

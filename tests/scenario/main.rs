@@ -34,6 +34,7 @@ mod newcomer;
 mod one_leave;
 mod our_resource;
 mod outside_wish;
+mod queues_left_over;
 mod ready;
 mod replaced;
 mod steering;

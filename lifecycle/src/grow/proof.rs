@@ -19,7 +19,7 @@ const APART: i64 = 3;
 const APART_OF: i64 = 100;
 
 /// Two readings that are so far apart must both be good: one may meet the counts on their way past each other.
-pub(super) const AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 /// The first thing that a newcomer lacks, with the numbers. [`fmt::Display`] says it in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,20 @@ fn behind(look: &Look<'_>, (newcomer, own): (Ordinal, &Node), member: Ordinal) -
     }
     let (has, its) = (live(newcomer, own)?, live(member, other)?);
     // Where there are few, none is not nearly all of them.
-    let apart = if has == 0 { 0 } else { APART.max(its / APART_OF) };
+    apart((newcomer, has), (member, its), if has == 0 { 0 } else { on_the_way(its) })
+}
+
+/// So many of these are no sign of anything: clients that come or go between two readings.
+pub(crate) fn on_the_way(objects: i64) -> i64 {
+    APART.max(objects / APART_OF)
+}
+
+/// Live objects of two members are not further apart.
+pub(crate) fn apart(
+    (newcomer, has): (Ordinal, i64),
+    (member, its): (Ordinal, i64),
+    apart: i64,
+) -> Result<(), Lack> {
     if (has - its).abs() > apart {
         return Err(Lack::Count { what: "live objects", newcomer, has, member, its, apart });
     }
@@ -106,7 +119,8 @@ fn retained(pod: Ordinal, node: &Node) -> Result<i64, Lack> {
     }
 }
 
-fn live(pod: Ordinal, node: &Node) -> Result<i64, Lack> {
+/// Live objects of a node.
+pub(crate) fn live(pod: Ordinal, node: &Node) -> Result<i64, Lack> {
     match &node.objects {
         Observed::Seen(objects) => objects.live.ok_or(Lack::NotCounted { pod }),
         Observed::Unknown(why) => Err(Lack::Unknown { pod, what: "the live objects", why: why.clone() }),

@@ -22,6 +22,7 @@ impl World {
                 .find(|o| !self.pods.contains_key(o))
                 .zip(self.missing)
                 .map(|(o, since)| (Ordinal(o), Time(since))),
+            unsettled: None,
             claims: self
                 .claims
                 .iter()
@@ -48,7 +49,7 @@ impl World {
         lifecycle::Pod {
             uid: pod.uid.clone(),
             ready: self.ready(ordinal),
-            ready_changed: Some(Time(self.now)),
+            ready_changed: Some(Time(self.now - self.up_for(ordinal).unwrap_or(0))),
             deleting: pod.deleting.is_some(),
             serving: pod.serving,
             routed: pod.routed,
@@ -89,6 +90,7 @@ impl World {
         let synced = !apart
             && pod.disk == Disk::Member
             && self.members.get(&ordinal).is_some_and(|since| self.now >= since + 8_000);
+        let sessions: i64 = self.pods.values().map(|pod| pod.queues + pod.online).sum();
         let counts = Counts {
             online: pod.online,
             offline: pod.queues,
@@ -101,7 +103,10 @@ impl World {
             members: Observed::Seen(self.view(ordinal)),
             listeners: Observed::Seen(state.map(door).into_iter().collect()),
             counts: Observed::Seen(counts),
-            objects: Observed::Seen(Objects { live: Some(if synced { 110 } else { 0 }), at: Time(self.now) }),
+            objects: Observed::Seen(Objects {
+                live: Some(if synced { 10 + sessions } else { 0 }),
+                at: Time(self.now),
+            }),
             groups: Some(Observed::Seen(Groups { synced: if synced { 10 } else { 0 }, all: 10 })),
             version: Observed::Seen("2.1.2".into()),
         }

@@ -12,5 +12,6 @@ mod place;
 mod record;
 mod reported;
 mod scene;
+mod settled;
 mod still;
 mod witnesses;

@@ -72,6 +72,7 @@ impl Scene {
             },
             pods: (0..size).map(|o| (Ordinal(o), pod(o))).collect(),
             missing: None,
+            unsettled: None,
             claims: (0..size).map(|o| (Ordinal(o), vec![claim(o)])).collect(),
             nodes: (0..size).map(|o| (Ordinal(o), node(o, size))).collect(),
             wish,
