@@ -22,6 +22,12 @@ const PUBLISHES: &str = "mqtt_publish_received";
 /// become smaller.
 const LITTLE: Load = Load { connections: 100.0, publishes: 1.0 };
 
+/// Messages that come one by one vary from count to count: so many standard deviations are no rise.
+const VARIES: f64 = 3.0;
+
+/// The shortest window that a rate is taken over, in seconds.
+const WINDOW: f64 = 10.0;
+
 /// That the wish still stands is noted this seldom: a status that changes with every look would be written with it.
 const SEEN_EVERY: Duration = Duration::from_mins(1);
 
@@ -126,14 +132,16 @@ fn predict(history: &History, size: u32, total: Option<Load>) -> Vec<Prediction>
     let share = history.stated.and_then(|stated| stated.share);
     let (Some(share), Some(total)) = (share, total) else { return Vec::new() };
     let left = f64::from(size.saturating_sub(1).max(1));
+    // Two counts are compared, of the wish and of now.
+    let varies = VARIES * (2.0 * total.publishes / WINDOW).sqrt() / left;
     let one = |name: &str, total: f64, share: f64, little: f64| Prediction {
         name: name.to_owned(),
         after: total / left,
-        bound: (share * MARGIN).max(little),
+        bound: share.max(little),
     };
     vec![
-        one("connections", total.connections, share.connections, LITTLE.connections),
-        one(PUBLISHES, total.publishes, share.publishes, LITTLE.publishes),
+        one("connections", total.connections, share.connections * MARGIN, LITTLE.connections),
+        one(PUBLISHES, total.publishes, share.publishes * MARGIN + varies, LITTLE.publishes),
     ]
 }
 
@@ -146,7 +154,7 @@ fn outdated(wish: u32, predictions: &[Prediction]) -> Option<Veto> {
         "WishOutdated",
         format!(
             "the wish of {wish} was made for a smaller load. After a leave each node would carry: {} (20 % above what \
-             the wish was made for). An HPA does not see that, for it counts the pods that are still there. It lifts when \
+             the wish was made for, and what so few messages vary by). An HPA does not see that, for it counts the pods that are still there. It lifts when \
              the load falls or another wish is made; what one node may carry can be said in spec.metrics, which then \
              counts instead",
             failing.join("; ")

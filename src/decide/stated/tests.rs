@@ -28,7 +28,7 @@ fn the_recorded_lag_does_not_shrink_a_cluster_at_its_target() {
     assert_eq!(decision.wish, 1, "the wish is whose it is");
     let text = &decision.shrink_vetoes.first().unwrap().message;
     assert!(
-        text.contains("mqtt_publish_received 75 of 60 per node") && text.contains("spec.metrics"),
+        text.contains("mqtt_publish_received 75 of 65809m per node") && text.contains("spec.metrics"),
         "{text}"
     );
     assert_eq!(vetoes(&mut looks, 5, 10.0), Vec::<&str>::new(), "it has fallen again");
@@ -67,10 +67,10 @@ fn a_wish_that_was_made_unseen_is_taken_for_one_of_today() {
     vetoes(&mut looks, 5, 10.0);
     looks.now = looks.now + Duration::from_mins(10);
     looks.policy = wished(1);
-    assert_eq!(vetoes(&mut looks, 5, 60.0), ["WishOutdated"]);
-    assert_eq!(vetoes(&mut looks, 5, 55.0), Vec::<&str>::new(), "68.75 each, of 60 that they have carried");
+    assert_eq!(vetoes(&mut looks, 5, 600.0), ["WishOutdated"]);
+    assert_eq!(vetoes(&mut looks, 5, 550.0), Vec::<&str>::new(), "687.5 each, of 600 that they have carried");
     looks.policy = wished(2);
-    assert_eq!(vetoes(&mut looks, 5, 60.0), Vec::<&str>::new(), "made anew, and seen");
+    assert_eq!(vetoes(&mut looks, 5, 600.0), Vec::<&str>::new(), "made anew, and seen");
 }
 
 /// Its history is in our status: the wish of before a restart keeps its load.
@@ -126,6 +126,15 @@ fn an_idle_cluster_that_stirs_may_still_become_smaller() {
     let mut looks = Looks::from(wished(1), 1_000);
     assert_eq!(vetoes(&mut looks, 3, 0.0), Vec::<&str>::new());
     assert_eq!(vetoes(&mut looks, 3, 0.6), Vec::<&str>::new());
+}
+
+/// Twenty messages in ten seconds are twenty-six in the next ten, and nothing has risen.
+#[test]
+fn a_count_of_few_messages_that_varies_holds_nothing() {
+    let mut looks = Looks::from(wished(2), 1_000);
+    assert_eq!(vetoes(&mut looks, 3, 2.0 / 3.0), Vec::<&str>::new());
+    assert_eq!(vetoes(&mut looks, 3, 2.6 / 3.0), Vec::<&str>::new());
+    assert_eq!(vetoes(&mut looks, 3, 6.0 / 3.0), ["WishOutdated"], "three times as many are more");
 }
 
 /// The metrics of the resource say it better, and nothing is missing then.
