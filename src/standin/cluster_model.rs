@@ -219,12 +219,12 @@ impl ClusterModel {
         let node = &mut self.nodes[ix.0];
         match fault {
             Fault::PinSession { client_id, on, .. } => {
-                if let Some(queue) = node.queues.get_mut(&ClientKey::new(client_id)) {
+                if let Some(queue) = node.queues.get_mut(&ClientKey::new("", client_id)) {
                     queue.pinned = *on;
                 }
             }
             Fault::StickQueue { client_id, on, .. } => {
-                if let Some(queue) = node.queues.get_mut(&ClientKey::new(client_id)) {
+                if let Some(queue) = node.queues.get_mut(&ClientKey::new("", client_id)) {
                     queue.stuck = *on;
                 }
             }

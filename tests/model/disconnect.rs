@@ -27,7 +27,7 @@ fn watcher(lab: &mut Lab) -> ConnId {
 }
 
 fn kick(client: &str, cleanup: bool) -> Command {
-    Command::SessionDisconnect { client_id: Some(client.into()), cleanup }
+    Command::SessionDisconnect { client_id: Some(client.into()), mountpoint: String::new(), cleanup }
 }
 
 fn done() -> Answer {
@@ -77,15 +77,82 @@ fn cleanup_removes_the_session_and_v5_gets_a_bare_close() {
     assert_eq!(lab.seen(again).connack, Some(false));
 }
 
+/// It says `Done`, and does nothing for whom it would have to be asked with the mountpoint.
+#[test]
+fn a_session_of_another_mountpoint_is_touched_by_its_name_only() {
+    let recorded = recording!("listeners_mountpoint_unix.txt");
+    let mut lab = Lab::cluster(3, settings());
+    let tenant = |id: &str| Connect { mountpoint: "tenant-b".into(), ..Connect::new(id, Protocol::V4, true) };
+    let on = |lab: &mut Lab, connect| {
+        let conn = lab.connect(3, connect);
+        lab.run(2);
+        conn
+    };
+    // Of the same id in two mountpoints neither takes over the other's session.
+    let own = on(&mut lab, Connect::new("pB", Protocol::V4, true));
+    let theirs = on(&mut lab, tenant("pB"));
+    let columns = ["client_id", "mountpoint", "node", "statename"];
+    let shown = columns.map(|name| SessionFlag::Column(name.into())).to_vec();
+    let Some(Answer::Table(rows)) = lab.http(1, Command::SessionShow { flags: shown, limit: None }).0 else {
+        panic!("no table")
+    };
+    let cells = |row: &vernescale::standin::cluster_model::Row| {
+        let text = |at: usize| format!("'{}': '{}'", row[at].0, row[at].1.as_str().unwrap_or_default());
+        format!("{{{}, {}, 'node': ", text(0), text(1))
+    };
+    let rows: Vec<String> = rows.iter().map(cells).collect();
+    let of_tenant = rows.iter().find(|row| row.contains("tenant-b")).expect("it is listed");
+    assert!(line(recorded, "session/show {", 0).contains(of_tenant.as_str()), "{rows:?}");
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let only = vec![SessionFlag::Is("mountpoint".into(), "tenant-b".into())];
+    let Some(Answer::Table(rows)) = lab.http(1, Command::SessionShow { flags: only, limit: None }).0 else {
+        panic!("no table")
+    };
+    assert_eq!(rows.len(), 1, "{}", line(recorded, "mountpoint filter", 0));
+
+    for (without, with) in [
+        ("disconnect pB w/o mountpoint", "disconnect with mountpoint"),
+        ("disconnect/clients pB", "disconnect/clients with mountpoint"),
+    ] {
+        let command = |mountpoint: &str| {
+            let (mountpoint, cleanup, id) = (mountpoint.to_owned(), false, Some("pB".to_owned()));
+            if without.contains("clients") {
+                let client_ids = id.map(|id| vec![id]);
+                Command::DisconnectClients { client_ids, mountpoint, cleanup }
+            } else {
+                Command::SessionDisconnect { client_id: id, mountpoint, cleanup }
+            }
+        };
+        assert!(
+            line(recorded, without, 0).contains("'Done'") && line(recorded, without, 0).contains("nothing")
+        );
+        let theirs = if without.contains("clients") { on(&mut lab, tenant("pB")) } else { theirs };
+        assert_eq!(lab.http(1, command("")).0, Some(done()));
+        assert_eq!(lab.seen(theirs).closed, None);
+        assert!(
+            line(recorded, with, 0).contains("'Done'") && line(recorded, with, 0).contains("reset by peer")
+        );
+        assert_eq!(lab.http(1, command("tenant-b")).0, Some(done()));
+        assert_eq!(lab.seen(theirs).closed, Some(CloseReason::Administrative));
+    }
+    assert!(lab.seen(own).closed.is_some(), "that of the broker's own mountpoint was asked for without one");
+}
+
 #[test]
 fn a_missing_key_is_answered_with_the_help_text() {
     let mut lab = Lab::cluster(1, settings());
     let want = line(REC, "/api/v1/session/disconnect -> 200", 0);
     let head = want.split("\"text\":\"").nth(1).expect("a text").split("\\n\\n").next().expect("a head");
     let commands = [
-        Command::SessionDisconnect { client_id: None, cleanup: false },
-        Command::DisconnectClients { client_ids: None, cleanup: false },
-        Command::DisconnectBatch { count: None, nodes: vec![], except: vec![], cleanup: false },
+        Command::SessionDisconnect { client_id: None, mountpoint: String::new(), cleanup: false },
+        Command::DisconnectClients { client_ids: None, mountpoint: String::new(), cleanup: false },
+        Command::DisconnectBatch {
+            count: None,
+            nodes: vec![],
+            mountpoint: String::new(),
+            except: vec![],
+            cleanup: false,
+        },
     ];
     for command in commands {
         let Some(Answer::Alert(text)) = lab.http(1, command).0 else { panic!("no alert") };
@@ -108,8 +175,14 @@ fn the_clients_form_reaches_all_nodes_and_costs_as_recorded() {
     lab.run(2_000);
     for ids in [1, 10, 50, 400, 1_000] {
         let clients = (0..ids).map(|s| format!("a{s}")).collect();
-        let (answer, ms) =
-            lab.http(1, Command::DisconnectClients { client_ids: Some(clients), cleanup: false });
+        let (answer, ms) = lab.http(
+            1,
+            Command::DisconnectClients {
+                client_ids: Some(clients),
+                mountpoint: String::new(),
+                cleanup: false,
+            },
+        );
         assert_eq!(answer, Some(done()));
         let recorded = line(cost, &format!("clients n={ids} "), 0);
         let want: f64 = recorded
@@ -128,6 +201,7 @@ fn batch(lab: &mut Lab, n: &str, nodes: &[u8], except: &[&str]) {
     let command = Command::DisconnectBatch {
         count: Some(n.into()),
         nodes: nodes.iter().map(|k| name(*k)).collect(),
+        mountpoint: String::new(),
         except: except.iter().map(|id| (*id).into()).collect(),
         cleanup: false,
     };
@@ -146,7 +220,13 @@ fn recorded_batch(line: &str) -> Command {
     };
     let nodes = list("--node").into_iter().map(lifecycle::NodeName).collect();
     let except = list("--filter-client-ids");
-    Command::DisconnectBatch { count: value("count"), nodes, except, cleanup: false }
+    Command::DisconnectBatch {
+        count: value("count"),
+        nodes,
+        mountpoint: String::new(),
+        except,
+        cleanup: false,
+    }
 }
 
 /// All that was done with `batch`, line by line. Rows of offline queues count, and always the same come first.

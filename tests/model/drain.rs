@@ -46,7 +46,8 @@ fn paced_drain(filter: (&str, &str)) -> (Lab, Vec<ConnId>, Vec<u32>) {
         if ids.is_empty() {
             break;
         }
-        let command = Command::DisconnectClients { client_ids: Some(ids), cleanup: false };
+        let command =
+            Command::DisconnectClients { client_ids: Some(ids), mountpoint: String::new(), cleanup: false };
         lab.ask(1, command, vernescale::standin::cluster_model::Via::Http);
         for s in 0..conns.len() {
             if lab.seen(conns[s]).closed.is_some() {

@@ -40,7 +40,12 @@ fn only_a_leave_with_kill_fails_across_versions_and_does_nothing() {
     for (k, asked, nth) in [(2, 1, 0), (3, 2, 1), (1, 4, 2), (4, 3, 3)] {
         let id = format!("on{k}");
         let conn = lab.session(k, &id, Protocol::V5, true);
-        let answer = lab.http(asked, Command::SessionDisconnect { client_id: Some(id), cleanup: false }).0;
+        let answer = lab
+            .http(
+                asked,
+                Command::SessionDisconnect { client_id: Some(id), mountpoint: String::new(), cleanup: false },
+            )
+            .0;
         let rec = line(MIXED, "disconnect of on", nth);
         assert_eq!(text(answer), json_text(rec));
         assert_eq!(lab.seen(conn).closed, Some(CloseReason::Administrative), "e0 98 00: {rec}");

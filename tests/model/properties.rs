@@ -72,13 +72,23 @@ fn command(act: &Act) -> Option<(u8, Command, Via)> {
         Act::Join(k, peer) => (*k, Command::ClusterJoin { peer: name(*peer) }, Via::Http),
         Act::Kick(k, c, cleanup) => {
             let client_id = Some(format!("c{c}"));
-            (*k, Command::SessionDisconnect { client_id, cleanup: *cleanup }, Via::Http)
+            (
+                *k,
+                Command::SessionDisconnect { client_id, mountpoint: String::new(), cleanup: *cleanup },
+                Via::Http,
+            )
         }
         Act::Batch(k, n) => {
             let count = Some(n.to_string());
             (
                 *k,
-                Command::DisconnectBatch { count, nodes: vec![], except: vec![], cleanup: false },
+                Command::DisconnectBatch {
+                    count,
+                    nodes: vec![],
+                    mountpoint: String::new(),
+                    except: vec![],
+                    cleanup: false,
+                },
                 Via::Admin,
             )
         }
@@ -257,7 +267,11 @@ fn a_paced_drain_with_clients_that_come_back_loses_nothing() {
     for round in 0..60_usize {
         if round < 40 {
             let ids = Some(vec![format!("p{round}")]);
-            lab.ask(1, Command::DisconnectClients { client_ids: ids, cleanup: false }, Via::Http);
+            lab.ask(
+                1,
+                Command::DisconnectClients { client_ids: ids, mountpoint: String::new(), cleanup: false },
+                Via::Http,
+            );
         }
         for s in 0..40 {
             got[s].extend(lab.payloads(conns[s]));

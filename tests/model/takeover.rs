@@ -68,7 +68,7 @@ fn cut_and_back(cuts: usize, to: fn(usize) -> u8) -> usize {
     let mut witness = Witness::subscribed(&mut lab, to(0), "s".into());
     for cut in 1..=cuts {
         let client_id = Some("s".into());
-        lab.http(1, Command::SessionDisconnect { client_id, cleanup: false });
+        lab.http(1, Command::SessionDisconnect { client_id, mountpoint: String::new(), cleanup: false });
         assert!(witness.is_cut(&lab), "cut {cut}");
         witness.publish(&mut lab, publisher, cut * 100);
         witness.back(&mut lab, to(cut));
@@ -108,7 +108,11 @@ fn drained(sessions: usize, batch: usize, wait_ms: u64) -> (usize, usize) {
     let mut number = 0;
     for first in (0..sessions).step_by(batch) {
         let ids = all.iter().skip(first).take(batch).map(|witness| witness.id.clone()).collect();
-        lab.ask(1, Command::DisconnectClients { client_ids: Some(ids), cleanup: false }, Via::Http);
+        lab.ask(
+            1,
+            Command::DisconnectClients { client_ids: Some(ids), mountpoint: String::new(), cleanup: false },
+            Via::Http,
+        );
         for _ in 0..20 {
             for (s, witness) in all.iter_mut().enumerate() {
                 if witness.is_cut(&lab) {

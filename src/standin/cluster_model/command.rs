@@ -98,6 +98,9 @@ pub enum Command {
     SessionDisconnect {
         /// None is answered with the help text.
         client_id: Option<String>,
+        /// `--mountpoint=`: whose session, the broker's own by default. One of another mountpoint is not touched
+        /// (`listeners_mountpoint_unix.txt`).
+        mountpoint: String,
         /// `--cleanup`: removes subscriptions and messages too.
         cleanup: bool,
     },
@@ -105,6 +108,8 @@ pub enum Command {
     DisconnectClients {
         /// None is answered with the help text.
         client_ids: Option<Vec<String>>,
+        /// `--mountpoint=`.
+        mountpoint: String,
         /// `--cleanup`.
         cleanup: bool,
     },
@@ -114,6 +119,8 @@ pub enum Command {
         count: Option<String>,
         /// `--node=`: a session must be on all of them, so two hit nobody.
         nodes: Vec<NodeName>,
+        /// `--mountpoint=`.
+        mountpoint: String,
         /// `--filter-client-ids=`: not these.
         except: Vec<String>,
         /// `--cleanup`.

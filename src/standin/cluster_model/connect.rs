@@ -26,7 +26,7 @@ impl ClusterModel {
         counts.add(Count::SocketOpen);
         counts.add_for(protocol, Count::ConnectReceived4, Count::ConnectReceived5);
         counts.add_many(Count::BytesReceived, connect.client_id.len() + 14);
-        let key = ClientKey::new(&connect.client_id);
+        let key = ClientKey::new(&connect.mountpoint, &connect.client_id);
         let refused = self.bad_user(&connect).or_else(|| self.not_ready(ix));
         if let Some(reason) = refused {
             self.refuse(ix, conn, protocol, reason);

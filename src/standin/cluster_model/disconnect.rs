@@ -30,9 +30,15 @@ fn cost(n: usize) -> u64 {
 }
 
 impl ClusterModel {
-    pub(super) fn session_disconnect(&mut self, ix: Ix, client: Option<&str>, cleanup: bool) -> Answer {
+    pub(super) fn session_disconnect(
+        &mut self,
+        ix: Ix,
+        client: Option<&str>,
+        mountpoint: &str,
+        cleanup: bool,
+    ) -> Answer {
         let Some(client) = client else { return Answer::Alert(HELP.into()) };
-        self.kick(ix, client, cleanup);
+        self.kick(ix, &ClientKey::new(mountpoint, client), cleanup);
         done()
     }
 
@@ -41,6 +47,7 @@ impl ClusterModel {
         ix: Ix,
         call: CallId,
         clients: Option<Vec<String>>,
+        mountpoint: &str,
         cleanup: bool,
     ) {
         let Some(clients) = clients else {
@@ -48,7 +55,7 @@ impl ClusterModel {
             return;
         };
         for client in &clients {
-            self.kick(ix, client, cleanup);
+            self.kick(ix, &ClientKey::new(mountpoint, client), cleanup);
         }
         // Two cores for all nodes, and each works on every call: those that come together wait for one another.
         let begins = self.disconnects_until.max(self.now);
@@ -64,6 +71,7 @@ impl ClusterModel {
         ix: Ix,
         count: Option<&str>,
         nodes: &[NodeName],
+        mountpoint: &str,
         except: &[String],
         cleanup: bool,
     ) -> Answer {
@@ -77,7 +85,7 @@ impl ClusterModel {
             let rows: Vec<ClientKey> = node
                 .queues
                 .keys()
-                .filter(|key| !except.iter().any(|id| **id == *key.id))
+                .filter(|key| *key.mountpoint == *mountpoint && !except.iter().any(|id| **id == *key.id))
                 .take(count)
                 .cloned()
                 .collect();
@@ -105,10 +113,9 @@ impl ClusterModel {
 
     /// Cuts a client's session on whatever node it is: also the new one of a
     /// client that still shows up on its old node (drain.md §1.6).
-    fn kick(&mut self, ix: Ix, client: &str, cleanup: bool) {
-        let key = ClientKey::new(client);
+    fn kick(&mut self, ix: Ix, key: &ClientKey, cleanup: bool) {
         for member in self.answering(ix) {
-            self.kick_at(member, &key, cleanup);
+            self.kick_at(member, key, cleanup);
         }
     }
 

@@ -236,11 +236,11 @@ mod tests {
         let topics = ["a/b", "a", "a/x/c", "$SYS/x", "a//b", "/b", "b", "a/b/c"];
         for filter in filters {
             let mut tree = FilterTree::default();
-            tree.insert(filter, &ClientKey::new("c"), Subscriber { qos: 0, home: Ix(0) });
+            tree.insert(filter, &ClientKey::new("", "c"), Subscriber { qos: 0, home: Ix(0) });
             for topic in topics {
                 assert_eq!(found(&tree, topic), usize::from(matches(filter, topic)), "{filter} {topic}");
             }
-            assert!(tree.remove(filter, &ClientKey::new("c")));
+            assert!(tree.remove(filter, &ClientKey::new("", "c")));
             assert!(tree.root.is_empty(), "{filter} leaves a level behind");
         }
     }
@@ -249,12 +249,12 @@ mod tests {
     fn counts_local_and_foreign_filters() {
         let mut tree = FilterTree::default();
         for (client, filter, home) in [("a", "x", 0), ("b", "x", 1), ("c", "y", 1), ("d", "y", 1)] {
-            tree.insert(filter, &ClientKey::new(client), Subscriber { qos: 1, home: Ix(home) });
+            tree.insert(filter, &ClientKey::new("", client), Subscriber { qos: 1, home: Ix(home) });
         }
         assert_eq!(tree.subscriptions(Ix(0)), (1, 2));
         assert_eq!(tree.subscriptions(Ix(1)), (2, 1));
         assert_eq!(tree.subscriptions(Ix(2)), (0, 2));
-        tree.insert("x", &ClientKey::new("a"), Subscriber { qos: 1, home: Ix(1) });
+        tree.insert("x", &ClientKey::new("", "a"), Subscriber { qos: 1, home: Ix(1) });
         assert_eq!(tree.subscriptions(Ix(0)), (0, 2));
         assert_eq!(tree.subscriptions(Ix(1)), (2, 0));
     }

@@ -86,7 +86,7 @@ pub struct ListenerSetting {
     pub port: Option<u16>,
     /// Path of the Unix socket.
     pub path: String,
-    /// `mountpoint`. Known to [`super::Settings::known_clients`]; topics are not kept apart by it.
+    /// `mountpoint`: of sessions and of [`super::Settings::known_clients`]; topics are not kept apart by it.
     pub mountpoint: String,
     /// `allowed_protocol_versions`: 4 and 5 are played.
     pub versions: Vec<u8>,

@@ -70,8 +70,8 @@ impl ClusterModel {
                 self.listener_restart(ix, call, &place);
                 return;
             }
-            Command::DisconnectClients { client_ids, cleanup } => {
-                self.disconnect_clients(ix, call, client_ids, cleanup);
+            Command::DisconnectClients { client_ids, mountpoint, cleanup } => {
+                self.disconnect_clients(ix, call, client_ids, &mountpoint, cleanup);
                 return;
             }
             Command::ApiKeyAdd { key, scope } => {
@@ -112,11 +112,11 @@ impl ClusterModel {
             Command::ListenerShow => self.listener_show(ix),
             Command::ListenerStart { place } => self.listener_start(ix, place),
             Command::SessionShow { flags, limit } => self.session_show(ix, &flags, limit),
-            Command::SessionDisconnect { client_id, cleanup } => {
-                self.session_disconnect(ix, client_id.as_deref(), cleanup)
+            Command::SessionDisconnect { client_id, mountpoint, cleanup } => {
+                self.session_disconnect(ix, client_id.as_deref(), &mountpoint, cleanup)
             }
-            Command::DisconnectBatch { count, nodes, except, cleanup } => {
-                self.disconnect_batch(ix, count.as_deref(), &nodes, &except, cleanup)
+            Command::DisconnectBatch { count, nodes, mountpoint, except, cleanup } => {
+                self.disconnect_batch(ix, count.as_deref(), &nodes, &mountpoint, &except, cleanup)
             }
             Command::MetricsReset => {
                 self.nodes[ix.0].counts = super::counts::Counts::default();

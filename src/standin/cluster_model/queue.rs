@@ -8,24 +8,27 @@ use lifecycle::Time;
 
 use super::{ConnId, DeliveryId, Protocol};
 
-/// A client id with its place in the broker's queue table, whose order is
-/// that of a hash and always the same (`disconnect_semantics.txt`).
+/// A client: its id, and the mountpoint in which it is known by that, with its place in the broker's queue table,
+/// whose order is that of a hash and always the same (`disconnect_semantics.txt`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ClientKey {
     hash: u64,
+    /// Mountpoint; empty for the broker's own.
+    pub(super) mountpoint: Arc<str>,
     /// Client id.
     pub(super) id: Arc<str>,
 }
 
 impl ClientKey {
-    pub(super) fn new(id: &str) -> Self {
+    pub(super) fn new(mountpoint: &str, id: &str) -> Self {
         // FNV-1a and a last mix: the broker's own hash is not known here, and this beginning puts the ids of the
         // recording into rows that explain whom each `batch` met.
-        let hash = id
+        let hash = mountpoint
             .bytes()
+            .chain(id.bytes())
             .fold(0xcbf2_9ce4_8422_2884_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Self { hash, id: id.into() }
+        Self { hash, mountpoint: mountpoint.into(), id: id.into() }
     }
 }
 

@@ -86,7 +86,7 @@ impl ClusterModel {
         match column {
             "client_id" => (*key.id).into(),
             "node" => self.nodes[at.0].name.0.clone().into(),
-            "mountpoint" => "".into(),
+            "mountpoint" => (*key.mountpoint).into(),
             "is_online" => (state != "offline").into(),
             "is_offline" => (state == "offline").into(),
             "statename" => state.into(),

@@ -113,15 +113,18 @@ fn command(words: &[&str], line: &Line) -> Result<Command, Misfit> {
         ["session", "show"] | ["sessions"] => session_show(line),
         ["session", "disconnect"] => Command::SessionDisconnect {
             client_id: argument(line, "client-id"),
+            mountpoint: mountpoint(line),
             cleanup: has(line, "cleanup", 'c'),
         },
         ["session", "disconnect", "clients"] => Command::DisconnectClients {
             client_ids: argument(line, "client-ids").map(|all| list(&all)),
+            mountpoint: mountpoint(line),
             cleanup: has(line, "cleanup", 'c'),
         },
         ["session", ..] => Command::DisconnectBatch {
             count: argument(line, "count"),
             nodes: value(line, "node", 'n').map(list).unwrap_or_default().into_iter().map(NodeName).collect(),
+            mountpoint: mountpoint(line),
             except: value(line, "filter-client-ids", 'f').map(list).unwrap_or_default(),
             cleanup: has(line, "cleanup", 'c'),
         },
@@ -178,6 +181,11 @@ fn argument(line: &Line, key: &str) -> Option<String> {
 
 fn value<'a>(line: &'a Line, long: &str, short: char) -> Option<&'a str> {
     line.flags.iter().find(|(flag, _)| is(flag, long, short)).and_then(|(_, value)| value.as_deref())
+}
+
+/// The broker's own without the flag.
+fn mountpoint(line: &Line) -> String {
+    value(line, "mountpoint", 'm').unwrap_or_default().to_owned()
 }
 
 fn has(line: &Line, long: &str, short: char) -> bool {
@@ -267,17 +275,26 @@ mod tests {
     fn the_three_disconnects() {
         assert_eq!(
             http("/api/v1/session/disconnect?client-id=c4"),
-            Command::SessionDisconnect { client_id: Some("c4".into()), cleanup: false }
+            Command::SessionDisconnect {
+                client_id: Some("c4".into()),
+                mountpoint: String::new(),
+                cleanup: false
+            }
         );
         assert_eq!(
             http("/api/v1/session/disconnect/clients?client-ids=a,b&--cleanup"),
-            Command::DisconnectClients { client_ids: Some(vec!["a".into(), "b".into()]), cleanup: true }
+            Command::DisconnectClients {
+                client_ids: Some(vec!["a".into(), "b".into()]),
+                mountpoint: String::new(),
+                cleanup: true
+            }
         );
         assert_eq!(
             http("/api/v1/session/disconnect/batch?count=3&--node=A,B&--filter-client-ids=x"),
             Command::DisconnectBatch {
                 count: Some("3".into()),
                 nodes: vec![NodeName("A".into()), NodeName("B".into())],
+                mountpoint: String::new(),
                 except: vec!["x".into()],
                 cleanup: false
             }
