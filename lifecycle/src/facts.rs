@@ -259,6 +259,15 @@ pub enum Call {
     Unknown(String),
 }
 
+/// Sessions that no command can disconnect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stay {
+    /// How many.
+    pub count: u32,
+    /// The first of them, in words.
+    pub named: String,
+}
+
 /// The calls of one intent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
@@ -278,6 +287,8 @@ pub struct Calls {
     pub drain_rate: Option<u32>,
     /// The same from the first to the last of them.
     pub drain_average: Option<u32>,
+    /// Online sessions that no command can disconnect, of the last list of this process; none where there are none.
+    pub drain_stay: Option<Stay>,
     /// The canary: answered with `crossed` when it was received in both directions.
     pub canary: Call,
     /// When the last canary was sent by this process: one that was sent for another pod says nothing of this one.

@@ -31,7 +31,7 @@ mod waits;
 pub use effect::{Condition, Effect, Severity, Wait};
 pub use facts::{
     Call, Calls, Claim, Counts, Facts, Groups, Listener, ListenerState, Node, NodeName, Objects, Observed,
-    Ordinal, Pod, Reach, Target, Veto,
+    Ordinal, Pod, Reach, Stay, Target, Veto,
 };
 pub use intent::{Intent, Kind, Outcome, Process, Progress, Step};
 pub use limits::Limits;

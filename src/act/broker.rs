@@ -38,11 +38,22 @@ pub enum Command {
         /// Rows at most; the broker's own default is 100.
         limit: usize,
     },
-    /// `session disconnect client-id=…`.
-    Disconnect(String),
+    /// `session disconnect client-id=…`. Without the mountpoint of a session it says `Done` and does nothing
+    /// (`listeners_mountpoint_unix.txt`).
+    Disconnect {
+        /// Empty for the broker's own.
+        mountpoint: String,
+        /// Whom.
+        client_id: String,
+    },
     /// `session disconnect clients client-ids=…`. Never `batch`, which counts offline queues too
-    /// (drain.md §1.5). No id may hold a comma.
-    DisconnectClients(Vec<String>),
+    /// (drain.md §1.5).
+    DisconnectClients {
+        /// Of all of them; empty for the broker's own.
+        mountpoint: String,
+        /// Whom; none may hold a comma.
+        client_ids: Vec<String>,
+    },
 }
 
 /// A word of a command: `key=value` or `--flag[=value]`.
@@ -61,8 +72,8 @@ impl Command {
             Self::ListenerRestart(_) => &["listener", "restart"],
             Self::ListenerStart(_) => &["listener", "start"],
             Self::OnlineSessions { .. } => &["session", "show"],
-            Self::Disconnect(_) => &["session", "disconnect"],
-            Self::DisconnectClients(_) => &["session", "disconnect", "clients"],
+            Self::Disconnect { .. } => &["session", "disconnect"],
+            Self::DisconnectClients { .. } => &["session", "disconnect", "clients"],
         }
     }
 
@@ -86,12 +97,17 @@ impl Command {
             }
             Self::OnlineSessions { node, limit } => vec![
                 Flag("client_id", None),
+                Flag("mountpoint", None),
                 Flag("statename", Some("online".into())),
                 Flag("node", Some(node.0.clone())),
                 Flag("limit", Some(limit.to_string())),
             ],
-            Self::Disconnect(id) => vec![Key("client-id", id.clone())],
-            Self::DisconnectClients(ids) => vec![Key("client-ids", ids.join(","))],
+            Self::Disconnect { mountpoint, client_id } => {
+                within(mountpoint, Key("client-id", client_id.clone()))
+            }
+            Self::DisconnectClients { mountpoint, client_ids } => {
+                within(mountpoint, Key("client-ids", client_ids.join(",")))
+            }
         }
     }
 
@@ -132,6 +148,12 @@ impl Command {
         }
         argv
     }
+}
+
+/// Of the broker's own mountpoint without a word of it.
+fn within(mountpoint: &str, whom: Argument) -> Vec<Argument> {
+    let named = (!mountpoint.is_empty()).then(|| Argument::Flag("mountpoint", Some(mountpoint.to_owned())));
+    std::iter::once(whom).chain(named).collect()
 }
 
 /// Quoted for a query, except what node names and lists are made of: those are

@@ -1,15 +1,15 @@
 //! One paced round of disconnects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use lifecycle::{Call, NodeName, Time};
+use lifecycle::{Call, NodeName, Stay, Time};
 
 use super::broker::{Command, Door, call};
 use crate::clock::Clock;
-use crate::observe::management;
+use crate::observe::management::{self, Session};
 
 /// Begin of every client id that is ours: we must not disconnect ourselves (drain.md §4.4).
 pub const OUR_CLIENTS: &str = "vernescale-";
@@ -23,33 +23,71 @@ const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// (`disc2_session_show_limits.txt`: 0.4 s for all columns).
 const ROWS_MAX: usize = 4_000;
 
+/// Mountpoints of one round at most: each costs a call of its own, of 11 to 70 ms (`disconnect_cost.txt`), and a
+/// round is worth two seconds at most. Whose turn has not come is in the next list.
+const MOUNTPOINTS_MAX: usize = 40;
+
+/// Bytes of a mountpoint that is put into a call; the broker's own names are words of its configuration.
+const MOUNTPOINT_BYTES_MAX: usize = 128;
+
+/// So many of whom no command can name are told by name.
+const NAMED_MAX: usize = 3;
+
 /// The pace that was reached is looked at over this time.
 const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// Sooner it says nothing: it may be one round.
 const RATE_AFTER: Duration = Duration::from_secs(3);
 
-/// Whom we kicked, and how many when. Of the ids it holds only those of the last five seconds, of the
+/// Whether a command can name this session as it is. The broker splits each word of a command at every `=` (`x=` becomes
+/// `x`, and `Done` is said of another), and puts what is left between double quotes into a query of its own. For
+/// mountpoints it is held to what was seen to work, and a bit: the broker keeps them as its configuration or a plugin
+/// gave them.
+fn sayable(session: &Session) -> bool {
+    let Session { mountpoint, client_id } = session;
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"=\"'\\,".contains(&byte);
+    mountpoint.len() <= MOUNTPOINT_BYTES_MAX
+        && mountpoint.bytes().all(plain)
+        && !client_id.contains(['=', '"'])
+        && !client_id.is_empty()
+}
+
+/// Whom we kicked, and how many when. Of the sessions it holds only those of the last five seconds, of the
 /// numbers those of the last ten.
 #[derive(Clone, Debug, Default)]
 pub struct Kicked {
-    ids: BTreeMap<String, Time>,
+    sessions: BTreeMap<Session, Time>,
+    /// How many no command can name, of the last list, and who the first of them are.
+    stay: (usize, String),
     lately: VecDeque<(Time, u32)>,
     all: u32,
     span: Option<(Time, Time)>,
 }
 
 impl Kicked {
-    /// The ids of this answer that are to be kicked now, `most` at most.
-    fn choose(&mut self, listed: Vec<String>, most: usize, now: Time) -> Vec<String> {
-        self.ids.retain(|_, at| now.since(*at) < LEFT_ALONE);
-        let mut chosen: Vec<_> = listed
-            .into_iter()
-            .filter(|id| !id.starts_with(OUR_CLIENTS) && !self.ids.contains_key(id))
-            .collect();
+    /// The sessions of this answer that are to be kicked now, `most` at most.
+    fn choose(&mut self, listed: Vec<Session>, most: usize, now: Time) -> Vec<Session> {
+        self.sessions.retain(|_, at| now.since(*at) < LEFT_ALONE);
+        let ours = |session: &Session| session.client_id.starts_with(OUR_CLIENTS);
+        let (can, stay): (Vec<_>, Vec<_>) =
+            listed.into_iter().filter(|session| !ours(session)).partition(sayable);
+        self.stay = (stay.len(), named(&stay));
+        let mut mountpoints = BTreeSet::new();
+        let mut chosen: Vec<_> =
+            can.into_iter().filter(|session| !self.sessions.contains_key(session)).collect();
+        chosen.retain(|session| {
+            let known = mountpoints.contains(&session.mountpoint);
+            known || (mountpoints.len() < MOUNTPOINTS_MAX && mountpoints.insert(session.mountpoint.clone()))
+        });
         chosen.truncate(most);
-        self.ids.extend(chosen.iter().map(|id| (id.clone(), now)));
+        self.sessions.extend(chosen.iter().map(|session| (session.clone(), now)));
         chosen
+    }
+
+    /// Online sessions that no command can name, of the last list; none where there are none.
+    pub fn stay(&self) -> Option<Stay> {
+        let (count, named) = &self.stay;
+        (*count > 0).then(|| Stay { count: u32::try_from(*count).unwrap_or(u32::MAX), named: named.clone() })
     }
 
     fn note(&mut self, ids: usize, now: Time) {
@@ -78,6 +116,16 @@ impl Kicked {
         let (since, until) = self.span?;
         Some(per_second(self.all, until.since(since).max(Duration::from_secs(1))))
     }
+}
+
+/// The first of them, as people may look for them.
+fn named(stay: &[Session]) -> String {
+    let short = |word: &str| format!("{:?}", word.chars().take(40).collect::<String>());
+    let name = |session: &Session| match session.mountpoint.as_str() {
+        "" => short(&session.client_id),
+        mountpoint => format!("{} of mountpoint {}", short(&session.client_id), short(mountpoint)),
+    };
+    stay.iter().take(NAMED_MAX).map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn per_second(ids: u32, span: Duration) -> u32 {
@@ -119,13 +167,17 @@ pub async fn drain_round(
         return Call::Refused("no pod that could be asked exists".into());
     };
     let locked = || kicked.lock().unwrap_or_else(PoisonError::into_inner);
-    let (ids, recent) = (round.ids as usize, locked().ids.len());
+    let ids = round.ids as usize;
+    let passed_over = {
+        let kicked = locked();
+        kicked.sessions.len() + kicked.stay.0
+    };
     // Without room for those that are left alone the same first rows would come
     // for ever (drain.md §4.2).
-    let rows = (ids + recent + 1).min(ROWS_MAX);
+    let rows = (ids + passed_over + 1).min(ROWS_MAX);
     let list = Command::OnlineSessions { node: target.clone(), limit: rows };
-    let listed = match first.door.ask(&list, limit).await.and_then(management::client_ids) {
-        Ok(ids) => ids,
+    let listed = match first.door.ask(&list, limit).await.and_then(management::sessions) {
+        Ok(listed) => listed,
         // Nobody was touched: the question itself changes nothing.
         Err(why) => return Call::Refused(format!("sessions of {target} could not be listed: {why}")),
     };
@@ -150,20 +202,37 @@ pub async fn drain_round(
     ends.into_iter().find_map(Result::err).unwrap_or_else(|| Call::Answered(count.to_string()))
 }
 
-/// One command each, of about the same size, and how many ids are in it.
-fn batches(chosen: Vec<String>, most: usize) -> VecDeque<(Command, usize)> {
-    let (odd, plain): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|id| id.contains([',', '"', '\'']));
+/// One command each, of one mountpoint and about the same size, and how many sessions are in it.
+fn batches(chosen: Vec<Session>, most: usize) -> VecDeque<(Command, usize)> {
+    let mut by_mountpoint: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Session { mountpoint, client_id } in chosen {
+        by_mountpoint.entry(mountpoint).or_default().push(client_id);
+    }
+    by_mountpoint.iter().flat_map(|(mountpoint, ids)| batches_of(mountpoint, ids, most)).collect()
+}
+
+fn batches_of(mountpoint: &str, ids: &[String], most: usize) -> Vec<(Command, usize)> {
+    let mountpoint = || mountpoint.to_owned();
+    let (odd, plain): (Vec<_>, Vec<_>) = ids.iter().cloned().partition(|id| id.contains([',', '\'']));
     let size = plain.len().div_ceil(plain.len().div_ceil(most.max(1)).max(1)).max(1);
-    let together = plain.chunks(size).map(|ids| (Command::DisconnectClients(ids.to_vec()), ids.len()));
-    odd.into_iter().map(|id| (Command::Disconnect(id), 1)).chain(together).collect()
+    let together = plain.chunks(size).map(|ids| {
+        (Command::DisconnectClients { mountpoint: mountpoint(), client_ids: ids.to_vec() }, ids.len())
+    });
+    let alone =
+        odd.into_iter().map(|client_id| (Command::Disconnect { mountpoint: mountpoint(), client_id }, 1));
+    alone.chain(together).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ids(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
+    fn session(mountpoint: &str, client_id: &str) -> Session {
+        Session { mountpoint: mountpoint.into(), client_id: client_id.into() }
+    }
+
+    fn ids(names: &[&str]) -> Vec<Session> {
+        names.iter().map(|name| session("", name)).collect()
     }
 
     #[test]
@@ -180,7 +249,7 @@ mod tests {
         let mut kicked = Kicked::default();
         kicked.choose(ids(&["a", "b", "c"]), 3, Time(0));
         kicked.choose(Vec::new(), 3, Time(6_000));
-        assert!(kicked.ids.is_empty());
+        assert!(kicked.sessions.is_empty());
         (0..100).for_each(|second| kicked.note(10, Time(second * 1_000)));
         assert_eq!(kicked.lately.len(), 10);
     }
@@ -198,9 +267,50 @@ mod tests {
 
     #[test]
     fn a_round_is_split_evenly_and_odd_ids_go_alone() {
-        let many: Vec<String> = (0..120).map(|n| format!("c{n}")).chain(["a,b".to_owned()]).collect();
+        let many: Vec<Session> =
+            (0..120).map(|n| session("", &format!("c{n}"))).chain([session("", "a,b")]).collect();
         let sizes: Vec<usize> = batches(many, 50).into_iter().map(|(_, ids)| ids).collect();
         assert_eq!(sizes, [1, 40, 40, 40]);
         assert!(batches(Vec::new(), 50).is_empty());
+    }
+
+    #[test]
+    fn no_call_mixes_mountpoints_and_no_round_has_many() {
+        let two = vec![session("b", "1"), session("", "1"), session("b", "2")];
+        let of = |mountpoint: &str, ids: &[&str]| {
+            let client_ids = ids.iter().map(|&id| id.to_owned()).collect();
+            (Command::DisconnectClients { mountpoint: mountpoint.into(), client_ids }, ids.len())
+        };
+        assert_eq!(batches(two, 50), [of("", &["1"]), of("b", &["1", "2"])]);
+
+        let mut kicked = Kicked::default();
+        let tenants: Vec<Session> = (0..100).map(|n| session(&format!("tenant-{n}"), "same")).collect();
+        let turns = (0..4u64).map(|turn| kicked.choose(tenants.clone(), 1_000, Time(turn * 100)).len());
+        assert_eq!(turns.collect::<Vec<_>>(), [MOUNTPOINTS_MAX, MOUNTPOINTS_MAX, 20, 0]);
+    }
+
+    #[test]
+    fn whom_no_command_can_name_is_told_and_not_guessed() {
+        let mut kicked = Kicked::default();
+        let long = "m".repeat(MOUNTPOINT_BYTES_MAX + 1);
+        let odd = vec![
+            session("a=b", "1"),
+            session("ü", "1"),
+            session(&long, "1"),
+            session("", "dGVzdA=="),
+            session("", "a\"b"),
+        ];
+        let listed = [odd, vec![session("a/b-c.d:e_f", "ü")]].concat();
+        assert_eq!(kicked.choose(listed, 10, Time(0)), [session("a/b-c.d:e_f", "ü")]);
+        let stay = kicked.stay().expect("five stay");
+        assert_eq!(stay.count, 5);
+        assert!(
+            stay.named.starts_with(r#""1" of mountpoint "a=b", "1" of mountpoint "ü""#),
+            "{}",
+            stay.named
+        );
+        assert!(stay.named.len() < 200, "{}", stay.named);
+        kicked.choose(Vec::new(), 10, Time(1));
+        assert_eq!(kicked.stay(), None);
     }
 }

@@ -78,7 +78,14 @@ impl InFlight {
         let outcomes = self.outcomes(epoch);
         let kicked = self.kicked.lock().unwrap_or_else(PoisonError::into_inner);
         let (rate, average) = (kicked.rate(now), kicked.average());
-        Calls { drained: kicked.all(), drain_rate: rate, drain_average: average, ..outcomes }
+        let stay = kicked.stay();
+        Calls {
+            drained: kicked.all(),
+            drain_rate: rate,
+            drain_average: average,
+            drain_stay: stay,
+            ..outcomes
+        }
     }
 
     /// Whom the drain has kicked.

@@ -261,9 +261,24 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// `session show --client_id`: the client ids.
-pub fn client_ids(reply: Reply) -> Result<Vec<String>, Unusable> {
-    table(reply)?.iter().map(|row| field(row, "client_id").map(string)).collect()
+/// A session: two mountpoints may each have one of the same client id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    /// Empty for the broker's own.
+    pub mountpoint: String,
+    /// As its client gave it.
+    pub client_id: String,
+}
+
+/// `session show --client_id --mountpoint`: the sessions. A mountpoint that is not said is not the broker's own.
+pub fn sessions(reply: Reply) -> Result<Vec<Session>, Unusable> {
+    let word = |row: &Map<String, Value>, name: &str| match field(row, name)? {
+        Value::String(word) => Ok(word.clone()),
+        other => Err(Unusable::Malformed(format!("a session whose {name} is `{other}`"))),
+    };
+    let session =
+        |row| Ok(Session { mountpoint: word(row, "mountpoint")?, client_id: word(row, "client_id")? });
+    table(reply)?.iter().map(session).collect()
 }
 
 #[cfg(test)]

@@ -31,9 +31,14 @@ fn visitor(number: usize) -> String {
 
 /// Clients with these ids connect to the leaver.
 fn visit(world: &World, ids: impl Iterator<Item = String>) {
+    visit_in(world, "", ids);
+}
+
+/// The same by a listener with this mountpoint.
+fn visit_in(world: &World, mountpoint: &str, ids: impl Iterator<Item = String>) {
     let leaver = node(world, 2);
     for id in ids {
-        let connect = Connect::new(id, Protocol::V4, true);
+        let connect = Connect { mountpoint: mountpoint.into(), ..Connect::new(id, Protocol::V4, true) };
         world.fleet.with_model(|model, now| model.connect(&leaver, connect, now));
     }
 }
@@ -75,6 +80,45 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
             seen.iter().rfind(|(then, _)| then.since(*at) <= seconds(1)).map_or(*before, |last| last.1);
         assert!(before - after <= GO_IN_A_SECOND, "{before} were online at {at:?}, {after} a second later");
     }
+    ends_well(&mut world).await;
+}
+
+/// A disconnect without the mountpoint of a session says `Done` and does nothing.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn each_mountpoint_is_drained_by_its_name(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    visit(&world, (0..VISITORS / 2).map(visitor));
+    visit_in(&world, "tenant-b", (VISITORS / 2..VISITORS).map(visitor));
+    let at_leave = Arc::new(AtomicUsize::new(usize::MAX));
+    let (fleet, left) = (world.fleet.clone(), Arc::clone(&at_leave));
+    world.taps.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
+    begin(&mut world).await;
+    world.until("it is asked to leave", minutes(2), |world| world.taps.times("Leave") > 0).await;
+    assert_eq!(at_leave.load(Ordering::Relaxed), 0, "so many are killed by the leave\n{}", world.dump());
+    ends_well(&mut world).await;
+}
+
+/// The broker's command line splits a word at each `=`: what it cannot carry is not asked for, and told by name. They
+/// are few enough for a leave to end them.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_mountpoint_that_no_command_can_carry_is_named(#[case] via: Via) {
+    let mut world = three(via).start().await;
+    visit(&world, (0..10).map(visitor));
+    visit_in(&world, "tenant=b", (10..13).map(visitor));
+    begin(&mut world).await;
+    let stay = |world: &World| world.condition("SessionsStay").map(|told| told.message).unwrap_or_default();
+    world.until("it is told", minutes(1), |world| !stay(world).is_empty()).await;
+    // How many it says is what the first list had room for.
+    let told = stay(&world);
+    assert!(told.contains("sessions of pod 2") && told.contains(r#"of mountpoint "tenant=b""#), "{told}");
+    world.until("it is asked to leave", minutes(2), |world| world.taps.times("Leave") > 0).await;
+    assert_eq!(world.condition("DrainSlow"), None, "{}", world.dump());
     ends_well(&mut world).await;
 }
 

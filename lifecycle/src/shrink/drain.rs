@@ -43,6 +43,7 @@ pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
         return cancel(draft, "DrainBudgetSpent", &text);
     }
     tell_pace(draft, look, online, behind);
+    tell_stay(draft, look);
     next_round(draft, look);
     Flow::Look
 }
@@ -109,6 +110,18 @@ fn tell_pace(draft: &mut Draft, look: &Look<'_>, online: Option<i64>, behind: Be
     }
 }
 
+/// Who stays, for no command reaches them.
+fn tell_stay(draft: &mut Draft, look: &Look<'_>) {
+    let Some(stay) = &look.facts.calls.drain_stay else { return };
+    let text = format!(
+        "at least {} sessions of pod {} cannot be disconnected: the broker's commands cannot carry their mountpoint or client \
+         id ({}). The leave ends them at once where spec.leave.maxOnlineAtKill ({}) allows it, else this is undone. \
+         Let these clients go elsewhere, or give them other names (no `=`, no quotes)",
+        stay.count, draft.intent.ordinal, stay.named, look.limits.max_online_at_kill
+    );
+    draft.tell("SessionsStay", Severity::Warning, text);
+}
+
 /// What it has come to: told once, and kept on the record.
 fn drained(draft: &mut Draft, look: &Look<'_>) {
     let calls = &look.facts.calls;
@@ -139,7 +152,7 @@ fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
     };
     format!(
         "pod {} was not drained within {} s: {} sessions are online ({} wanted at most){pace}, and the last list of \
-         them {call}. See who they are (`vmq-admin session show --client_id --statename=online --node={node}`), or allow more: spec.drain.budget, \
+         them {call}. See who they are (`vmq-admin session show --client_id --mountpoint --statename=online --node={node}`), or allow more: spec.drain.budget, \
          spec.drain.percentPerSecond, spec.leave.maxOnlineAtKill",
         draft.intent.ordinal,
         look.now.since(draft.intent.entered).min(look.limits.drain).as_secs(),

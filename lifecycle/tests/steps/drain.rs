@@ -1,6 +1,6 @@
 //! Fence, suspend, drain: up to the question.
 
-use lifecycle::{Call, Effect, ListenerState, NodeName, Ordinal, Step, Time};
+use lifecycle::{Call, Effect, ListenerState, NodeName, Ordinal, Stay, Step, Time};
 use rstest::rstest;
 
 use crate::scene::{Scene, THEN, at, name, reasons, tells, unknown};
@@ -65,6 +65,18 @@ fn batches_keep_their_pace() {
     assert_eq!(batches(&scene, 1_000), 1);
     scene.facts.calls.drain = Call::InFlight;
     assert_eq!(batches(&scene, 5_000), 0, "one call at a time");
+}
+
+#[test]
+fn who_cannot_be_disconnected_is_named_and_left_to_the_leave() {
+    let mut scene = Scene::shrinking(3, Step::Drain);
+    scene.counts(2).online = 3;
+    scene.facts.calls.drain = Call::Answered("0".into());
+    scene.facts.calls.drain_stay = Some(Stay { count: 3, named: r#""x" of mountpoint "a=b""#.into() });
+    let out = scene.turn(0);
+    assert!(tells(&out, "SessionsStay", r#"at least 3 sessions of pod 2"#));
+    assert!(tells(&out, "SessionsStay", r#""x" of mountpoint "a=b""#));
+    assert!(asked(&mut scene, 2_000), "they are fewer than a leave may end");
 }
 
 #[test]

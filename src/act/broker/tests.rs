@@ -36,10 +36,16 @@ fn the_groups_are_asked_as_they_were_recorded() {
 
 #[test]
 fn odd_client_ids_are_quoted_and_lists_are_not() {
-    let one = Command::Disconnect("a,b &c=ü".into());
+    let one = Command::Disconnect { mountpoint: String::new(), client_id: "a,b &c=ü".into() };
     assert_eq!(one.path(), "/api/v1/session/disconnect?client-id=a,b+%26c%3D%C3%BC");
-    let many = Command::DisconnectClients(vec!["a".into(), "b".into()]);
-    assert_eq!(many.path(), "/api/v1/session/disconnect/clients?client-ids=a,b");
+    let many = |mountpoint: &str| Command::DisconnectClients {
+        mountpoint: mountpoint.into(),
+        client_ids: vec!["a".into(), "b".into()],
+    };
+    let path = "/api/v1/session/disconnect/clients?client-ids=a,b";
+    assert_eq!(many("").path(), path, "the broker's own mountpoint has no name");
+    assert_eq!(many("tenant-b").path(), format!("{path}&--mountpoint=tenant-b"));
+    assert_eq!(many("tenant-b").argv().last().map(String::as_str), Some("--mountpoint=tenant-b"));
 }
 
 #[test]
@@ -47,7 +53,7 @@ fn online_sessions_are_asked_by_state() {
     let command = Command::OnlineSessions { node: node(), limit: 50 };
     assert_eq!(
         command.path(),
-        "/api/v1/session/show?--client_id&--statename=online&--node=VerneMQ3@127.0.0.13&--limit=50"
+        "/api/v1/session/show?--client_id&--mountpoint&--statename=online&--node=VerneMQ3@127.0.0.13&--limit=50"
     );
     assert_eq!(command.argv().last().map(String::as_str), Some("--format=json"));
 }

@@ -74,8 +74,14 @@ fn no_answer_is_ever_an_empty_cluster() {
 
 #[test]
 fn reads_sessions() {
-    let ids = client_ids(get("session/show").unwrap()).unwrap();
+    let listed = sessions(get("session/show").unwrap()).unwrap();
+    let ids: Vec<&str> = listed.iter().map(|session| session.client_id.as_str()).collect();
     assert_eq!(ids, ["systest3", "systest2", "systest1"]);
+    assert!(listed.iter().all(|session| session.mountpoint.is_empty()));
+    for row in [r#"{"client_id":"a"}"#, r#"{"client_id":"a","mountpoint":null}"#] {
+        let reply = reply_of_json(format!(r#"{{"table":[{row}],"type":"table"}}"#).as_bytes()).unwrap();
+        assert!(matches!(sessions(reply), Err(Unusable::Malformed(_))), "{row}");
+    }
 }
 
 #[test]
