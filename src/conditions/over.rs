@@ -22,6 +22,7 @@ const OVER: &[(&str, &str)] = &[
     ("LeaveStuck", "no leave is stuck"),
     ("ListenerDeleted", "every listener that clients came by is there"),
     ("ListenerFull", "every listener takes more clients"),
+    ("ListenerShowCrashes", "every pod says how many connections each listener has"),
     ("LookFailed", "looks are whole"),
     ("ManagementCaMissing", "the Secret of spec.management.caSecretRef is there, or not needed"),
     ("ManagementKeyMissing", "the Secret of spec.management.secretRef is there, or not needed"),

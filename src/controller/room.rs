@@ -118,6 +118,26 @@ impl<'a> Listeners<'a> {
         ConnsMax::Limited(rooms.into_iter().map(room).collect())
     }
 
+    /// Nodes that do not say how many connections each listener has, though they are asked.
+    pub(super) fn uncounted(&self) -> Option<Told> {
+        let pods: Vec<_> = self.nodes.iter().filter(|(_, one)| one.list_crashes).collect();
+        let pods: Vec<_> = pods.iter().map(|(ordinal, _)| ordinal.to_string()).collect();
+        let named = pods[..pods.len().min(NAMED_MAX)].join(", ");
+        let more = if pods.len() > NAMED_MAX { ", …" } else { "" };
+        let message = format!(
+            "/api/v1/listener/show of pod {named}{more} answers HTTP 500 as a whole, as VerneMQ does where a listener \
+             is a Unix socket (seen up to 2.2.0). The listeners are read from /status.json, which has no active_conns: \
+             whether one is full is judged by all TCP and TLS connections of the pod together. Where that is too \
+             coarse, do without the Unix socket"
+        );
+        (!pods.is_empty()).then_some(Told {
+            message,
+            blocks: false,
+            name: "ListenerShowCrashes",
+            severity: Severity::Info,
+        })
+    }
+
     /// Listeners whose next client hangs.
     pub(super) fn full(&self, still: &mut Still, fleet: &FleetView, now: Time) -> Option<Told> {
         let mut full = Vec::new();

@@ -270,6 +270,7 @@ impl Worker {
         };
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
         told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
+        told.extend(world.listeners().uncounted());
         told.extend(world.listeners().full(&mut self.state.still, &fleet, now));
         self.state.rehearsal.look(&world, self.state.slow.login.as_ref(), &self.wake, now);
         told.extend(self.state.rehearsal.told(&world, now));

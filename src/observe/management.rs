@@ -250,15 +250,18 @@ pub(crate) fn listener(row: &Map<String, Value>) -> Result<Option<ShownListener>
     Ok(Some(ShownListener { listener, connections_max, active, mountpoint }))
 }
 
-/// A string, or what the status page makes of one of Erlang's: the list of its bytes.
+/// A string, or what the status page makes of one of Erlang's: the list of its bytes, or of its characters. What is
+/// neither is replaced, for nothing at all would be the broker's own mountpoint.
 fn text(value: &Value) -> String {
-    match value {
-        Value::Array(bytes) => {
-            let bytes = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
-            String::from_utf8(bytes).unwrap_or_default()
-        }
-        other => string(other),
-    }
+    let Value::Array(codes) = value else { return string(value) };
+    let code = |value: &Value| u32::try_from(value.as_u64()?).ok();
+    let codes: Vec<Option<u32>> = codes.iter().map(code).collect();
+    let bytes: Option<Vec<u8>> = codes.iter().map(|code| u8::try_from((*code)?).ok()).collect();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| {
+        let character =
+            |code: &Option<u32>| code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
+        codes.iter().map(character).collect()
+    })
 }
 
 /// A session: two mountpoints may each have one of the same client id.

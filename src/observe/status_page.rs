@@ -26,6 +26,8 @@ pub struct Entry {
     pub members: BTreeMap<NodeName, bool>,
     /// Its MQTT listeners.
     pub listeners: Vec<ShownListener>,
+    /// A listener of it, of whatever kind, is a Unix socket.
+    pub unix_socket: bool,
 }
 
 /// The entry of `node` in an answer of `/status.json`.
@@ -47,6 +49,7 @@ pub fn entry(answer: &wire::Answer, node: &NodeName) -> Result<Entry, Unusable> 
         version: entry.get("version").and_then(Value::as_str).unwrap_or_default().to_owned(),
         members: members(entry)?,
         listeners: listeners(entry)?,
+        unix_socket: rows(entry)?.any(|row| row.get("ip").and_then(Value::as_str).is_some_and(is_path)),
     })
 }
 
@@ -71,10 +74,17 @@ fn members(entry: &Map<String, Value>) -> Result<BTreeMap<NodeName, bool>, Unusa
     Ok(members)
 }
 
-fn listeners(entry: &Map<String, Value>) -> Result<Vec<ShownListener>, Unusable> {
+fn rows(entry: &Map<String, Value>) -> Result<impl Iterator<Item = &Map<String, Value>>, Unusable> {
     let rows = entry.get("listeners").and_then(Value::as_array).ok_or_else(|| malformed("no `listeners`"))?;
-    let rows = rows.iter().filter_map(Value::as_object);
-    rows.filter_map(|row| management::listener(row).transpose()).collect()
+    Ok(rows.iter().filter_map(Value::as_object))
+}
+
+fn is_path(address: &str) -> bool {
+    address.starts_with('/')
+}
+
+fn listeners(entry: &Map<String, Value>) -> Result<Vec<ShownListener>, Unusable> {
+    rows(entry)?.filter_map(|row| management::listener(row).transpose()).collect()
 }
 
 #[cfg(test)]
@@ -97,6 +107,7 @@ mod tests {
         assert!(entry.members.values().all(|running| *running));
         assert_eq!(entry.listeners.len(), 1);
         assert_eq!(entry.listeners[0].listener.port, 1883);
+        assert!(!entry.unix_socket);
     }
 
     #[test]

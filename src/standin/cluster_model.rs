@@ -59,6 +59,7 @@ pub use client::{
 };
 pub use command::{CallId, Command, Process, SessionFlag, Signal, Via};
 pub use event::Event;
+pub(crate) use listener::UNIX_TERM;
 pub use listener::{ListenerSetting, Place, Transport};
 pub use page::{
     HealthAnswer, HealthPage, Kind, ListenerStatus, NodeHost, NodeStatus, Series, StatusListener, StatusPage,

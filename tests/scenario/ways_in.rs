@@ -133,6 +133,9 @@ async fn an_undo_opens_a_unix_socket_again(#[case] via: Via) {
     let own = shown.nodes.into_iter().find(|(name, _)| *name == node).expect("it speaks of itself").1;
     let suspended = vernescale::standin::cluster_model::ListenerStatus::Suspended;
     assert!(own.listeners.iter().all(|one| one.status != suspended), "{:?}", own.listeners);
+    // Through exec `listener show` is not asked.
+    let crashes = told(&world, "ListenerShowCrashes");
+    assert_eq!(crashes.contains("of pod 0, 1 answers HTTP 500"), via == Via::ManagementApi, "{crashes}");
 }
 
 /// A TLS listener is used where it is named, and proven.

@@ -27,7 +27,8 @@ fn answered(ordinal: u32, doors: Option<Vec<ShownListener>>) -> (Ordinal, Answer
         groups: None,
         version: Observed::Unknown(unknown()),
     };
-    (Ordinal(ordinal), Answered { node, sample: None, gauges: None, doors, ahead: None, trouble: None })
+    let (sample, gauges, ahead, trouble) = (None, None, None, None);
+    (Ordinal(ordinal), Answered { node, sample, gauges, doors, ahead, list_crashes: false, trouble })
 }
 
 fn statefulset(acceptors: Option<&str>) -> StatefulSet {

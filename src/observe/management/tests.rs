@@ -72,6 +72,23 @@ fn no_answer_is_ever_an_empty_cluster() {
     assert!(members(Reply::Text("Done".into())).is_err());
 }
 
+/// As the status page has them: the mountpoint is a list of character codes, a Unix socket has its path for `ip`.
+#[test]
+fn reads_the_status_pages_unix_socket_and_mountpoint() {
+    let recording = include_str!("../../../tests/recordings/listeners_mountpoint_unix.txt");
+    let (_, rest) = recording.split_once("status.json listeners: ").unwrap();
+    // The recorder has cut the line.
+    let (whole, _) = rest.lines().next().unwrap().rsplit_once(", {").unwrap();
+    let rows: Vec<Map<String, Value>> = serde_json::from_str(&format!("{whole}]")).unwrap();
+    let shown: Vec<_> = rows.iter().filter_map(|row| listener(row).unwrap()).collect();
+    let (unix, tenant) = (&shown[0], shown.iter().find(|one| one.listener.port == 1887).unwrap());
+    assert_eq!((unix.listener.address.as_str(), unix.listener.port), ("/run/L212.sock", 0));
+    assert!(!unix.reached(None) && unix.active.is_none());
+    assert_eq!((unix.mountpoint.as_str(), tenant.mountpoint.as_str()), ("", "tenant-b"));
+    let of = |codes: &str| text(&serde_json::from_str(codes).unwrap());
+    assert_eq!([of("[195,188]"), of("[252]"), of("[8364]"), of("[-1]")], ["ü", "ü", "€", "\u{fffd}"]);
+}
+
 #[test]
 fn reads_sessions() {
     let listed = sessions(get("session/show").unwrap()).unwrap();

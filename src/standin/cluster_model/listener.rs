@@ -68,6 +68,9 @@ impl MqttListener {
     }
 }
 
+/// Begin of what `listener show` has for the address of a Unix socket (`listeners_mountpoint_unix.txt`).
+pub(crate) const UNIX_TERM: &str = "{local,\"";
+
 /// What a listener is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -257,6 +260,12 @@ impl ClusterModel {
         mqtt.chain([fixed("http", node.host.http), fixed("vmq", node.host.cluster)]).collect()
     }
 
+    /// A Unix socket is among the listeners of a node, whether it takes clients or not.
+    pub(super) fn has_unix_socket(&self, ix: Ix) -> bool {
+        self.nodes[ix.0].listeners.iter().any(|one| matches!(one.place, Place::Unix(_)))
+    }
+
+    /// For `vmq-admin` where there is a Unix socket: over HTTP it is a 500.
     pub(super) fn listener_show(&self, ix: Ix) -> Answer {
         let peers = self.nodes[ix.0].up.len().saturating_sub(1);
         let address = if self.settings.old_listener_show { "ip" } else { "address" };
@@ -265,7 +274,7 @@ impl ClusterModel {
             vec![
                 ("type".into(), listener.kind.into()),
                 ("status".into(), listener.status.text().into()),
-                (address.into(), listener.address.into()),
+                (address.into(), shown(listener.address).into()),
                 ("port".into(), listener.port.to_string().into()),
                 ("mountpoint".into(), listener.mountpoint.into()),
                 ("max_conns".into(), listener.max_conns.map_or_else(|| Value::from("infinity"), Value::from)),
@@ -318,6 +327,11 @@ impl ClusterModel {
         let mut all = self.nodes[ix.0].listeners.iter();
         all.find(|one| one.place == Place::Tcp(place)).map(|one| &one.setting)
     }
+}
+
+/// An address, or the Erlang term of a Unix socket.
+fn shown(address: String) -> String {
+    if address.starts_with('/') { format!("{UNIX_TERM}{address}\"}}") } else { address }
 }
 
 /// Whoever waits at a listener that closes.

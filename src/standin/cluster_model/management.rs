@@ -70,6 +70,11 @@ impl ClusterModel {
                 self.listener_restart(ix, call, &place);
                 return;
             }
+            // The address of a Unix socket is no JSON to it (`listeners_mountpoint_unix.txt`).
+            Command::ListenerShow if via == Via::Http && self.has_unix_socket(ix) => {
+                self.fail(call, 500, "", "");
+                return;
+            }
             Command::DisconnectClients { client_ids, mountpoint, cleanup } => {
                 self.disconnect_clients(ix, call, client_ids, &mountpoint, cleanup);
                 return;
