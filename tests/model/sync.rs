@@ -160,6 +160,26 @@ fn tombstones_are_collected_by_each_node_in_its_own_time() {
     assert_eq!(lab.objects(1).1, 0);
 }
 
+/// The list of API keys is replicated as one object, with the connects of nobody.
+#[rstest]
+#[case(Version::V2_1_2, recording!("claims_2.1.2.txt"))]
+#[case(Version::V2_2_0, recording!("claims_2.2.0.txt"))]
+fn api_keys_are_one_object(#[case] version: Version, #[case] recording: &str) {
+    let recorded = |of: &str| count::<i64>(line(recording, of, 0), "'live': ");
+    let mut lab = Lab::cluster_of(version, 1);
+    assert_eq!(lab.live(1), recorded("] alone {"));
+    for (key, scope) in [("a", "mgmt"), ("a", "metrics")] {
+        lab.admin(1, Command::ApiKeyAdd { key: key.into(), scope: Some(scope.into()) });
+        assert_eq!(lab.live(1), recorded("alone, with one API key"), "{scope}");
+    }
+    lab.boot(2);
+    lab.run(4_000);
+    assert_eq!(lab.live(2), 0);
+    lab.http(2, Command::ClusterJoin { peer: name(1) });
+    lab.run(15_000);
+    assert_eq!([lab.live(1), lab.live(2)], [1, 1], "{}", line(recording, "'view': '1T2T3T'", 0));
+}
+
 #[test]
 fn the_first_node_exchanges_its_groups_with_the_first_that_joins() {
     let recorded = |t: &str| count::<usize>(line(PODS, t, 0), "0R live 42 init ");

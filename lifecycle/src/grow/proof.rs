@@ -18,6 +18,10 @@ const APART: i64 = 3;
 /// … or a hundredth of them: a cluster of any size has more clients on the way.
 const APART_OF: i64 = 100;
 
+/// … and a third of them at most: where there are few, a newcomer that has only what is its own, such as the one object
+/// of its API keys (`claims_2.1.2.txt`), has not nearly all of them.
+const APART_OF_FEW: i64 = 3;
+
 /// Two readings that are so far apart must both be good: one may meet the counts on their way past each other.
 pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
@@ -91,8 +95,7 @@ fn behind(look: &Look<'_>, (newcomer, own): (Ordinal, &Node), member: Ordinal) -
         return Err(Lack::Count { what: "retained messages", newcomer, has, member, its, apart: 0 });
     }
     let (has, its) = (live(newcomer, own)?, live(member, other)?);
-    // Where there are few, none is not nearly all of them.
-    apart((newcomer, has), (member, its), if has == 0 { 0 } else { on_the_way(its) })
+    apart((newcomer, has), (member, its), on_the_way(its).min(has.max(its) / APART_OF_FEW))
 }
 
 /// So many of these are no sign of anything: clients that come or go between two readings.

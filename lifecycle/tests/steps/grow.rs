@@ -75,6 +75,7 @@ fn ten_seconds_of_agreement_precede_the_canary() {
 #[case::too_many_objects(|s: &mut Scene| s.live(2, 506))]
 #[case::objects_of_one_member(|s: &mut Scene| s.live(0, 494))]
 #[case::none_of_few(|s: &mut Scene| { (0..3).for_each(|o| s.live(o, 2)); s.live(2, 0); })]
+#[case::its_own_keys_of_few(|s: &mut Scene| { (0..3).for_each(|o| s.live(o, 4)); s.live(2, 1); })]
 #[case::objects_unknown(|s: &mut Scene| s.node(1).objects = unknown())]
 #[case::objects_not_counted(|s: &mut Scene| s.node(2).objects = Observed::Seen(Objects { live: None, at: THEN }))]
 #[case::groups(|s: &mut Scene| s.node(2).groups = Some(Observed::Seen(Groups { synced: 9, all: 10 })))]

@@ -79,7 +79,9 @@ impl ClusterModel {
     /// kept; what is left without them is equal on all nodes that are in step.
     pub(super) fn of_group(&self, ix: Ix, family: &str, nth: usize) -> i64 {
         let store = self.store(self.nodes[ix.0].disk.store);
-        let objects = number(store.clients.len() + store.retained.len());
+        // All API keys together are one (`claims_2.1.2.txt`; vmq_config:set_global_env/4 writes the list).
+        let keys = usize::from(!store.keys.is_empty());
+        let objects = number(store.clients.len() + store.retained.len() + keys);
         let live = if self.has_group(ix, nth) { share(objects, nth) } else { 0 };
         let tombstones = share(self.tombstones(ix), nth);
         match family {
