@@ -1,8 +1,10 @@
 //! A member is dead: what clients of the living nodes are told
 //! (`netsplit_raw_bytes.txt`, `dead_node_netsplit.txt`).
 
+use rstest::rstest;
 use vernescale::standin::cluster_model::{
     CloseReason, Connect, Protocol, PublishOutcome, Settings, Signal, SubscribeOutcome, UnsubscribeOutcome,
+    Version,
 };
 
 use crate::lab::{Lab, all_allowed, settings};
@@ -89,6 +91,44 @@ fn bytes_before_last(section: &str, qos: u8) -> u8 {
     let part = &RAW[RAW.find(section).expect("the section")..];
     let hex = line(part, &format!("PUBLISH q{qos}"), 0).split("-> ").nth(1).expect("an answer").trim();
     u8::from_str_radix(&hex[hex.len() - 4..hex.len() - 2], 16).expect("hex")
+}
+
+/// Of what was tried on both, one answer differs: SUBACK of MQTT 5.
+#[rstest]
+#[case(Version::V2_1_2, recording!("claims_2.1.2.txt"))]
+#[case(Version::V2_2_0, recording!("claims_2.2.0.txt"))]
+fn each_version_answers_sessions_from_before_as_recorded(#[case] version: Version, #[case] recording: &str) {
+    let mut lab = Lab::cluster_of(version, 3);
+    let v4 = lab.session(1, "v4", Protocol::V4, true);
+    let v5 = lab.session(1, "v5", Protocol::V5, true);
+    lab.signal(3, Signal::Kill);
+    lab.run(1_500);
+    for (conn, session) in [(v4, "existing v4 session"), (v5, "existing v5 session")] {
+        let said = line(recording, session, 0);
+        let answer = |request: &str| {
+            let (_, rest) = said.split_once(&format!("('{request}', '")).expect("a request");
+            rest.split('\'').next().expect("an answer").to_owned()
+        };
+        let byte = |text: &str, from_end: usize| {
+            let bytes: Vec<&str> = text.split(' ').collect();
+            u8::from_str_radix(bytes[bytes.len() - from_end], 16).expect("hex")
+        };
+        let code = byte(&answer("SUBSCRIBE"), 1);
+        assert_eq!(lab.subscribe(conn, "e/#", 1), SubscribeOutcome::Codes(vec![code]), "{said}");
+        for qos in [1, 2] {
+            let recorded = answer(&format!("PUBLISH QoS{qos}"));
+            // The reason is followed by the length of the properties.
+            let want = if recorded.starts_with("nothing") {
+                PublishOutcome::Silent
+            } else {
+                PublishOutcome::Refused(byte(&recorded, 2))
+            };
+            assert_eq!(lab.publish(conn, "e/z", "x", qos), want, "{said}");
+        }
+        assert!(answer("UNSUBSCRIBE").starts_with("nothing"));
+        let time = lifecycle::Time(lab.now);
+        assert_eq!(lab.model.unsubscribe(conn, &["e/#".into()], time), UnsubscribeOutcome::Silent);
+    }
 }
 
 #[test]

@@ -37,8 +37,13 @@ impl ClusterModel {
         counts.add_for(protocol, Count::SubackSent4, Count::SubackSent5);
         if split {
             counts.add_for(protocol, Count::SubscribeError4, Count::SubscribeError5);
-            // v5 is told "granted" though nothing is stored (`netsplit_raw_bytes.txt`).
-            let code = |f: &Filter| if protocol == Protocol::V4 { REFUSED } else { f.qos.min(2) };
+            let honest = self.nodes[ix.0].host.version.refuses_v5_in_netsplit();
+            let code = |f: &Filter| match protocol {
+                Protocol::V4 => REFUSED,
+                Protocol::V5 if honest => NOT_AUTHORIZED,
+                // Told "granted" though nothing is stored (`netsplit_raw_bytes.txt`).
+                Protocol::V5 => f.qos.min(2),
+            };
             return SubscribeOutcome::Codes(filters.iter().map(code).collect());
         }
         let codes = filters.iter().map(|filter| self.subscribe_one(ix, &key, protocol, filter)).collect();

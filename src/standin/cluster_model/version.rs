@@ -31,4 +31,10 @@ impl Version {
     pub(super) const fn init_synced_always(self) -> bool {
         matches!(self, Self::V2_2_0)
     }
+
+    /// What a session of MQTT 5 that subscribes in a netsplit is told: that it may not (`claims_2.2.0.txt`), or that it
+    /// has, though nothing is stored (`claims_2.1.2.txt`).
+    pub(super) const fn refuses_v5_in_netsplit(self) -> bool {
+        matches!(self, Self::V2_2_0)
+    }
 }
