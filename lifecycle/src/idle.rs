@@ -51,6 +51,7 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         sessions: 0,
         drained_per_second: None,
         since: None,
+        answered: None,
         in_step: None,
         progress: None,
         asked: false,

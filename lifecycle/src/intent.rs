@@ -44,6 +44,10 @@ pub struct Intent {
     /// Since when what this step waits for has held without a break.
     #[serde(default)]
     pub since: Option<Time>,
+    /// When this process of a newcomer was first seen to answer anything: its join counts from here, for before that
+    /// it boots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Time>,
     /// When the first of the readings was taken in which a newcomer has lacked nothing since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_step: Option<Time>,

@@ -2,7 +2,7 @@
 
 /// What a person can look at or do, for each name that a step waits by. Short: it ends a message that
 /// says which step of which ordinal waits.
-const CURES: [(&str, &str); 26] = [
+const CURES: [(&str, &str); 27] = [
     ("CanaryCrossed", "see the logs of the new pod and of pod 0, and the user of spec.canarySecretRef"),
     (
         "EndpointsDropped",
@@ -18,6 +18,10 @@ const CURES: [(&str, &str); 26] = [
     (
         "ListenersSuspended",
         "see `vmq-admin listener show` on the leaving pod, and the condition CallFailed for what refuses us",
+    ),
+    (
+        "NewcomerAnswers",
+        "see `kubectl describe pod` of the new pod for its machine, image and volume, and its log",
     ),
     ("NewcomerFenced", "see `kubectl describe` of the StatefulSet for why its pod is not made or labelled"),
     (

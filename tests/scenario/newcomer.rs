@@ -115,6 +115,25 @@ async fn one_that_is_slow_to_learn_the_subscriptions_is_served_after_that(
     world.assert_bars().await;
 }
 
+/// A boot that takes its time is no join that failed: nobody is told to delete anything.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn a_slow_boot_is_no_failed_join(#[case] via: Via) {
+    let mut world = steered(via, 2).limits(|limits| limits.join = seconds(60)).start().await;
+    two(&mut world).await;
+    world.fleet.with_model(|model, _| model.settings_mut().timing.boot = Spread::exactly(150_000));
+    world.wish(3);
+    world
+        .until("three nodes", minutes(4), |world| {
+            assert!(world.condition("JoinFailed").is_none(), "{}", world.dump());
+            world.settled(3)
+        })
+        .await;
+    world.assert_bars().await;
+}
+
 #[rstest]
 #[case(Via::ManagementApi)]
 #[case(Via::Exec)]

@@ -15,6 +15,8 @@ use crate::world::{World, minutes, seconds};
 enum Trouble {
     /// Its StatefulSet stands still, and is not touched.
     Unmade,
+    /// Its broker boots for ever.
+    Silent,
     /// A member whose readiness probe does not come to say yes.
     Unready,
     /// A client reached it before it joined: a cluster of one (`join_refused_after_client_on_newcomer.txt`).
@@ -29,13 +31,14 @@ impl Trouble {
     fn told(self) -> &'static str {
         match self {
             Self::Unmade => "NewcomerNotFenced",
+            Self::Silent => "NewcomerSilent",
             Self::Unready | Self::Alone | Self::Behind => "JoinFailed",
             Self::Unheard => "CanaryLost",
         }
     }
 
     fn member(self) -> bool {
-        !matches!(self, Self::Unmade | Self::Alone)
+        !matches!(self, Self::Unmade | Self::Silent | Self::Alone)
     }
 }
 
@@ -44,6 +47,7 @@ async fn stuck(via: Via, trouble: Trouble) -> World {
     let mut world = steered(via, 2)
         .limits(|limits| {
             limits.join = seconds(90);
+            limits.boot = seconds(90);
             limits.still = minutes(60);
         })
         .install(|install| {
@@ -62,6 +66,9 @@ async fn stuck(via: Via, trouble: Trouble) -> World {
     world.start_controller("a");
     world.pass(seconds(8)).await;
     world.kubernetes.faults().stand_still(trouble == Trouble::Unmade);
+    if trouble == Trouble::Silent {
+        world.fleet.with_model(|model, _| model.settings_mut().timing.boot = Spread::exactly(3_600_000));
+    }
     world.wish(3);
     if trouble == Trouble::Alone {
         reach_it_first(&mut world).await;
@@ -111,6 +118,22 @@ async fn one_that_is_not_wanted_any_more_goes(
     world.until("two nodes are left", minutes(4), ended).await;
     assert!(world.condition(trouble.told()).is_none(), "{}", world.dump());
     world.assert_bars().await;
+}
+
+/// What it holds is not known: it is told by its name, and so is what a smaller size waits for.
+#[rstest]
+#[case(Via::ManagementApi)]
+#[case(Via::Exec)]
+#[tokio::test(start_paused = true)]
+async fn one_that_never_answers_is_told_and_kept(#[case] via: Via) {
+    let mut world = stuck(via, Trouble::Silent).await;
+    assert!(world.condition("JoinFailed").is_none(), "{}", world.dump());
+    world.wish(2);
+    let waits = |world: &World| world.condition("ShrinkWaits").is_some();
+    world.until("a smaller size waits by its name", seconds(20), waits).await;
+    let told = world.condition("NewcomerSilent").map(|told| told.message).unwrap_or_default();
+    assert!(told.contains("nothing listens at its HTTP ports"), "{told}");
+    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
 }
 
 /// The undo of its leave does not let it in: nothing has proven it.

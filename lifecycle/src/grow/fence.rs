@@ -21,6 +21,7 @@ pub(crate) fn fence(draft: &mut Draft, look: &Look<'_>) -> Flow {
             draft.intent.pod_uid = Some(pod.uid.clone());
             draft.intent.restarts = pod.restarts;
             draft.intent.node = None;
+            draft.intent.answered = None;
             keep_fenced(draft, pod);
             if pod.serving == Some(false) && !(look.limits.fence && pod.routed) {
                 return draft.enter(Step::Join);

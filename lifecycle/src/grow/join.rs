@@ -3,7 +3,7 @@
 
 use crate::draft::{Draft, Flow, Look};
 use crate::members::{Match, Verdict, agree, below, view};
-use crate::{Pod, Severity, Step};
+use crate::{Pod, Reach, Severity, Step, Time};
 
 use super::give_way::give_way;
 use super::proof::{self, AGAIN, Lack};
@@ -17,12 +17,16 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
     keep_fenced(draft, pod);
     if pod.restarts != draft.intent.restarts {
         draft.intent.restarts = pod.restarts;
+        draft.intent.answered = None;
         draft.broken();
     }
     if let Some(name) = look.name(draft.intent.ordinal) {
         draft.intent.node = Some(name.clone());
     }
-    let overdue = draft.wait("NewcomerInStep", look.limits.join);
+    let Some(answered) = first_answer(draft, look) else { return silent(draft, look) };
+    // Or anew, where it was sent back here.
+    let from = answered.max(draft.intent.entered);
+    let overdue = draft.wait_until("NewcomerInStep", from + look.limits.join);
     let why = match joined(look) {
         Verdict::Clear => match in_step(draft, look, pod) {
             Ok(()) => return draft.enter(Step::Canary),
@@ -37,11 +41,41 @@ pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
         }
     };
     draft.waits_because(&why);
-    if overdue || stays_alone(draft, look) {
+    if overdue || stays_alone(draft, look, answered) {
         failed(draft, look, &why);
         return give_way(draft, look, &why);
     }
     Flow::Look
+}
+
+/// When its broker was first seen to answer, with whatever status.
+fn first_answer(draft: &mut Draft, look: &Look<'_>) -> Option<Time> {
+    let reach = look.facts.nodes.get(&draft.intent.ordinal).map(|node| node.reach);
+    if reach == Some(Reach::Answers) {
+        draft.intent.answered.get_or_insert(look.now);
+    }
+    draft.intent.answered
+}
+
+/// It waits for its machine, its image or its volume, or boots: that is no join yet, and may take its time.
+fn silent(draft: &mut Draft, look: &Look<'_>) -> Flow {
+    draft.broken();
+    let overdue = draft.wait("NewcomerAnswers", look.limits.boot);
+    let ordinal = draft.intent.ordinal;
+    let why = match look.facts.nodes.get(&ordinal).map(|node| node.reach) {
+        Some(Reach::Refused) => "nothing listens at its HTTP ports",
+        _ => "its HTTP ports do not answer",
+    };
+    draft.waits_because(why);
+    if !overdue {
+        return Flow::Look;
+    }
+    let text = format!(
+        "the broker of pod {ordinal} does not answer: {why}. It is not served. See `kubectl describe pod` for its \
+         machine, image and volume, its log, and whether a NetworkPolicy keeps us from its HTTP listener"
+    );
+    draft.tell("NewcomerSilent", Severity::Warning, text);
+    give_way(draft, look, "it does not answer")
 }
 
 /// Every member lists every member as running, the newcomer among them, and all views are the same.
@@ -101,10 +135,11 @@ fn alone(draft: &Draft, look: &Look<'_>) -> bool {
     ordinal.0 > 0 && view(look, ordinal).is_some_and(|members| members.len() == 1)
 }
 
-/// Ready for longer than any join takes: waiting does not make it a member.
-fn stays_alone(draft: &Draft, look: &Look<'_>) -> bool {
+/// Ready, and answering, for longer than any join takes: waiting does not make it a member. Without a readiness probe
+/// it was ready before it had booted.
+fn stays_alone(draft: &Draft, look: &Look<'_>, answered: Time) -> bool {
     let pod = look.same_pod(&draft.intent).filter(|pod| pod.ready);
-    let since = pod.and_then(|pod| pod.ready_changed);
+    let since = pod.and_then(|pod| pod.ready_changed).map(|ready| ready.max(answered));
     alone(draft, look) && since.is_some_and(|since| look.now.since(since) >= look.limits.agree)
 }
 

@@ -1,6 +1,6 @@
 //! I11: every wait has a name and an end, and being late is a condition, never a guess.
 
-use lifecycle::{ListenerState, Ordinal, Step};
+use lifecycle::{ListenerState, Ordinal, Reach, Step};
 use rstest::rstest;
 
 use crate::scene::{Scene, at, reasons, tells, unknown};
@@ -44,6 +44,7 @@ fn a_late_shrink_says_so(
     s.facts.pods.remove(&Ordinal(2));
 })]
 #[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", "`vmq-admin cluster show` on each pod", |s: &mut Scene| s.view(2, &[(1, true), (2, true)]))]
+#[case(Step::Join, 300, "NewcomerAnswers", "NewcomerSilent", "`kubectl describe pod`", |s: &mut Scene| s.node(2).reach = Reach::Silent)]
 #[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", "user of spec.canarySecretRef", |_: &mut Scene| ())]
 #[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", "what the client Service selects", |s: &mut Scene| s.pod(2).serving = Some(true))]
 fn a_late_growth_says_so(

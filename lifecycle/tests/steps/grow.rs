@@ -1,6 +1,8 @@
 //! A newcomer on its way to being served.
 
-use lifecycle::{Call, Effect, Groups, Kind, Objects, Observed, Ordinal, Outcome, Step, Time, Veto, step};
+use lifecycle::{
+    Call, Effect, Groups, Kind, Objects, Observed, Ordinal, Outcome, Reach, Step, Time, Veto, step,
+};
 use rstest::rstest;
 
 use crate::scene::{Scene, THEN, at, kind, reasons, tells, unknown};
@@ -187,10 +189,34 @@ fn one_that_is_ready_and_alone_for_half_a_minute_is_told() {
     let mut scene = Scene::growing(3, Step::Join);
     scene.view(2, &[(2, true)]);
     scene.pod(2).ready_changed = Some(THEN);
+    scene.turn(0);
     assert!(!reasons(&scene.turn(29_900)).contains(&"JoinFailed"));
     let out = scene.turn(30_000);
     let told = out.conditions.iter().find(|one| one.reason == "JoinFailed");
     assert!(told.is_some_and(|one| one.message.contains("Delete its claim and its pod")), "{out:?}");
+}
+
+/// Ready from its container's start, as without a probe, and listening two minutes later: it has only begun to join. Its
+/// container's restart begins that anew.
+#[test]
+fn a_boot_is_no_part_of_the_join() {
+    let mut scene = Scene::growing(3, Step::Join);
+    scene.view(2, &[(2, true)]);
+    scene.pod(2).ready_changed = Some(THEN);
+    for (restarts, boots_until) in [(0, 299_000), (1, 340_000)] {
+        scene.pod(2).restarts = restarts;
+        scene.node(2).reach = Reach::Refused;
+        let out = scene.turn(boots_until);
+        assert_eq!(out.wait.as_ref().map(|wait| wait.name), Some("NewcomerAnswers"));
+        assert_eq!(reasons(&out).contains(&"NewcomerSilent"), boots_until > 300_000);
+        scene.node(2).reach = Reach::Answers;
+        for later in [0, 29_900] {
+            let out = scene.turn(boots_until + later);
+            assert_eq!(out.wait.as_ref().map(|wait| wait.name), Some("NewcomerInStep"));
+            assert_eq!(reasons(&out), Vec::<&str>::new(), "{:?}", out.conditions);
+        }
+    }
+    assert!(reasons(&scene.turn(370_000)).contains(&"JoinFailed"));
 }
 
 #[test]
