@@ -8,7 +8,7 @@ use futures::future::join_all;
 use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time};
 
 use super::clocks;
-use super::page::{Page, Trouble, trouble};
+use super::page::{Page, Trouble, crashes, trouble};
 use crate::act::broker::{Command, Door};
 use crate::clock::Clock;
 use crate::observe::exposition::{self, Series};
@@ -144,7 +144,8 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
         |reply| reply.and_then(management::members),
     );
-    let list_crashes = listeners.as_ref().is_some_and(|reply| crashes(reply, entry.as_ref().ok()));
+    let list_crashes =
+        listeners.as_ref().is_some_and(|reply| crashes(reply.as_ref().err(), entry.as_ref().ok()));
     let shown = listeners.filter(|_| !list_crashes).map_or_else(
         || entry.as_ref().map(|entry| entry.listeners.clone()).map_err(Clone::clone),
         |reply| reply.and_then(management::listeners),
@@ -176,12 +177,6 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         list_crashes,
         trouble,
     }
-}
-
-/// `listener show` is a 500 as a whole where a listener is a Unix socket (`listeners_mountpoint_unix.txt`, 2.1.2 and
-/// 2.2.0), for as long as there is one. Any other 500 is a trouble.
-fn crashes(reply: &Reply, entry: Option<&Entry>) -> bool {
-    matches!(reply, Err(Unusable::Crashed)) && entry.is_some_and(|entry| entry.unix_socket)
 }
 
 async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Option<Reply> {
@@ -329,23 +324,6 @@ mod tests {
         assert_eq!(nameless(Ok(answer(200, "[]")), Some(&sample)), (Page::Metrics, Unusable::Empty(200)));
         let (page, why) = nameless(Ok(answer(200, "[]")), None);
         assert_eq!((page, why.kind()), (Page::Metrics, "Malformed"));
-    }
-
-    #[test]
-    fn only_a_unix_socket_explains_a_list_that_crashes() {
-        let entry = |unix_socket| Entry {
-            online: 0,
-            offline: 0,
-            retained: 0,
-            version: String::new(),
-            members: BTreeMap::new(),
-            listeners: Vec::new(),
-            unix_socket,
-        };
-        let crashed: Reply = Err(Unusable::Crashed);
-        assert!(crashes(&crashed, Some(&entry(true))));
-        assert!(!crashes(&crashed, Some(&entry(false))) && !crashes(&crashed, None));
-        assert!(!crashes(&Err(Unusable::Unauthorized), Some(&entry(true))));
     }
 
     #[test]

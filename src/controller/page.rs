@@ -1,6 +1,7 @@
 //! Pages of a broker's HTTP listeners, and what is said of those that could not be read.
 
 use crate::observe::management::Unusable;
+use crate::observe::status_page::Entry;
 
 /// A page of the broker's HTTP listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +84,32 @@ pub(super) fn trouble(each: &[(Page, Option<Unusable>)]) -> Option<Trouble> {
     Some(Trouble { kind: why.kind(), page, message, refused })
 }
 
+/// `listener show` is a 500 as a whole where a listener is a Unix socket (`listeners_mountpoint_unix.txt`, 2.1.2 and
+/// 2.2.0), for as long as there is one. Any other 500 is a trouble.
+pub(super) fn crashes(why: Option<&Unusable>, entry: Option<&Entry>) -> bool {
+    why == Some(&Unusable::Crashed) && entry.is_some_and(|entry| entry.unix_socket)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_unix_socket_explains_a_list_that_crashes() {
+        let entry = |unix_socket| Entry {
+            online: 0,
+            offline: 0,
+            retained: 0,
+            version: String::new(),
+            members: std::collections::BTreeMap::new(),
+            listeners: Vec::new(),
+            unix_socket,
+        };
+        let crashed = Some(&Unusable::Crashed);
+        assert!(crashes(crashed, Some(&entry(true))));
+        assert!(!crashes(crashed, Some(&entry(false))) && !crashes(crashed, None));
+        assert!(!crashes(Some(&Unusable::Unauthorized), Some(&entry(true))));
+    }
 
     #[test]
     fn every_page_that_wants_a_key_is_named_once_a_scope() {

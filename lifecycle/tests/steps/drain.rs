@@ -74,7 +74,7 @@ fn who_cannot_be_disconnected_is_named_and_left_to_the_leave() {
     scene.facts.calls.drain = Call::Answered("0".into());
     scene.facts.calls.drain_stay = Some(Stay { count: 3, named: r#""x" of mountpoint "a=b""#.into() });
     let out = scene.turn(0);
-    assert!(tells(&out, "SessionsStay", r#"at least 3 sessions of pod 2"#));
+    assert!(tells(&out, "SessionsStay", "at least 3 sessions of pod 2"));
     assert!(tells(&out, "SessionsStay", r#""x" of mountpoint "a=b""#));
     assert!(asked(&mut scene, 2_000), "they are fewer than a leave may end");
 }
