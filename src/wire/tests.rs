@@ -183,3 +183,13 @@ async fn never_falls_back_to_plain_http() {
     assert!(!seen.is_finished(), "a connection was made");
     seen.abort();
 }
+
+#[test]
+fn the_date_of_a_broker_is_read_and_nothing_else_is_one() {
+    let recorded = include_str!("../../tests/recordings/http_date_2.1.2.txt");
+    let said = recorded.lines().find_map(|line| line.strip_prefix("date: ")).unwrap();
+    assert_eq!(date(said), Some(Time(1_795_896_450_000)));
+    for odd in ["", "yesterday", "Sat, 31 Feb 2026 20:07:30 GMT", "1795896450"] {
+        assert_eq!(date(odd), None, "{odd}");
+    }
+}
