@@ -40,9 +40,9 @@ const RATE_OVER: Duration = Duration::from_secs(10);
 const RATE_AFTER: Duration = Duration::from_secs(3);
 
 /// Whether a command can name this session as it is. The broker splits each word of a command at every `=` (`x=` becomes
-/// `x`, and `Done` is said of another), and puts what is left between double quotes into a query of its own. For
-/// mountpoints it is held to what was seen to work, and a bit: the broker keeps them as its configuration or a plugin
-/// gave them.
+/// `x`, and `Done` is said of another: `disconnect_names_2.1.2.txt`), and puts what is left between double quotes into a
+/// query of its own. For mountpoints it is held to what was seen to work, and a bit: the broker keeps them as its
+/// configuration or a plugin gave them.
 fn sayable(session: &Session) -> bool {
     let Session { mountpoint, client_id } = session;
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"=\"'\\,".contains(&byte);
@@ -312,5 +312,16 @@ mod tests {
         assert!(stay.named.len() < 200, "{}", stay.named);
         kicked.choose(Vec::new(), 10, Time(1));
         assert_eq!(kicked.stay(), None);
+    }
+
+    #[test]
+    fn what_can_be_said_is_what_the_broker_was_seen_to_reach() {
+        let recorded = include_str!("../../tests/recordings/disconnect_names_2.1.2.txt");
+        let ids: Vec<_> =
+            recorded.lines().filter_map(|line| line.strip_prefix("id ")?.split_once(": ")).collect();
+        assert_eq!(ids.len(), 5);
+        for (id, seen) in ids {
+            assert_eq!(sayable(&session("", id)), seen.contains("is closed"), "{id}: {seen}");
+        }
     }
 }
