@@ -6,9 +6,10 @@
 //! that `cargo bench --workspace --profile dev --bench shrink`, which builds no dependency anew, says nearly the same.
 //!
 //! The time from `Done` to the smaller size is measured over 40 leaves by the management API, beside the time until the
-//! first survivor that counts has dropped the leaver. To see another build beside this one, copy this file (and `tests/scenario/world`, `src/standin`, where
-//! they differ) over a worktree of it, build it there by `cargo bench --no-run --profile dev --bench shrink`, and run
-//! `cargo bench --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
+//! first survivor that counts has dropped the leaver. To see another build beside this one, copy this file (and
+//! `tests/scenario/world`, `src/standin`, where they differ) over a worktree of it, build it there by
+//! `cargo bench --workspace --no-run --profile dev --bench shrink`, and run
+//! `cargo bench --workspace --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
 //!
 //! Each round has a world and a runtime of its own. A paused clock brings it to the point of interest; from
 //! there on time is real, and everything that the stand-ins cost is in the figures too.
