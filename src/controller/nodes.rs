@@ -83,8 +83,16 @@ pub(super) async fn members(ask: &Ask, limit: Duration) -> Observed<BTreeMap<Nod
     if let Some(reply) = question(ask.door().as_ref(), Command::ClusterShow, limit).await {
         return observed(reply.and_then(management::members));
     }
-    let Some(name) = &ask.name else { return Observed::Unknown("it has not said its name".into()) };
-    let page = wire::get(&ask.pages, "/status.json", limit).await.map_err(Unusable::from);
+    members_of(wire::get(&ask.pages, "/status.json", limit).await, ask.name.as_ref())
+}
+
+/// The members by a node's status page, which speaks for it where everything goes through exec.
+fn members_of(
+    page: Result<wire::Answer, wire::Broken>,
+    name: Option<&NodeName>,
+) -> Observed<BTreeMap<NodeName, bool>> {
+    let Some(name) = name else { return Observed::Unknown("it has not said its name".into()) };
+    let page = page.map_err(Unusable::from);
     observed(page.and_then(|page| status_page::entry(&page, name)).map(|entry| entry.members))
 }
 
@@ -95,15 +103,11 @@ pub(super) async fn last_word(ask: &Ask, limit: Duration) -> (Reach, Observed<BT
     let shown = question(door.as_ref(), Command::ClusterShow, limit);
     let (page, shown) = tokio::join!(page, shown);
     let reach = reach(&page, None, shown.as_ref());
-    let read = match (shown, &ask.name) {
-        (Some(reply), _) => reply.and_then(management::members),
-        (None, Some(name)) => {
-            let entry = page.map_err(Unusable::from).and_then(|page| status_page::entry(&page, name));
-            entry.map(|entry| entry.members)
-        }
-        (None, None) => return (reach, Observed::Unknown("it has not said its name".into())),
-    };
-    (reach, observed(read))
+    let members = shown.map_or_else(
+        || members_of(page, ask.name.as_ref()),
+        |reply| observed(reply.and_then(management::members)),
+    );
+    (reach, members)
 }
 
 type Reply = Result<management::Reply, Unusable>;
