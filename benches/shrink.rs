@@ -7,7 +7,7 @@
 //!
 //! The time from `Done` to the smaller size is measured over 40 leaves by the management API, beside the time until the
 //! first survivor that counts has dropped the leaver. To see another build beside this one, copy this file (and
-//! `tests/scenario/world`, `src/standin`, where they differ) over a worktree of it, build it there by
+//! `tests/scenario/world`, `simulator`, where they differ) over a worktree of it, build it there by
 //! `cargo bench --workspace --no-run --profile dev --bench shrink`, and run
 //! `cargo bench --workspace --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
 //!
@@ -27,8 +27,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
+use simulator::kubernetes::{Fault, Rule};
 use vernescale::crd::Via;
-use vernescale::standin::kubernetes::{Fault, Rule};
 
 use scenario::world::{NAME, World, minutes, seconds};
 

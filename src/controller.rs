@@ -18,9 +18,9 @@ use tokio::sync::{Notify, watch};
 
 use crate::act::deadline::{Failure, api};
 use crate::act::hold;
-use crate::clock::Clock;
 use crate::leader::{Election, Timing, lease};
 use crate::observe::kubernetes::resources;
+use net::Clock;
 
 mod calls;
 mod clocks;

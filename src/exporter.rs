@@ -8,9 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::clock::Clock;
 use crate::observe::mqtt;
 use crate::serve;
+use net::Clock;
 
 mod heard;
 mod help;

@@ -3,7 +3,6 @@
 
 pub mod act;
 pub mod cli;
-pub mod clock;
 pub mod conditions;
 pub mod controller;
 pub mod crd;
@@ -15,6 +14,5 @@ pub mod leader;
 pub mod naming;
 pub mod observe;
 pub mod serve;
-pub mod standin;
 pub mod telemetry;
 pub mod wire;

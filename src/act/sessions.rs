@@ -8,8 +8,8 @@ use futures::future::{BoxFuture, join_all};
 use lifecycle::{Call, NodeName, Stay, Time};
 
 use super::broker::{Command, Door, call};
-use crate::clock::Clock;
 use crate::observe::management::{self, Session};
+use net::Clock;
 
 /// Begin of every client id that is ours: we must not disconnect ourselves (drain.md §4.4).
 pub const OUR_CLIENTS: &str = "vernescale-";

@@ -11,10 +11,10 @@ use tokio::net::TcpListener;
 
 use super::{listen_address, stop_signal};
 use crate::act::deadline::{Failure, api};
-use crate::clock::Clock;
 use crate::controller::{Controller, Settings};
 use crate::observe::kubernetes::resources;
 use crate::serve;
+use net::Clock;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -137,10 +137,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::standin::cluster_model::Settings as Broker;
-    use crate::standin::fleet::Fleet;
-    use crate::standin::kubernetes::{Kubernetes, Settings as Cluster};
-    use crate::standin::pods::Pods;
+    use simulator::fleet::Fleet;
+    use simulator::kubernetes::{Kubernetes, Settings as Cluster};
+    use simulator::model::Settings as Broker;
+    use simulator::pods::Pods;
 
     #[tokio::test(start_paused = true)]
     async fn one_resource_that_cannot_be_read_keeps_it_from_nothing() {

@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{listen_address, stop_signal, stop_signals};
-use crate::clock::Clock;
 use crate::crd::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
 use crate::observe::mqtt::{Address, Options};
+use net::Clock;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -13,7 +13,7 @@ use lifecycle::{Calls, Facts, Intent, Limits, NodeName, Observed, Ordinal, Outpu
 
 use super::gather::World;
 use super::nodes::{Ask, last_word, members};
-use crate::clock::Clock;
+use net::Clock;
 
 /// Between two questions to one member. One costs the broker 0.5 to 5 ms (vernemq.md §3).
 const AGAIN: Duration = Duration::from_millis(50);

@@ -14,10 +14,10 @@ use super::room::Listeners;
 use super::state::State;
 use crate::act::broker::{Door, ExecDoor};
 use crate::act::intent::Held;
-use crate::clock::Clock;
 use crate::crd::{Scheme, VerneMQAutoscaler, Via};
 use crate::observe::kubernetes::{self, Objects};
 use crate::wire::{Endpoint, Key, Tls};
+use net::Clock;
 
 /// `/metrics` of every node is read this often: a steady interval is what rates are made of.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);

@@ -19,8 +19,8 @@ use crate::act::broker::{Command, Door, call};
 use crate::act::deadline::Failure;
 use crate::act::sessions::{Kicked, Lane, Round, drain_round};
 use crate::act::{hold, remove, scale, serving, touch};
-use crate::clock::Clock;
 use crate::naming::pod_name;
+use net::Clock;
 
 /// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
 /// busy machine, took 3 s (baseline.md §2.12). What is left of the lease bounds it as well (I9).

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::World;
 use super::world::{NAME, NAMESPACE};
-use crate::standin::cluster_model::Signal;
-use crate::standin::kubernetes::{Fault as ApiFault, Rule, Verb};
+use simulator::kubernetes::{Fault as ApiFault, Rule, Verb};
+use simulator::model::Signal;
 
 /// A fault to live through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::Practice;
 use super::profile::Profile;
 use crate::act::intent::INTENT;
-use crate::clock::Clock;
-use crate::standin::cluster_model::{self, ManagementAuth, Process, Spread};
-use crate::standin::fleet::Fleet;
-use crate::standin::kubernetes::{self, Kubernetes, Storage, VernemqInstall};
-use crate::standin::pods::Pods;
+use net::Clock;
+use simulator::fleet::Fleet;
+use simulator::kubernetes::{self, Kubernetes, Storage, VernemqInstall};
+use simulator::model::{self, ManagementAuth, Process, Spread};
+use simulator::pods::Pods;
 
 /// Namespace and names of everything in the demo.
 pub(super) const NAMESPACE: &str = "mqtt";
@@ -169,11 +169,11 @@ impl World {
 
 /// VerneMQ's defaults; the times of a join are a tenth of what was measured, so
 /// that a demo of a minute can show four of them.
-fn broker(slow_leave: bool) -> cluster_model::Settings {
-    let mut settings = cluster_model::Settings {
+fn broker(slow_leave: bool) -> model::Settings {
+    let mut settings = model::Settings {
         management_auth: ManagementAuth::Noauth,
         systree_interval: Duration::from_secs(1),
-        ..cluster_model::Settings::default()
+        ..model::Settings::default()
     };
     settings.timing = settings.timing.with_joins_faster(10);
     if slow_leave {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Election, Move, Record};
 use crate::act::deadline::{Failure, within};
 use crate::act::event::timestamp;
-use crate::clock::Clock;
+use net::Clock;
 
 /// Each of the two calls that give it back: a process that ends has seconds.
 const RELEASE: std::time::Duration = std::time::Duration::from_secs(2);

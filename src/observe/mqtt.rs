@@ -11,7 +11,7 @@ use lifecycle::Time;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::link::Link;
-use crate::clock::Clock;
+use net::Clock;
 
 mod options;
 mod session;

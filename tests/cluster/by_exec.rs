@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use serde_json::json;
+use simulator::kubernetes::ExecOutput;
 use vernescale::act::deadline::Failure;
 use vernescale::act::exec::{self, Output};
-use vernescale::standin::kubernetes::ExecOutput;
 
 use crate::apply::apply;
 use crate::control_plane::{CONTROLLER, ControlPlane};

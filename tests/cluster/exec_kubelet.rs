@@ -13,11 +13,11 @@ use http::StatusCode;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
+use simulator::kubernetes::{Containers as _, ExecOutput};
+use simulator::model::Process;
+use simulator::pods::Pods;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use vernescale::standin::cluster_model::Process;
-use vernescale::standin::kubernetes::{Containers as _, ExecOutput};
-use vernescale::standin::pods::Pods;
 
 use crate::kubelet;
 use crate::programs::{end, free_ports};

@@ -10,9 +10,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt};
+use net::Clock;
 use serde_json::json;
-use vernescale::clock::Clock;
-use vernescale::standin::kubernetes::{Container, Containers};
+use simulator::kubernetes::{Container, Containers};
 
 use crate::apply::apply;
 

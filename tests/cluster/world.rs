@@ -9,16 +9,16 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::{Client, Resource};
+use net::Clock;
 use serde_json::{Value, json};
+use simulator::fleet::Fleet;
+use simulator::kubernetes::{Storage, VernemqInstall};
+use simulator::model::{self, ManagementAuth};
+use simulator::pods::Pods;
 use tokio::task::JoinHandle;
-use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Metrics, Settings};
 use vernescale::crd::VerneMQAutoscaler;
 use vernescale::observe::kubernetes::resources;
-use vernescale::standin::cluster_model::{self, ManagementAuth};
-use vernescale::standin::fleet::Fleet;
-use vernescale::standin::kubernetes::{Storage, VernemqInstall};
-use vernescale::standin::pods::Pods;
 use vernescale::telemetry::LogFormat;
 
 use crate::apply::{self, apply, apply_yaml, try_apply};
@@ -84,8 +84,7 @@ impl World {
         let _ = vernescale::telemetry::install(Some(LogFormat::Text), "warn,vernescale=debug");
         let admin = plane.admin().await;
         let clock = Clock::system();
-        let mut model =
-            cluster_model::Settings { management_auth: ManagementAuth::Noauth, ..Default::default() };
+        let mut model = model::Settings { management_auth: ManagementAuth::Noauth, ..Default::default() };
         model.timing = model.timing.with_joins_faster(5);
         let pods = Pods::new(Fleet::start(clock, model));
         let namespace = setup.namespace;

@@ -20,6 +20,10 @@ mod prometheus;
 mod readme;
 mod recordings;
 mod seldom;
+mod simulated;
+#[path = "../../simulator/tests/node/support.rs"]
+#[allow(dead_code, reason = "the simulator's own tests use more of it")]
+mod support;
 mod versions;
 
 use std::net::SocketAddr;

@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use net::Clock;
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use vernescale::clock::Clock;
 use vernescale::exporter::{Exporter, Settings};
 use vernescale::observe::mqtt::Options;
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use net::Clock;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-use vernescale::clock::Clock;
 use vernescale::exporter::{Exporter, Settings};
 
 use crate::broker::Broker;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::Time;
+use net::Clock;
 use tokio::time::{sleep, timeout};
-use vernescale::clock::Clock;
 
 use crate::broker::Broker;
 use crate::scrape::{Page, Scraped};

@@ -7,9 +7,9 @@ use std::time::Duration;
 use lifecycle::Time;
 use rstest::rstest;
 use serde_json::json;
+use simulator::kubernetes::{Fault, Rule, Verb};
 use tokio::time::sleep;
 use vernescale::crd::Via;
-use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_at, ports};
 use crate::one_leave::{begin, ends_well, node, three};

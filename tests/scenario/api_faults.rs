@@ -9,11 +9,11 @@ use kube::api::{Api, DeleteParams};
 use lifecycle::Time;
 use rstest::rstest;
 use serde_json::{Value, json};
+use simulator::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use vernescale::act::hold;
 use vernescale::crd::{VerneMQAutoscaler, Via};
-use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 
 use crate::bad_input::two_and_one_too_many;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};

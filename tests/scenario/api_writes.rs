@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::json;
+use simulator::kubernetes::{Fault, Rule, RuleId, Verb};
+use simulator::model::{Connect, Protocol};
 use tokio::time::sleep;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Connect, Protocol};
-use vernescale::standin::kubernetes::{Fault, Rule, RuleId, Verb};
 
 use crate::api_faults::{Making, assert_right, patient, to};
 use crate::late_shrink::set_ready;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use rstest::rstest;
 use serde_json::{Value, json};
+use simulator::model::ManagementAuth;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::ManagementAuth;
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
 use crate::front::PLAIN;

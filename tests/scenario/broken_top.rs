@@ -6,8 +6,8 @@ use std::time::Duration;
 use lifecycle::Limits;
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::{Process, Signal};
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Process, Signal};
 
 use crate::steering::{asked_to_leave, claim, sizes_written, steered};
 use crate::told::not_ready;

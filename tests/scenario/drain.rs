@@ -9,10 +9,10 @@ use std::time::Duration;
 use lifecycle::Time;
 use rstest::rstest;
 use serde_json::json;
+use simulator::fleet::Fleet;
+use simulator::kubernetes::{Fault, Rule, Verb};
+use simulator::model::{Connect, Protocol};
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Connect, Protocol};
-use vernescale::standin::fleet::Fleet;
-use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::one_leave::{begin, ends_well, node, queues, three};
 use crate::steering::until_step;

@@ -7,11 +7,11 @@ use kube::api::{Api, DeleteParams};
 use lifecycle::{Kind, Ordinal};
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
 use vernescale::act::intent::INTENT;
 use vernescale::act::owner::OWNER;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Command, Via as Door};
 
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{draining, label, serves, sizes_written, until_undone};

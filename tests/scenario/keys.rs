@@ -3,8 +3,8 @@
 use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::ManagementAuth;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::ManagementAuth;
 
 use crate::bad_input::{stands, two_and_one_too_many};
 use crate::world::{NAMESPACE, World, minutes, seconds};

@@ -6,9 +6,9 @@ use kube::ResourceExt as _;
 use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::{Connect, Protocol};
 use tokio::sync::oneshot;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Connect, Protocol};
 
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{asked_to_leave, sizes_written};

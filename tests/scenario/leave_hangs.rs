@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use lifecycle::Outcome;
 use serde_json::{Value, json};
+use simulator::model::{Command, Signal, Via as Door};
 use tokio::time::sleep;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Command, Signal, Via as Door};
 
 use crate::broken_top::break_for_good;
 use crate::one_leave::{begin, node, outcome, park, restarted, three};

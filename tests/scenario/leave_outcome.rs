@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use kube::Api;
 use lifecycle::{NodeName, Outcome};
 use rstest::rstest;
+use simulator::kubernetes::{Fault, Rule, Verb};
+use simulator::model::{Fault as BrokerFault, Signal, Spread};
+use vernescale::act::exec;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Fault as BrokerFault, Signal, Spread};
-use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::bad_answers::{ELSEWHERE, Now, answer_at, ports};
 use crate::one_leave::{begin, ends_well, node, outcome, park, queues, three};
-use crate::world::{World, minutes, seconds};
+use crate::world::{NAMESPACE, World, minutes, seconds};
 
 #[rstest]
 #[case(Via::ManagementApi)]
@@ -179,4 +181,16 @@ async fn survivors_that_disagree_for_six_seconds(
     world.until("the size is lowered", seconds(2), |world| world.replicas() == 2).await;
     ends_well(&mut world).await;
     assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+}
+
+/// The client of `pods/exec` ends without closing its pipes: what is read from them would never end.
+#[tokio::test(start_paused = true)]
+async fn a_cut_connection_is_not_waited_for() {
+    let world = World::builder(Via::Exec).replicas(1).clients(0).start().await;
+    world.kubernetes.faults().add(Rule::new(Fault::Cut { applied: true }).resource("pods/exec"));
+    let pods = Api::namespaced(world.kubernetes.client(), NAMESPACE);
+    let argv = ["vmq-admin", "cluster", "show"].map(str::to_owned);
+    let cut = exec::run(&pods, "vmq-0", "vernemq", &argv, Duration::from_hours(1));
+    let cut = tokio::time::timeout(minutes(10), cut).await.expect("it is not waited for");
+    assert_eq!(cut, Ok(exec::Output::default()));
 }

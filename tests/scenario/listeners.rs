@@ -4,10 +4,10 @@
 use lifecycle::NodeName;
 use rstest::rstest;
 use serde_json::{Value, json};
-use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{
+use simulator::model::{
     ConnId, Connect, Goodbye, HealthPage, ListenerSetting, ListenerStatus, Protocol, Transport,
 };
+use vernescale::crd::Via;
 
 use crate::one_leave::{begin, ends_well, node, three};
 use crate::steering::{serves, steered, until_step, until_undone};

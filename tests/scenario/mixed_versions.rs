@@ -2,8 +2,8 @@
 //! (`disc2_mixed_versions.txt`), so that none is begun.
 
 use rstest::rstest;
+use simulator::model::Signal;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::Signal;
 
 use crate::one_leave::node;
 use crate::steering::steered;

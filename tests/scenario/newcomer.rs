@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::{Spread, Version};
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Spread, Version};
 
 use crate::steering::{claim, sizes_written, steered};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

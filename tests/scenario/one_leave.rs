@@ -2,8 +2,8 @@
 
 use lifecycle::{NodeName, Outcome};
 use serde_json::json;
+use simulator::model::{Connect, Filter, Goodbye, Protocol};
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Connect, Filter, Goodbye, Protocol};
 
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 

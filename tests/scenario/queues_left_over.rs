@@ -3,9 +3,9 @@
 
 use rstest::rstest;
 use serde_json::json;
+use simulator::kubernetes::Storage;
+use simulator::model::Spread;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::Spread;
-use vernescale::standin::kubernetes::Storage;
 
 use crate::gives_way::{restart_all, rolled_out};
 use crate::one_leave::{begin, outcome, park, queues, three};
@@ -25,7 +25,7 @@ async fn after_a_rollout_a_leave_waits_until_they_are_gone(#[case] via: Via) {
         // Each has joined again before clients are sent to it.
         install.probe_delay = seconds(15);
     });
-    let left_over = |broker: &mut vernescale::standin::cluster_model::Settings| {
+    let left_over = |broker: &mut simulator::model::Settings| {
         broker.timing.left_over = Spread::new(20_000, 60_000);
     };
     let mut world = fresh.broker(left_over).start().await;

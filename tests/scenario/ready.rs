@@ -2,9 +2,9 @@
 //! does not cry in an ordinary rollout.
 
 use rstest::rstest;
+use simulator::kubernetes::{Storage, VernemqInstall};
 use tokio::time::sleep;
 use vernescale::crd::Via;
-use vernescale::standin::kubernetes::{Storage, VernemqInstall};
 
 use crate::broken_top::break_for_good;
 use crate::gives_way::{restart_all, rolled_out};

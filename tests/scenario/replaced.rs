@@ -5,10 +5,10 @@
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
+use simulator::kubernetes::{Fault, Kubernetes, Rule, Storage, Verb};
+use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Command, Via as Door};
-use vernescale::standin::kubernetes::{Fault, Kubernetes, Rule, Storage, Verb};
 
 use crate::one_leave::{begin, node, three};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

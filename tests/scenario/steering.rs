@@ -2,8 +2,8 @@
 //! wait for rates to fall, and the wish moves when the test says so.
 
 use serde_json::{Value, json};
+use simulator::model::Settings as Broker;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::Settings as Broker;
 
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 

@@ -3,8 +3,8 @@
 
 use lifecycle::Kind;
 use rstest::rstest;
+use simulator::model::{Connect, Goodbye, Protocol, Spread};
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{Connect, Goodbye, Protocol, Spread};
 
 use crate::our_resource::delete;
 use crate::steering::{claim, label, steered};

@@ -2,8 +2,8 @@
 
 use rstest::rstest;
 use serde_json::Value;
+use simulator::kubernetes::{Fault, Rule, Verb, Write};
 use vernescale::crd::Via;
-use vernescale::standin::kubernetes::{Fault, Rule, Verb, Write};
 
 use crate::metrics::gauges;
 use crate::steering::{annotation, steered};

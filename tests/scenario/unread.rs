@@ -6,9 +6,9 @@ use kube::api::{Api, DeleteParams};
 use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::json;
+use simulator::kubernetes::{Fault, Rule, Verb};
+use simulator::model::ManagementAuth;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::ManagementAuth;
-use vernescale::standin::kubernetes::{Fault, Rule, Verb};
 
 use crate::bad_input::two_and_one_too_many;
 use crate::one_leave::{begin, ends_well, outcome, three};

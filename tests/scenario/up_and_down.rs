@@ -2,8 +2,8 @@
 
 use rstest::rstest;
 use serde_json::json;
+use simulator::model::Version;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::Version;
 
 use crate::steering::steered;
 use crate::world::{World, minutes, seconds};

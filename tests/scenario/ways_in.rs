@@ -6,9 +6,9 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::{Value, json};
+use simulator::model::{ListenerSetting, Settings as Broker, Transport};
 use vernescale::act::canary::CLIENT_IDS;
 use vernescale::crd::Via;
-use vernescale::standin::cluster_model::{ListenerSetting, Settings as Broker, Transport};
 
 use crate::front::{authority, front_of};
 use crate::steering::until_step;
@@ -131,7 +131,7 @@ async fn an_undo_opens_a_unix_socket_again(#[case] via: Via) {
     let node = world.node(1).expect("it runs");
     let shown = world.fleet.with_model(|model, _| model.status(&node));
     let own = shown.nodes.into_iter().find(|(name, _)| *name == node).expect("it speaks of itself").1;
-    let suspended = vernescale::standin::cluster_model::ListenerStatus::Suspended;
+    let suspended = simulator::model::ListenerStatus::Suspended;
     assert!(own.listeners.iter().all(|one| one.status != suspended), "{:?}", own.listeners);
     // Through exec `listener show` is not asked.
     let crashes = told(&world, "ListenerShowCrashes");

@@ -22,17 +22,17 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use lifecycle::{Intent, Limits, NodeName, Time};
+use net::Clock;
 use serde_json::{Value, json};
+use simulator::fleet::Fleet;
+use simulator::kubernetes::Kubernetes;
+use simulator::model::Process;
+use simulator::pods::Pods;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use vernescale::clock::Clock;
 use vernescale::controller::{Controller, Metrics, Settings, Tap};
 use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::leader::Timing;
-use vernescale::standin::cluster_model::Process;
-use vernescale::standin::fleet::Fleet;
-use vernescale::standin::kubernetes::Kubernetes;
-use vernescale::standin::pods::Pods;
 
 pub(crate) use load::Load;
 pub(crate) use probe::Prober;

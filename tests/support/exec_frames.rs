@@ -1,12 +1,12 @@
 //! What an API server sends to the client of an exec, message by message. The same table holds for the real one
-//! (`tests/cluster`) and for the stand-in (`tests/kubeapi`).
+//! (`tests/cluster`) and for the simulator (`simulator/tests/kubeapi`).
 
 use futures::StreamExt as _;
 use kube::Client;
 use kube::api::AttachParams;
 use kube::core::Request;
 use serde_json::{Value, json};
-use vernescale::standin::kubernetes::ExecOutput;
+use simulator::kubernetes::ExecOutput;
 
 /// One message; those of one stream that follow one another are one, for where they are cut is chance.
 #[derive(Clone, Debug, PartialEq, Eq)]

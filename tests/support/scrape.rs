@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lifecycle::Time;
+use net::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use vernescale::clock::Clock;
 use vernescale::exporter::{Exporter, Settings};
 use vernescale::observe::exposition::{Series, parse};
 use vernescale::observe::mqtt::Options;

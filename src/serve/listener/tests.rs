@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{interval, timeout};
 
 use super::*;
-use crate::clock::Clock;
+use net::Clock;
 
 const IDLE: Duration = Duration::from_secs(100);
 /// More than the system buffers for a client that does not read.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::{NodeName, Time};
 use serde_json::Value;
-use vernescale::standin::cluster_model::Process;
+use simulator::model::Process;
 
 use super::{Moment, NAME, NAMESPACE};
 

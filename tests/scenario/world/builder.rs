@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use lifecycle::{Limits, Time};
+use net::Clock;
 use serde_json::{Value, json};
-use vernescale::clock::Clock;
+use simulator::fleet::Fleet;
+use simulator::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
+use simulator::model::{ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version};
+use simulator::pods::Pods;
 use vernescale::crd::Via;
 use vernescale::leader::Timing;
-use vernescale::standin::cluster_model::{
-    ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version,
-};
-use vernescale::standin::fleet::Fleet;
-use vernescale::standin::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
-use vernescale::standin::pods::Pods;
 use vernescale::telemetry::{self, LogFormat};
 
 use super::{Bars, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, Taps, World, minutes, seconds};

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use vernescale::standin::kubernetes::{Kubernetes, Verb, Write};
+use simulator::kubernetes::{Kubernetes, Verb, Write};
 
 use super::{NAME, NAMESPACE};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lifecycle::{Intent, Kind, NodeName, Outcome, Time};
 use serde_json::Value;
+use simulator::kubernetes::Kubernetes;
 use vernescale::crd::VerneMQAutoscaler;
-use vernescale::standin::kubernetes::Kubernetes;
 
 use super::{Moment, NAME, NAMESPACE, STEP, seconds};
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lifecycle::Time;
+use net::Clock;
+use simulator::kubernetes::Kubernetes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use vernescale::clock::Clock;
-use vernescale::standin::kubernetes::Kubernetes;
 
 use super::{NAME, NAMESPACE};
 

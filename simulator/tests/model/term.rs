@@ -1,0 +1,96 @@
+//! SIGTERM where it does something else than end a node: in its leave, and at its start. From one run in which the
+//! leaver's pod was deleted: once by a person, and, made again, at once by its StatefulSet; and from one in which it came in
+//! the midst of a migration.
+
+use lifecycle::Time;
+use simulator::model::{Answer, Connect, Protocol, Signal, Via};
+
+use crate::lab::{Lab, all_allowed, host, leave, name, park_many, settings};
+use crate::recording;
+use crate::recording::line;
+
+/// Seconds at the beginning of a line, in milliseconds.
+fn at(line: &str) -> u64 {
+    let seconds = line.trim_start_matches('[').split(']').next().expect("it has a time").trim();
+    let (whole, part) = seconds.split_once('.').expect("with hundredths");
+    whole.parse::<u64>().expect("digits") * 1_000 + part.parse::<u64>().expect("digits") * 10
+}
+
+#[test]
+fn in_a_leave_it_ends_the_leave_and_the_others_drop_the_node() {
+    let rec = recording!("pods_delete_in_leave.txt");
+    let deleted = line(rec, "DELETE POD at Leave", 0);
+    let dropped =
+        rec.lines().filter(|line| at_or_zero(line) > at(deleted)).find(|l| l.contains("view vmq-1:"));
+    let dropped = dropped.expect("the survivor's next view");
+    assert!(dropped.ends_with("0=T 1=T"), "{dropped}");
+    let mut lab = Lab::cluster(3, all_allowed());
+    // Long enough that it is under way.
+    park_many(&mut lab, 3, 800, |s| format!("t/{s}"));
+    lab.ask(1, leave(&name(3), 30), Via::Http);
+    lab.run(1_000);
+    assert_eq!(lab.show(2), "1=T 2=T 3=T");
+    lab.signal(3, Signal::Term);
+    let took = lab.until(10_000, |lab| lab.gone(3)).expect("it ends");
+    lab.run((at(dropped) - at(deleted)).saturating_sub(took));
+    assert_eq!((lab.show(1), lab.show(2)), ("1=T 2=T".into(), "1=T 2=T".into()), "{dropped}");
+    lab.boot(3);
+    lab.run(10_000);
+    assert_eq!((lab.show(3), lab.show(1)), ("3=T".into(), "1=T 2=T".into()), "it has left, by its data too");
+}
+
+fn at_or_zero(line: &str) -> u64 {
+    if line.starts_with('[') { at(line) } else { 0 }
+}
+
+#[test]
+fn in_the_midst_of_a_migration_it_breaks_the_leave_and_leaves_a_dead_member() {
+    let rec = recording!("sigterm_in_migration.txt");
+    let (asked, answered) = (line(rec, "SIGTERM to the leaver", 0), line(rec, "answer 12.17", 0));
+    assert!(at(asked) < at(answered) && answered.contains("'http': 500"), "{rec}");
+    let kept = line(rec, "views of I2121", 0);
+    assert!(kept.contains("(15.04, '1T2T3F')"), "{kept}");
+    let mut lab = Lab::cluster(3, settings());
+    // As recorded: 1,500 offline queues with two messages each.
+    park_many(&mut lab, 3, 1_500, |s| format!("t/{s}"));
+    let publisher = lab.session(1, "publisher", Protocol::V4, true);
+    for s in 0..3_000 {
+        lab.publish(publisher, &format!("t/{}", s % 1_500), "p", 1);
+    }
+    let call = lab.ask(1, leave(&name(3), 30), Via::Http);
+    // The recorded leave took its time until its queues moved: its SIGTERM came one second after that.
+    assert!(line(rec, "all queues offline", 0).contains("T15:16:11.19"), "{rec}");
+    assert!(line(rec, "SIGTERM received", 0).contains("T15:16:12.18"), "{rec}");
+    lab.run(1_500);
+    lab.signal(3, Signal::Term);
+    lab.run(12_170 - 500);
+    assert_eq!(lab.answers.get(&call), None, "{answered}");
+    lab.run(1_000);
+    assert_eq!(lab.answers[&call].1, Some(Answer::HttpStatus(500)), "{answered}");
+    lab.run(2_500);
+    assert_eq!((lab.show(1), lab.show(2)), ("1=T 2=T 3=F".into(), "1=T 2=T 3=F".into()), "{kept}");
+    let refused = line(rec, "a new client at n1", 0);
+    let late = lab.connect(1, Connect::new("late", Protocol::V4, true));
+    lab.run(1_000);
+    assert_eq!(lab.seen(late).refused.map(|refusal| refusal.code(Protocol::V4)), Some(3), "{refused}");
+    assert!(refused.contains("20 02 00 03"), "{refused}");
+}
+
+#[test]
+fn at_the_start_it_is_lost_and_the_node_joins_all_the_same() {
+    let rec = recording!("pods_delete_in_leave.txt");
+    let (condemned, started) = (line(rec, "SuccessfulDelete", 0), line(rec, "Running DELETING running", 1));
+    let (joined, killed) = (line(rec, "view vmq-1: 0=T 1=T 2=T", 1), line(rec, "view vmq-1: 0=T 1=T 2=F", 0));
+    assert!(at(condemned) < at(started) && at(started) < at(joined), "{condemned}\n{started}\n{joined}");
+    // Its grace was over, and its process killed, before it was seen as dead.
+    assert!(at(killed) - at(condemned) >= 60_000, "{killed}");
+    let mut lab = Lab::cluster(2, all_allowed());
+    lab.model.boot(&name(3), &host(3), Some(&name(1)), Time(lab.now));
+    lab.run(300);
+    lab.signal(3, Signal::Term);
+    lab.run(at(joined) - at(started));
+    assert_eq!((lab.show(1), lab.gone(3)), ("1=T 2=T 3=T".into(), false));
+    lab.signal(3, Signal::Kill);
+    lab.run(1_000);
+    assert_eq!(lab.show(1), "1=T 2=T 3=F", "{killed}");
+}
