@@ -20,7 +20,7 @@ pub struct Timing {
 }
 
 impl Default for Timing {
-    /// 15/10/2 s (design.md §4).
+    /// 15, 10 and 2 s, as in the components of Kubernetes itself.
     fn default() -> Self {
         Self { lease: Duration::from_secs(15), act: Duration::from_secs(10), retry: Duration::from_secs(2) }
     }

@@ -21,7 +21,7 @@ fn ours(active: Option<&Intent>) -> Option<&NodeName> {
     active.filter(|intent| intent.kind == Kind::Shrink)?.node.as_ref()
 }
 
-/// A pod ends that no leave of ours was about (T14: a fall is not a leave).
+/// A pod ends that no leave of ours was about (a fall is not a leave: docker-vernemq #302).
 fn foreign_fall(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let size = look.facts.target.replicas;
     let ordinal =
@@ -92,7 +92,8 @@ fn long_ready(look: &Look<'_>, pod: &Pod) -> bool {
 
 /// Ready pods whose nodes do not all see one another: they are several clusters, and all of them serve. In every rollout
 /// a pod is ready before its node has joined again, and one that has restarted sees only itself for up to 19 s
-/// (leave.md §3): all that count must have been ready for longer than that takes.
+/// (docs/broker/netsplit.md, "The issuer of a removal"): all that count must have been ready for longer than
+/// that takes.
 fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);
     let well = |o: &Ordinal| {

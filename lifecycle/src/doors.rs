@@ -10,7 +10,7 @@ pub(crate) enum Doors {
     Unknown,
     /// At least one is there, running or suspended: no leave has begun.
     Present,
-    /// All were deleted: a leave has begun (leave.md §2).
+    /// All were deleted: a leave has begun (docs/broker/leave.md, "While a member is down").
     Deleted,
 }
 

@@ -32,7 +32,8 @@ pub enum Effect {
         target: NodeName,
         /// Sessions in this round at most.
         ids: u32,
-        /// Ids in one call at most (drain.md §1.7: its cost grows faster than they do).
+        /// Ids in one call at most (docs/broker/drain.md, "Cost of a call": its cost grows faster than they
+        /// do).
         batch: u32,
         /// Up to when the pace is used up with it.
         paid: Time,
@@ -47,7 +48,7 @@ pub enum Effect {
         /// Longest wait for the reply; the server cuts at 60 s.
         deadline: Duration,
     },
-    /// Close the connection of a leave that has not begun (leave.md §2).
+    /// Close the connection of a leave that has not begun (docs/broker/leave.md, "While a member is down").
     RevokeLeave,
     /// Reopen a listener: `listener restart` if suspended, `listener start` if deleted.
     Reopen {

@@ -188,7 +188,8 @@ pub struct Listener {
 /// Counts of one node, from its own status page and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Sessions with a connection (`num_online`); can be negative in a migration backlog (drain.md §3.4).
+    /// Sessions with a connection (`num_online`); can be negative in a migration backlog
+    /// (docs/broker/status-and-metrics.md, "Negative counts").
     pub online: i64,
     /// Queues without a connection (`num_offline`), likewise.
     pub offline: i64,

@@ -203,7 +203,8 @@ fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
 }
 
 /// One image and one version, one that we know: a leave ships a closure, which another build cannot
-/// run (leave.md §5), and what it shows of itself is read from words and counters.
+/// run (docs/broker/leave.md, "Across versions"), and what it shows of itself is read from words and
+/// counters.
 fn one_build(look: &Look<'_>, size: u32) -> Verdict {
     let mut images = below(size).filter_map(|o| look.facts.pods.get(&o)).map(|pod| &pod.image);
     let first = images.next();
@@ -279,7 +280,8 @@ fn drain_fits(look: &Look<'_>, leaver: Ordinal) -> Verdict {
     )
 }
 
-/// A used volume must not be used again (vernemq.md §4.6); one that is terminating is still there.
+/// A used volume must not be used again (docs/broker/join.md, "A node that has left"); one that is
+/// terminating is still there.
 fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
     let Some(claim) = look.facts.claims.get(&newcomer).and_then(|claims| claims.first()) else {
         return Verdict::Clear;

@@ -28,11 +28,12 @@ pub struct Intent {
     /// When `step` was entered: deadlines count from here.
     pub entered: Time,
     /// Restarts of the pod's broker container when it was last looked at on purpose: one more and
-    /// the process that we spoke of has ended (I4, and the twin of baseline.md §2.6).
+    /// the process that we spoke of has ended (I4, and the twin of
+    /// docs/broker/kubernetes.md, "Restarts by kubelet").
     #[serde(default)]
     pub restarts: u32,
     /// Uids of the leaver's claims at the gate. They carry the data of a node that leaves and must
-    /// never be used again as they are (vernemq.md §4.6).
+    /// never be used again as they are (docs/broker/join.md, "A node that has left").
     #[serde(default)]
     pub claims: Vec<String>,
     /// Sessions online when the drain began: its pace is a share of them.
@@ -57,7 +58,8 @@ pub struct Intent {
     /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
     #[serde(default)]
     pub asked: bool,
-    /// It was asked through a door that cannot be revoked; whatever the spec says by now (leave.md §2).
+    /// It was asked through a door that cannot be revoked; whatever the spec says by now
+    /// (docs/broker/leave.md, "While a member is down").
     #[serde(default)]
     pub armed: bool,
     /// The process of the one that is asked, at the gate: where it is the only survivor, its word

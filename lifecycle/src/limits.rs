@@ -12,59 +12,63 @@ pub struct Limits {
     /// Versions of the broker whose leaves we know; another's are not asked for.
     pub versions: Vec<String>,
     /// Closing the call of a leave that has not begun revokes it: true for the management API,
-    /// false for `pods/exec`, where it stays armed (leave.md §2).
+    /// false for `pods/exec`, where it stays armed (docs/broker/leave.md, "While a member is down").
     pub revocable: bool,
     /// Until no EndpointSlice lists the leaver.
     pub endpoints: Duration,
     /// After that: kube-proxy on every node must have heard. A new connection still came up to 24 ms later, up to
     /// 770 ms where another Service changes all the time (`disc2_kube_proxy_fence.txt`).
     pub unrouted: Duration,
-    /// Until the leaver's listeners are suspended (0.2 s measured, vernemq.md §4.1).
+    /// Until the leaver's listeners are suspended (0.2 s measured, docs/broker/leave.md, "Without -k").
     pub suspend: Duration,
-    /// The whole drain; then the shrink is cancelled (design.md §4).
+    /// The whole drain; then the shrink is cancelled.
     pub drain: Duration,
-    /// Share of the leaver's sessions that is disconnected in a second, in percent (design.md §4).
+    /// Share of the leaver's sessions that is disconnected in a second, in percent.
     pub drain_percent: u32,
-    /// Slowest pace, sessions a second: one smallest batch; 25/s a survivor was safe (drain.md §8).
+    /// Slowest pace, sessions a second: one smallest batch; 25/s a survivor was safe
+    /// (docs/broker/drain.md, "A safe pace").
     pub drain_rate_min: u32,
-    /// Fastest pace, sessions a second (design.md §4).
+    /// Fastest pace, sessions a second.
     pub drain_rate_max: u32,
-    /// Smallest and largest number of ids in one call (drain.md §1.7: cost grows faster than ids).
+    /// Smallest and largest number of ids in one call (docs/broker/drain.md, "Cost of a call": cost grows
+    /// faster than ids).
     pub drain_batch: (u32, u32),
     /// Between two rounds of disconnects at least: each is a write of the record and a list of sessions, 17 to
-    /// 50 ms of every node (drain.md §7).
+    /// 50 ms of every node (docs/broker/http-api.md, "Listing sessions").
     pub drain_every: Duration,
     /// What a slow look has put off is made up for by no more than this time's worth at once: 1,000 at once still
-    /// went well (drain.md §3.1).
+    /// went well (docs/broker/drain.md, "Queues that clients pull").
     pub drain_burst: Duration,
-    /// Members that carry out disconnects at the same time: every call costs all nodes something (drain.md §1.7).
+    /// Members that carry out disconnects at the same time: every call costs all nodes something
+    /// (docs/broker/drain.md, "Cost of a call").
     pub drain_lanes: usize,
     /// The pace that is reached is not held against the budget before.
     pub drain_judged: Duration,
     /// The list of online sessions must have been empty for so long: a busy row can be missing from
-    /// one answer, and a kicked queue drains for 0.5 s (drain.md §8, end of the drain).
+    /// one answer, and a kicked queue drains for 0.5 s (docs/broker/drain.md, "A safe pace").
     pub drained: Duration,
     /// Sessions that may still be online when the leave kills them; ours are among them.
     pub max_online_at_kill: u32,
-    /// Deadline of the leave's call. The server cuts at 60.00 s (leave.md §1).
+    /// Deadline of the leave's call. The server cuts at 60.00 s (docs/broker/leave.md, "Cut at 60 s").
     pub leave_call: Duration,
     /// Until the leave has begun, seen by the leaver's deleted listeners.
     pub leave_begin: Duration,
     /// After a call has ended, the leaver's listeners are read again over this time before anything
-    /// is decided: closing and beginning can cross (leave.md §2).
+    /// is decided: closing and beginning can cross (docs/broker/leave.md, "While a member is down").
     pub reread: Duration,
     /// The same where the leave was asked through `pods/exec`: an armed one fires within 3 s of the last
-    /// member's return (vernemq.md §4.5).
+    /// member's return (docs/broker/leave.md, "While a member is down").
     pub reread_armed: Duration,
     /// A shrink before its drain is held for so long where something is not known: a controller that
     /// has just started knows a rate over one minute after that minute.
     pub unknown: Duration,
     /// A begun leave whose queues do not fall for so long is stuck. There is no total: 22,000
-    /// queues took 174 s (leave.md §1).
+    /// queues took 174 s (docs/broker/leave.md, "Cut at 60 s").
     pub stall: Duration,
     /// The record of progress is written at most this often.
     pub progress: Duration,
-    /// Survivors agree within this time of a leave (6 s at most measured, vernemq.md §4.2).
+    /// Survivors agree within this time of a leave (6 s at most measured,
+    /// docs/broker/leave.md, "After Done").
     pub agree: Duration,
     /// Where the pod of a node that has left was taken away before the size was lowered, the StatefulSet makes it
     /// again: within 0.1 s as seen (`pods_delete_in_leave.txt`, 89.89 s), within some seconds on a busy machine.
@@ -79,7 +83,7 @@ pub struct Limits {
     /// The claims are gone.
     pub volume: Duration,
     /// Nothing happens between two changes: back-to-back leaves crashed the store in 1 of 8
-    /// (baseline.md §2.2).
+    /// (docs/broker/leave.md, "Two leaves").
     pub quiet: Duration,
     /// Listeners reopened and the label back.
     pub undo: Duration,
@@ -94,27 +98,29 @@ pub struct Limits {
     /// machine under load.
     pub boot: Duration,
     /// From there on: it is ready, listed by all and in step with them: the chart's probe delay of 90 s, 11 s of
-    /// sync (drain.md §6).
+    /// sync (docs/broker/join.md, "Losses after a join").
     pub join: Duration,
-    /// Time since the join was seen: a newcomer loses messages silently for 7.5 s (drain.md §6.2).
+    /// Time since the join was seen: a newcomer loses messages silently for 7.5 s
+    /// (docs/broker/join.md, "Losses after a join").
     pub joined: Duration,
     /// A canary has crossed in both directions.
     pub canary: Duration,
     /// An EndpointSlice lists the newcomer.
     pub serve: Duration,
-    /// After a join, before the next change (design.md §4).
+    /// After a join, before the next change.
     pub settle: Duration,
     /// Queues that lie where they do not belong keep a leave from beginning until every pod has been ready for so long: a
     /// rollout of some nodes is over by then, and a broker whose numbers never fit is not held for ever.
     pub unsettled: Duration,
-    /// A member whose pod has not been ready for so long counts as dead (design.md §4).
+    /// A member whose pod has not been ready for so long counts as dead.
     pub dead: Duration,
     /// A wanted change that something wrong holds back is told as `Info` for so long, then as a `Warning`.
     /// Longer than what ends by itself: a pod of the official chart is back in three minutes (60 s of
     /// grace, 90 s before its first probe), and a member whose pod stays away is told as `MemberDead`
     /// after `dead`. A rollout of more than five nodes can take longer, and is worth a look by then.
     pub held: Duration,
-    /// Time between looks while the 1.7 s after a leave count (baseline.md §2.6), and while draining.
+    /// Time between looks while the 1.7 s after a leave count
+    /// (docs/broker/kubernetes.md, "Restarts by kubelet"), and while draining.
     pub look_soon: Duration,
     /// Time between looks otherwise.
     pub look: Duration,

@@ -58,7 +58,7 @@ fn asker_lasts(intent: &Intent, look: &Look<'_>) -> bool {
 }
 
 /// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
-/// also answers a misspelt name (vernemq.md §4.4): it is one witness of two.
+/// also answers a misspelt name (docs/broker/leave.md, "What Done means"): it is one witness of two.
 pub fn said_done(call: &Call) -> bool {
     matches!(call, Call::Answered(text) if text.trim_end().lines().last().map(str::trim) == Some("Done"))
 }
@@ -120,7 +120,8 @@ pub(crate) fn all_have(intent: &Intent, look: &Look<'_>) -> bool {
 }
 
 /// This survivor's view is without the leaver, and is the view of the cluster rather than that of
-/// one that sees only itself: an issuer that restarts does for up to 19 s (leave.md §3).
+/// one that sees only itself: an issuer that restarts does for up to 19 s
+/// (docs/broker/netsplit.md, "The issuer of a removal").
 fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal, survivors: u32) -> bool {
     let (Some(members), Some(leaver)) = (view(look, ordinal), &intent.node) else { return false };
     let complete = below(survivors).filter_map(|o| look.name(o)).all(|name| members.contains_key(name));
@@ -128,7 +129,7 @@ fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal, survivors: u32) -
 }
 
 /// The leaver's pod runs a node that sees nobody but itself: the container was restarted after the
-/// leave (vernemq.md §4.6). Counts only together with all survivors.
+/// leave (docs/broker/join.md, "A node that has left"). Counts only together with all survivors.
 fn alone(intent: &Intent, look: &Look<'_>) -> bool {
     let Some(leaver) = &intent.node else { return false };
     view(look, intent.ordinal).is_some_and(|members| sees_only(members.keys(), leaver))

@@ -56,7 +56,7 @@ pub struct Limits {
     /// For all subscribers and publishers to be connected.
     pub start: Duration,
     /// From the last SUBACK to the first message: a granted subscription does not
-    /// route at once, not even on the node that granted it (baseline.md §1).
+    /// route at once, not even on the node that granted it (docs/broker/practice.md, "Set-up").
     pub route: Duration,
     /// For open messages to be acknowledged after the last one was sent.
     pub drain: Duration,
@@ -88,7 +88,7 @@ impl Default for Limits {
 pub struct ProbePlan {
     /// From one probe's start to the next.
     pub interval: Duration,
-    /// Between SUBACK and PUBLISH (0.1 s removed all false alarms: baseline.md §1).
+    /// Between SUBACK and PUBLISH (0.1 s removed all false alarms: docs/broker/practice.md, "Set-up").
     pub pause: Duration,
     /// For the whole probe.
     pub deadline: Duration,

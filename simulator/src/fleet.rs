@@ -63,7 +63,7 @@ pub struct AdminOutput {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// Exit code, which says little (vernemq.md §4.4).
+    /// Exit code, which says little (docs/broker/http-api.md, "vmq-admin").
     pub code: i32,
 }
 
@@ -120,7 +120,7 @@ impl Fleet {
     }
 
     /// [`Self::boot`] with every address and the build chosen by the caller:
-    /// two builds cannot ask each other to leave (leave.md §5).
+    /// two builds cannot ask each other to leave (docs/broker/leave.md, "Across versions").
     ///
     /// # Errors
     /// As [`Self::boot`].

@@ -188,7 +188,7 @@ impl ClusterModel {
 
     /// Starts the process of `node` on its disk as it is. `discover` is the
     /// peer of the image's join loop, which ends for good once the node is
-    /// joined (vernemq.md §6.4). Ignored while the process is there.
+    /// joined (docs/broker/kubernetes.md, "The image"). Ignored while the process is there.
     pub fn boot(&mut self, node: &NodeName, host: &NodeHost, discover: Option<&NodeName>, now: Time) {
         self.advance(now);
         self.boot_node(node, host, discover);

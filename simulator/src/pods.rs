@@ -18,10 +18,10 @@ use super::{
 
 mod shell;
 
-/// Ports of the image (vernemq.md §6.11).
+/// Ports of the image (docs/broker/kubernetes.md, "The image").
 const MQTT_PORT: u16 = 1883;
 const HTTP_PORT: u16 = 8888;
-/// The entrypoint adds `API_KEY` this long after the start (vernemq.md §3).
+/// The entrypoint adds `API_KEY` this long after the start (docs/broker/kubernetes.md, "The image").
 const KEY_DELAY: Duration = Duration::from_mins(1);
 /// Exit code of a container that could not listen.
 const CANNOT_START: i32 = 1;
@@ -66,7 +66,7 @@ impl Pods {
         &self.fleet
     }
 
-    /// Name that the image gives to the node of a container (vernemq.md §6.1).
+    /// Name that the image gives to the node of a container (docs/broker/kubernetes.md, "The image").
     pub fn node_name(&self, container: &Container) -> NodeName {
         let Container { hostname, subdomain, namespace, env, .. } = container;
         let own = env.get("DOCKER_VERNEMQ_KUBERNETES_CLUSTER_NAME");
@@ -84,7 +84,7 @@ impl Pods {
     }
 
     /// Notes the pod; the peer that its entrypoint finds: the first other pod
-    /// whose process is there, a member or not (vernemq.md §6.5).
+    /// whose process is there, a member or not (docs/broker/kubernetes.md, "The image").
     fn discover(&self, container: &Container, node: &NodeName) -> Option<NodeName> {
         let mut known = self.known();
         let running = Running { node: node.clone(), namespace: container.namespace.clone(), failed: false };
@@ -176,7 +176,8 @@ impl Containers for Pods {
 
     fn ready(&self, pod: &str) -> BoxFuture<'_, bool> {
         let node = self.node_of(pod);
-        // `/health/ping` is always OK where HTTP is up: a draining node stays ready (vernemq.md §3).
+        // `/health/ping` is always OK where HTTP is up: a draining node stays ready
+        // (docs/broker/http-api.md, "Health pages").
         let ready = node.is_some_and(|node| self.fleet.with_model(|model, _| model.http_up(&node)));
         Box::pin(std::future::ready(ready))
     }

@@ -31,7 +31,8 @@ pub enum Command {
     /// `listener start`, for a deleted one.
     ListenerStart(Listener),
     /// `session show --statename=online`. Never `is_online`, which lists queues in drain as well
-    /// and has clients cut again on the node that they moved to (drain.md §1.6).
+    /// and has clients cut again on the node that they moved to
+    /// (docs/broker/drain.md, "Queues in state drain").
     OnlineSessions {
         /// On this node only.
         node: NodeName,
@@ -47,7 +48,7 @@ pub enum Command {
         client_id: String,
     },
     /// `session disconnect clients client-ids=…`. Never `batch`, which counts offline queues too
-    /// (drain.md §1.5).
+    /// (docs/broker/drain.md, "Batch").
     DisconnectClients {
         /// Of all of them; empty for the broker's own.
         mountpoint: String,
@@ -248,7 +249,7 @@ pub fn call(answer: Result<Reply, Unusable>) -> Call {
 }
 
 /// Exit 1 that says itself that nothing was asked: the node does not answer,
-/// or the arguments were refused (`leave_full_semantics.txt`, vernemq.md §4.4).
+/// or the arguments were refused (`leave_full_semantics.txt`, docs/broker/http-api.md, "vmq-admin").
 /// `RPC to … failed: timeout` is not among them: that leave may still fire.
 fn admin_refused(why: &str) -> bool {
     ["not responding to pings", "Invalid key", "Invalid value", "Usage"]

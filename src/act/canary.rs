@@ -1,6 +1,6 @@
 //! The proof that a newcomer really routes: messages that cross between it and
 //! an older member over MQTT. `cluster show` is no proof, nor is a SUBACK: a
-//! node that has just joined acknowledges and loses for 7.5 s (drain.md §6).
+//! node that has just joined acknowledges and loses for 7.5 s (docs/broker/join.md, "Losses after a join").
 //!
 //! Never before the join: one client on a node that is not yet a member makes
 //! its join impossible (`join_refused_after_client_on_newcomer.txt`). The
@@ -29,10 +29,10 @@ use trouble::{Cause, Trouble};
 /// entered where logins are kept by client id.
 pub const CLIENT_IDS: [&str; 2] = ["vernescale-canary-newcomer", "vernescale-canary-peer"];
 
-/// Messages that must cross in each direction, one after the other (drain.md §8, growth 1).
+/// Messages that must cross in each direction, one after the other (docs/broker/join.md, "In step").
 const CROSSINGS: u32 = 3;
 
-/// A granted subscription does not route at once, even on its own node (baseline.md §1, base run).
+/// A granted subscription does not route at once, even on its own node (docs/broker/practice.md, "Set-up").
 const AFTER_SUBACK: Duration = Duration::from_millis(200);
 
 /// One message must be there within this time; across two nodes it takes milliseconds.

@@ -93,7 +93,7 @@ impl Held {
 ///
 /// JSON patch has no test for absence (RFC 6902 §4.6; the API server's library takes a test for `null` as
 /// one, others do not), so that what must stand is all annotations as they were read. A resourceVersion
-/// would say as much and starve: it moves with every status of every pod (design.md §5.8). It guards only
+/// would say as much and starve: it moves with every status of every pod. It guards only
 /// the first annotation that an object ever gets, where there is nothing to test.
 pub(crate) fn swap_patch(object: &StatefulSet, key: &str, old: Option<&str>, new: &str) -> serde_json::Value {
     let path = format!("/metadata/annotations/{}", pointer(key));

@@ -24,7 +24,7 @@ pub struct Change<'a> {
 }
 
 /// Sets `spec.replicas`, only on the StatefulSet with this uid and only where `from` stands. A resourceVersion would
-/// be a worse guard: it moves with every status change of a dying pod (design.md §5.8).
+/// be a worse guard: it moves with every status change of a dying pod.
 ///
 /// A patch cannot test for another object. The pod is read right before it: what is left of the race is the time of
 /// one call, and the lifecycle sees to a pod that was made in that (`pods_delete_in_leave.txt`).

@@ -11,11 +11,12 @@ use super::broker::{Command, Door, call};
 use crate::observe::management::{self, Session};
 use net::Clock;
 
-/// Begin of every client id that is ours: we must not disconnect ourselves (drain.md §4.4).
+/// Begin of every client id that is ours: we must not disconnect ourselves
+/// (docs/broker/drain.md, "Commands").
 pub const OUR_CLIENTS: &str = "vernescale-";
 
 /// A client that was kicked is left alone for this long: its queue drains for
-/// half a second, and the broker may list it for as long (drain.md §8.2).
+/// half a second, and the broker may list it for as long (docs/broker/drain.md, "A safe pace").
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// Most rows that one look asks for. 500 a second are kicked at most and a round is worth two seconds at
@@ -154,7 +155,7 @@ pub struct Round {
 /// Lists the online sessions of the target once and disconnects as many as the round is for, in batches, each by
 /// whichever member is free. Answered with the number that was to be kicked; 0 says that none was listed but those
 /// that have just been kicked, and ours. Before each batch the member that carries it out looks whether all run:
-/// where one is down, a kicked client cannot come back (drain.md §7.7).
+/// where one is down, a kicked client cannot come back (docs/broker/http-api.md, "With a member down").
 pub async fn drain_round(
     lanes: &[Lane],
     round: &Round,
@@ -173,7 +174,7 @@ pub async fn drain_round(
         kicked.sessions.len() + kicked.stay.0
     };
     // Without room for those that are left alone the same first rows would come
-    // for ever (drain.md §4.2).
+    // for ever (docs/broker/http-api.md, "Listing sessions").
     let rows = (ids + passed_over + 1).min(ROWS_MAX);
     let list = Command::OnlineSessions { node: target.clone(), limit: rows };
     let listed = match first.door.ask(&list, limit).await.and_then(management::sessions) {

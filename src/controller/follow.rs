@@ -15,16 +15,19 @@ use super::gather::World;
 use super::nodes::{Ask, last_word, members};
 use net::Clock;
 
-/// Between two questions to one member. One costs the broker 0.5 to 5 ms (vernemq.md §3).
+/// Between two questions to one member. One costs the broker 0.5 to 5 ms
+/// (docs/broker/http-api.md, "Paths and answers").
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Deadline of a question. A busy survivor answered within 0.41 s (drain.md §2); the others are not kept by it.
+/// Deadline of a question. A busy survivor answered within 0.41 s (docs/broker/drain.md, "Paced or at once");
+/// the others are not kept by it.
 const SURVIVOR_WITHIN: Duration = Duration::from_secs(1);
 
 /// The leaver may contradict, so its word is waited for; it refuses at once, or answers as quickly.
 const LEAVER_WITHIN: Duration = Duration::from_millis(200);
 
-/// So long after `Done` nobody is asked any more but by looks: once it took 6 s (vernemq.md §4.2).
+/// So long after `Done` nobody is asked any more but by looks: once it took 6 s
+/// (docs/broker/leave.md, "After Done").
 pub(super) const IN_ALL: Duration = Duration::from_secs(10);
 
 /// Before a look that goes on beside the questions: they are the quicker ones.

@@ -28,12 +28,13 @@ const SAMPLE_SLACK: Duration = Duration::from_millis(150);
 /// A gauge is still used when it is this old.
 const GAUGES_FOR: Duration = Duration::from_secs(5);
 
-/// Deadline of `vmq-admin` through exec: on a busy machine it took 3 s (baseline.md §2.12). Only a fenced newcomer
-/// is asked so.
+/// Deadline of `vmq-admin` through exec: on a busy machine it took 3 s
+/// (docs/broker/http-api.md, "vmq-admin"). Only a fenced newcomer is asked so.
 const ASK_BY_EXEC: Duration = Duration::from_secs(5);
 
 /// Deadline of one question to a broker: idle, and while the 1.7 s after a leave may be running
-/// (baseline.md §2.6). The slowest scrape under a drain took 0.41 s (drain.md §2).
+/// (docs/broker/kubernetes.md, "Restarts by kubelet"). The slowest scrape under a drain took 0.41 s
+/// (docs/broker/drain.md, "Paced or at once").
 const ASK_IDLE: Duration = Duration::from_secs(2);
 const ASK_ACTIVE: Duration = Duration::from_secs(1);
 

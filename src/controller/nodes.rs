@@ -23,7 +23,8 @@ pub(super) struct Ask {
     /// `/metrics` and `/status.json`.
     pub(super) pages: Endpoint,
     /// `/api/v1`; none where leaves go through exec: then the status page speaks for it, because
-    /// `vmq-admin` starts an Erlang VM for every question (0.12 to 0.45 s, vernemq.md §5).
+    /// `vmq-admin` starts an Erlang VM for every question (0.12 to 0.45 s,
+    /// docs/broker/http-api.md, "vmq-admin").
     pub(super) management: Option<Endpoint>,
     /// The name that this pod's broker was heard to have.
     pub(super) name: Option<NodeName>,

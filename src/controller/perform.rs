@@ -23,11 +23,12 @@ use crate::naming::pod_name;
 use net::Clock;
 
 /// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
-/// busy machine, took 3 s (baseline.md §2.12). What is left of the lease bounds it as well (I9).
+/// busy machine, took 3 s (docs/broker/http-api.md, "vmq-admin"). What is left of the lease bounds it as well
+/// (I9).
 const SHORT_CALL: Duration = Duration::from_secs(9);
 
 /// Deadline of the question before each batch of disconnects. The slowest scrape under a drain took 0.41 s
-/// (drain.md §2).
+/// (docs/broker/drain.md, "Paced or at once").
 const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A long call has been under way for so long that it was certainly sent: one more point at which
@@ -227,7 +228,7 @@ fn lane(door: Door, ask: Ask) -> Lane {
 
 fn reopen(listener: &Listener, deleted: bool) -> Command {
     // `restart` of a deleted one is a 500, `start` of a suspended one `already_started`
-    // (leave.md §4, last_node_and_undo.txt).
+    // (docs/broker/listeners.md, "Suspended, deleted, opened again").
     if deleted {
         Command::ListenerStart(listener.clone())
     } else {

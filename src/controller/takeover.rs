@@ -11,7 +11,7 @@ const IN_TEN_THOUSAND: &str = "up to 3 in 10,000";
 /// Told when a shrink begins; `online` as the leaver counts its sessions, none where that is not known.
 pub(super) fn estimate(online: Option<i64>) -> String {
     let sessions = match online {
-        // Negative in a migration backlog: not known (drain.md §3.4).
+        // Negative in a migration backlog: not known (docs/broker/status-and-metrics.md, "Negative counts").
         Some(0) => return "No session is online there".to_owned(),
         Some(online) if online > 0 => {
             let most = (online as f64 * LOST / MOVES).ceil();

@@ -11,7 +11,7 @@ use super::page::{Page, Trouble};
 use crate::conditions::Told;
 
 /// A broker that boots answers 400 and 500 for half a second, and refuses for a few before
-/// (vernemq.md §3). A ready pod that cannot be read for this long is told.
+/// (docs/broker/http-api.md, "While booting"). A ready pod that cannot be read for this long is told.
 const UNREADABLE_FOR: Duration = Duration::from_secs(10);
 
 /// Since when each ready pod's broker cannot be read, and why; told once it has lasted.

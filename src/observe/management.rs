@@ -21,7 +21,8 @@ const ROWS_MAX: usize = 100_000;
 /// An answer of the command layer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// `{"text":…,"type":"text"}`: `Done`, but also most failures (leave.md §7.5).
+    /// `{"text":…,"type":"text"}`: `Done`, but also most failures
+    /// (docs/broker/http-api.md, "Paths and answers").
     Text(String),
     /// `{"table":[…],"type":"table"}`.
     Table(Vec<Map<String, Value>>),

@@ -14,7 +14,8 @@ use crate::wire;
 /// One node's own entry (`http_api.txt`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// `num_online`; can be negative in a migration backlog (drain.md §3.4).
+    /// `num_online`; can be negative in a migration backlog
+    /// (docs/broker/status-and-metrics.md, "Negative counts").
     pub online: i64,
     /// `num_offline`, likewise.
     pub offline: i64,

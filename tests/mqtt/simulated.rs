@@ -128,7 +128,8 @@ async fn a_killed_node_has_no_numbers_and_a_refusal_in_the_netsplit_leaves_none(
     let of_3 = page.series.iter().filter(|series| series.labels.get("node") == Some(&node_label(3)));
     assert!(of_3.clone().all(|series| series.name.starts_with("vernescale_")), "{}", page.body);
     assert_eq!(up(&page, 3), Some(0.0));
-    // The exporter was there before the netsplit: it goes on hearing the others (vernemq.md §1).
+    // The exporter was there before the netsplit: it goes on hearing the others
+    // (docs/broker/status-and-metrics.md, "The $SYS tree").
     assert_eq!([published(&page, 1), published(&page, 2)], [Some(5.0), Some(0.0)]);
     assert_eq!(page.reason(), "up");
 
@@ -223,7 +224,8 @@ async fn the_refusals_of_the_fleet_are_told_apart() {
         exporter.stop().await;
     }
 
-    // In a netsplit that lets clients in, SUBACK 0x80 is all that they are told (vernemq.md §5).
+    // In a netsplit that lets clients in, SUBACK 0x80 is all that they are told
+    // (docs/broker/netsplit.md, "With the settings on").
     set(|settings| {
         settings.allow_anonymous = true;
         settings.allow_register_during_netsplit = true;

@@ -21,8 +21,8 @@ use crate::world::{NAMESPACE, World, minutes, seconds};
 /// More than a leave may kill, 50 as people have it.
 const VISITORS: usize = 60;
 
-/// The least pace is ten a second in one call (drain.md §8); a second that is looked at may hold the
-/// beginning of one call and the end of the next.
+/// The least pace is ten a second in one call (docs/broker/drain.md, "A safe pace"); a second that is looked
+/// at may hold the beginning of one call and the end of the next.
 const GO_IN_A_SECOND: usize = 20;
 
 fn visitor(number: usize) -> String {

@@ -1,5 +1,5 @@
 //! A member goes down after the gate: the leave that was asked waits for it, and
-//! would happen when it is back, whatever is wanted by then (leave.md §2).
+//! would happen when it is back, whatever is wanted by then (docs/broker/leave.md, "While a member is down").
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A message must cross from the newcomer to an old member and back before any client's does. It proves that the two
 //! nodes carry messages to each other and let our user in. It proves nothing about subscriptions that are older than
-//! the join: our own are new, and new ones are sent as events, ahead of the exchange (join.md §3). That the old ones
-//! are there is what [`super::proof`] has shown before.
+//! the join: our own are new, and new ones are sent as events, ahead of the exchange
+//! (docs/broker/join.md, "In step"). That the old ones are there is what [`super::proof`] has shown before.
 
 use crate::draft::{Draft, Flow, Look};
 use crate::members::Verdict;

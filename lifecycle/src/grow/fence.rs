@@ -1,5 +1,5 @@
 //! The newcomer must not be served: one client that connects before the join makes the join
-//! impossible (drain.md §6.5).
+//! impossible (docs/broker/join.md, "A client before the join").
 
 use crate::draft::{Draft, Flow, Look};
 use crate::{Severity, Step};

@@ -1,5 +1,5 @@
 //! Is the newcomer a member that routes? Its own word and `Ready` prove nothing: for 7.5 s it
-//! acknowledges what it then loses (drain.md §6.2).
+//! acknowledges what it then loses (docs/broker/join.md, "Losses after a join").
 
 use crate::draft::{Draft, Flow, Look};
 use crate::members::{Match, Verdict, agree, below, view};

@@ -1,5 +1,6 @@
 //! Disconnect what is online, slowly: 3,000 sessions killed at once by `-k` lost 1,082 of 15,687
-//! acknowledged messages of persistent subscribers, a paced drain 1 of 18,370 (drain.md §2).
+//! acknowledged messages of persistent subscribers, a paced drain 1 of 18,370
+//! (docs/broker/drain.md, "Paced or at once").
 
 use crate::cancel::{Guard, cancel, guard};
 use crate::doors::{Doors, doors};
@@ -12,7 +13,8 @@ use super::{brief, leave};
 
 pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
     let overdue = draft.wait("SessionsDrained", look.limits.drain);
-    // Before every round: where a member is down, a kicked client cannot come back (drain.md §7.7).
+    // Before every round: where a member is down, a kicked client cannot come back
+    // (docs/broker/http-api.md, "With a member down").
     match guard(draft, look, overdue) {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,

@@ -1,5 +1,6 @@
 //! The leave was asked for. What has become of it is read from the world, not from the call
-//! (leave.md §7): the call can be cut at 60 s, lost, or answer `Done` to anything.
+//! (docs/broker/leave.md, "Reading a leave"): the call can be cut at 60 s, lost, or answer `Done` to
+//! anything.
 
 use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
@@ -112,7 +113,7 @@ fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -
     }
 }
 
-/// The same request again is harmless at any time (leave.md §4).
+/// The same request again is harmless at any time (docs/broker/leave.md, "Stuck leaves").
 pub(super) fn ask(draft: &mut Draft, look: &Look<'_>) {
     if let Some(target) = draft.intent.node.clone() {
         draft.intent.armed |= !look.limits.revocable;
@@ -120,7 +121,8 @@ pub(super) fn ask(draft: &mut Draft, look: &Look<'_>) {
     }
 }
 
-/// A leave that waits for a member to come back would fire unasked when it does (leave.md §2).
+/// A leave that waits for a member to come back would fire unasked when it does
+/// (docs/broker/leave.md, "While a member is down").
 fn revoke_if_needed(draft: &mut Draft, verdict: &Verdict, overdue: bool) {
     if !overdue && !matches!(verdict, Verdict::No(..)) {
         return;

@@ -1,5 +1,5 @@
 //! One less, at once: 1.7 s after `Done` the container has exited, and soon runs again as a
-//! healthy cluster of one (baseline.md §2.6).
+//! healthy cluster of one (docs/broker/kubernetes.md, "Restarts by kubelet").
 
 use std::time::Duration;
 

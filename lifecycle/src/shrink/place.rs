@@ -7,8 +7,8 @@ use crate::verify::{all_have, listed_by};
 
 /// What may be done about the size.
 pub(super) enum Place {
-    /// The leaver's own pod, or one on its data, which cannot join (vernemq.md §4.6): the size is lowered, guarded by
-    /// what is there.
+    /// The leaver's own pod, or one on its data, which cannot join
+    /// (docs/broker/join.md, "A node that has left"): the size is lowered, guarded by what is there.
     Left(Option<String>),
     /// A pod on the data of the one that has left, and somebody lists its node still: they are about to drop it.
     Unclear,

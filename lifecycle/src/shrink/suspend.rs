@@ -1,4 +1,4 @@
-//! `cluster leave` without `-k`: no new clients; live sessions go on (vernemq.md §4.1).
+//! `cluster leave` without `-k`: no new clients; live sessions go on (docs/broker/leave.md, "Without -k").
 
 use crate::cancel::{Guard, cancel, guard, unknown};
 use crate::doors::{Doors, doors, suspended};

@@ -1,4 +1,4 @@
-//! The data of a node that has left must never come back (vernemq.md §4.6).
+//! The data of a node that has left must never come back (docs/broker/join.md, "A node that has left").
 
 use crate::draft::{Draft, Flow, Look};
 use crate::{Effect, Severity, Step};

@@ -26,7 +26,7 @@ pub(super) fn begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
 }
 
 /// The two answers after which no leave goes on, though the listeners are deleted: it may be asked
-/// again, and it may be undone (leave.md §4, vernemq.md §4.7).
+/// again, and it may be undone (docs/broker/leave.md, "Stuck leaves"; docs/broker/leave.md, "The last node").
 pub(crate) fn over_before_migration(call: &Call) -> bool {
     matches!(call, Call::Answered(text)
         if text.contains("still online queues") || text.contains("no_target_available"))

@@ -59,7 +59,7 @@ impl World {
         if self.leave.as_ref().is_some_and(|leave| leave.target == target && leave.begun) {
             self.calls.leave = Call::Answered("Unknown error: noproc".into());
         } else if !self.members.contains_key(&target) {
-            // The broker says so to any name that is no member (vernemq.md §4.4).
+            // The broker says so to any name that is no member (docs/broker/leave.md, "What Done means").
             self.calls.leave = Call::Answered("Done".into());
         } else {
             self.leave = Some(LeaveCall { target, asked: self.now, begun: false, connected: true });
@@ -103,7 +103,8 @@ impl World {
             return;
         }
         pod.disk = Disk::Left;
-        // The process stops by itself; kubelet starts it again without back-off (baseline.md §2.6).
+        // The process stops by itself; kubelet starts it again without back-off
+        // (docs/broker/kubernetes.md, "Restarts by kubelet").
         pod.process = Process::Down { back: self.now + 1_000 };
         self.members.remove(&target);
         self.removed.insert(target, self.now);

@@ -14,7 +14,8 @@ pub(crate) const TICK: u64 = 100;
 pub(crate) enum Disk {
     Fresh,
     Member,
-    /// Data of a node that has left: starts as a healthy cluster of one (vernemq.md §4.6).
+    /// Data of a node that has left: starts as a healthy cluster of one
+    /// (docs/broker/join.md, "A node that has left").
     Left,
 }
 

@@ -72,7 +72,7 @@ fn check(scene: &mut Scene, seconds: u64, wait: &str, (reason, cure): (&'static 
     assert!(late.wait.is_none_or(|wait| !wait.cure.is_empty()));
 }
 
-/// field.md 13: what is waited for is what is not known, whatever the step would wait for else.
+/// What is waited for is what is not known, whatever the step would wait for else.
 #[test]
 fn a_step_that_is_held_waits_for_what_is_not_known() {
     let mut scene = Scene::shrinking(3, Step::Fence);

@@ -158,7 +158,7 @@ fn left_over(deleting: bool) -> Claim {
     Claim { name: "data-3".into(), uid: "claim-3".into(), deleting }
 }
 
-/// T12: only our own record says that what a claim holds may go.
+/// docker-vernemq #264: only our own record says that what a claim holds may go.
 #[rstest]
 #[case::ours("claim-3", true, 1)]
 #[case::another("claim-x", true, 0)]
@@ -184,7 +184,7 @@ fn epochs_go_on_after_a_finished_intent() {
     assert_eq!(scene.after(0).intent.unwrap().epoch, 2);
 }
 
-/// T11: neither fewer pods nor fewer members make the size smaller.
+/// etcd-operator #193: neither fewer pods nor fewer members make the size smaller.
 #[test]
 fn what_is_seen_never_becomes_the_wish() {
     let mut scene = Scene::new(3, 3);

@@ -65,7 +65,8 @@ pub struct VernemqInstall {
     pub storage: Storage,
     /// `minReadySeconds`.
     pub min_ready: Duration,
-    /// Initial delay of the readiness probe: 90 s in the official chart, 5 s in baseline.md §0.
+    /// Initial delay of the readiness probe: 90 s in the official chart, 5 s in
+    /// docs/broker/practice.md, "Set-up".
     pub probe_delay: Duration,
     /// Period of the readiness probe.
     pub probe_period: Duration,

@@ -33,7 +33,7 @@ pub struct Timing {
     /// From the node until the container runs: volumes, image, network.
     pub start: Duration,
     /// From the end of a process until the kubelet runs it again. Measured 1.0 s
-    /// on a real kubelet, without back-off the first time (baseline.md §2.6).
+    /// on a real kubelet, without back-off the first time (docs/broker/kubernetes.md, "Restarts by kubelet").
     pub restart: Duration,
     /// Back-off before the second restart in a row, doubled up to 5 minutes and
     /// forgotten after 10 minutes of running. Zero: none ever.

@@ -9,7 +9,7 @@ use super::Place;
 pub struct CallId(pub u64);
 
 /// How a command came. The two differ in what an unfinished one does
-/// (leave.md §2) and in how failures read.
+/// (docs/broker/leave.md, "While a member is down") and in how failures read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
     /// `GET /api/v1/…`: cut at 60 s; a leave that has not begun dies with the connection.

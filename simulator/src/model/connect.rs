@@ -12,7 +12,8 @@ use super::session::{Conn, Parting};
 use super::store::Record;
 use super::{CloseReason, ClusterModel, ConnId, Connect, Event, Protocol, Refusal};
 
-/// Mean of `metadata_get_microseconds` in quiet times and in a storm (drain.md §5).
+/// Mean of `metadata_get_microseconds` in quiet times and in a storm
+/// (docs/broker/drain.md, "Signs of a storm").
 const METADATA_QUIET_US: u64 = 80;
 const METADATA_STORM_US: u64 = 3_000;
 /// Metadata reads of one CONNECT (`queue_migration_paced.txt`: 7430 for 2482).
@@ -85,7 +86,7 @@ impl ClusterModel {
     }
 
     /// A node that others have removed while it still believes to be a member
-    /// (vernemq.md §5).
+    /// (docs/broker/netsplit.md, "A removed member that returns").
     fn zombie(&self, ix: Ix) -> bool {
         let node = &self.nodes[ix.0];
         node.disk.view.iter().any(|member| {
@@ -95,7 +96,7 @@ impl ClusterModel {
     }
 
     /// When the node gets to a CONNECT that arrives now. A leave that migrates
-    /// queues under reconnecting clients slows it down tenfold (drain.md §5).
+    /// queues under reconnecting clients slows it down tenfold (docs/broker/drain.md, "Signs of a storm").
     fn serve_connect(&mut self, ix: Ix) -> Time {
         let storm = self.storm(ix);
         let rates = &self.settings.rates;
@@ -135,7 +136,7 @@ impl ClusterModel {
     }
 
     /// The node has got to a CONNECT. A client that has gone meanwhile costs
-    /// its time all the same (drain.md §3.2).
+    /// its time all the same (docs/broker/drain.md, "Queues that clients pull").
     pub(super) fn register(&mut self, conn: ConnId) {
         let Some((ix, key, persistent, clean)) =
             self.conns.get(&conn).map(|c| (c.node, c.key.clone(), c.connect.persistent(), c.connect.clean))
@@ -147,7 +148,8 @@ impl ClusterModel {
         }
         let store = self.nodes[ix.0].disk.store;
         let record = self.store(store).clients.get(&key).map(|r| (r.home, r.persistent));
-        // A newcomer does not know the others' clients yet: they wait (drain.md §4.3).
+        // A newcomer does not know the others' clients yet: they wait
+        // (docs/broker/drain.md, "Moving sessions to a newcomer").
         let known_from = self.nodes[ix.0].joining.map_or(Time(0), |j| j.out);
         if self.now < known_from && record.is_some_and(|(home, kept)| home != ix && kept) {
             self.at(known_from, Task::Connected { conn });
@@ -178,7 +180,7 @@ impl ClusterModel {
 
     /// Deals with a client whose queue lies where it cannot be had: closed
     /// without CONNACK if the node is dead or gone (`netsplit_allow_on_systree_2000.txt`,
-    /// `q8_…`), never answered by a singleton (baseline §2.8).
+    /// `q8_…`), never answered by a singleton (docs/broker/join.md, "A node that has left").
     fn unreachable_home(&mut self, conn: ConnId, ix: Ix, home: Ix) -> bool {
         if self.reaches(ix, home) {
             return false;

@@ -1,5 +1,5 @@
 //! Counters of one life of a node. They fall only when it restarts or on
-//! `metrics reset` (vernemq.md §2).
+//! `metrics reset` (docs/broker/status-and-metrics.md, "Counts and resets").
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -144,13 +144,15 @@ pub(super) struct Counts {
     pub(super) storage_write: Histogram,
     /// `storage_scan_microseconds`.
     pub(super) storage_scan: Histogram,
-    /// `metadata_get_microseconds`: its mean is the clearest sign of a storm (drain.md §5).
+    /// `metadata_get_microseconds`: its mean is the clearest sign of a storm
+    /// (docs/broker/drain.md, "Signs of a storm").
     pub(super) metadata_get: Histogram,
     /// `metadata_put_microseconds`.
     pub(super) metadata_put: Histogram,
     /// `metadata_fold_microseconds`.
     pub(super) metadata_fold: Histogram,
-    /// `metadata_delete_microseconds`; not on the page before its first use (vernemq.md §1).
+    /// `metadata_delete_microseconds`; not on the page before its first use
+    /// (docs/broker/status-and-metrics.md, "The $SYS tree").
     pub(super) metadata_delete: Histogram,
 }
 

@@ -1,5 +1,5 @@
 //! Leave of a node that is down: out of the membership first, then its
-//! sessions are made anew elsewhere, inside the request (leave.md §3).
+//! sessions are made anew elsewhere, inside the request (docs/broker/netsplit.md, "Removing a dead member").
 
 use std::collections::VecDeque;
 

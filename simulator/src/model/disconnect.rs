@@ -65,7 +65,7 @@ impl ClusterModel {
     }
 
     /// The first `count` rows of each node's queue table, offline ones
-    /// included, always in the same order: a trap (drain.md §1.5).
+    /// included, always in the same order: a trap (docs/broker/drain.md, "Batch").
     pub(super) fn disconnect_batch(
         &mut self,
         ix: Ix,
@@ -112,7 +112,7 @@ impl ClusterModel {
     }
 
     /// Cuts a client's session on whatever node it is: also the new one of a
-    /// client that still shows up on its old node (drain.md §1.6).
+    /// client that still shows up on its old node (docs/broker/drain.md, "Queues in state drain").
     fn kick(&mut self, ix: Ix, key: &ClientKey, cleanup: bool) {
         for member in self.answering(ix) {
             self.kick_at(member, key, cleanup);

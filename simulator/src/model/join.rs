@@ -40,7 +40,7 @@ impl ClusterModel {
 
     fn join_fails(&mut self, ix: Ix, call: CallId, peer: &NodeName, reason: &str) {
         // The crash around the reason is an artefact of the recorded build
-        // (vernemq.md §0); the reason is not.
+        // (docs/broker/README.md, "The builds"); the reason is not.
         let stderr = format!(
             "RPC to '{}' failed: {{'EXIT',\n {{function_clause,\n  [{{clique_error,format,\n    \
              [\"vmq-admin\",\n     {{error,\n      {{{{badrpc,{reason}}},\n       '{peer}'}}}}],",
@@ -50,7 +50,7 @@ impl ClusterModel {
     }
 
     /// The image's loop: tries until it is joined, then ends for good; it has
-    /// no memory of a leave (vernemq.md §6.4).
+    /// no memory of a leave (docs/broker/kubernetes.md, "The image").
     pub(super) fn join_loop(&mut self, ix: Ix, peer: &NodeName) {
         let node = &self.nodes[ix.0];
         let life = node.life;
@@ -76,7 +76,8 @@ impl ClusterModel {
             return Joins::Already;
         }
         if disk.dirty || disk.view.len() > 1 {
-            // With the guard off it says `Done` and never happens (vernemq.md §4.6).
+            // With the guard off it says `Done` and never happens
+            // (docs/broker/join.md, "A node that has left").
             return if self.settings.prevent_nonempty_join { Joins::NonEmpty } else { Joins::Already };
         }
         Joins::Enters(peer)

@@ -75,7 +75,7 @@ impl ClusterModel {
     }
 
     /// A leave begins only while all members are up; else it looks again, for
-    /// ever (vernemq.md §4.5).
+    /// ever (docs/broker/leave.md, "While a member is down").
     pub(super) fn leave_looks(&mut self, id: u64) {
         let Some(leave) = self.leaves.get(&id) else { return };
         let (issuer, target, call) = (leave.issuer, leave.target, leave.call);
@@ -97,7 +97,7 @@ impl ClusterModel {
             return;
         }
         if let Some(migration) = &mut self.nodes[target.0].migration {
-            // The one that runs answers both: no working exclusion (vernemq.md §4.8).
+            // The one that runs answers both: no working exclusion (docs/broker/leave.md, "Two leaves").
             migration.callers.push(call);
             return;
         }

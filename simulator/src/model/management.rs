@@ -195,7 +195,7 @@ impl ClusterModel {
     }
 
     /// The limit of a call has come. A leave that waits dies with an HTTP
-    /// request and outlives the RPC of `vmq-admin` (leave.md §2).
+    /// request and outlives the RPC of `vmq-admin` (docs/broker/leave.md, "While a member is down").
     pub(super) fn cut(&mut self, call: CallId) {
         let Some(open) = self.calls.get(&call).filter(|open| !open.answered) else { return };
         if let (Via::Admin, Some(at)) = (open.via, open.at) {

@@ -118,7 +118,8 @@ impl ClusterModel {
         self.look_for_split(at);
     }
 
-    /// Gossip brings the members back to a node that came up alone (leave.md §3).
+    /// Gossip brings the members back to a node that came up alone
+    /// (docs/broker/netsplit.md, "The issuer of a removal").
     pub(super) fn find_lost_view(&mut self, ix: Ix) {
         if let Some(view) = self.nodes[ix.0].lost_view.take() {
             self.nodes[ix.0].disk.view = view;
@@ -150,7 +151,7 @@ impl ClusterModel {
     }
 
     /// Whether a PUBLISH gets from one node to another: not in the first seconds
-    /// after a join (drain.md §6.2).
+    /// after a join (docs/broker/join.md, "Losses after a join").
     pub(super) fn routes(&self, from: Ix, to: Ix) -> bool {
         let quiet = |node: Ix, back: bool| {
             self.nodes[node.0].joining.is_some_and(|j| self.now < if back { j.back } else { j.out })

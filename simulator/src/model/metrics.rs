@@ -127,7 +127,7 @@ impl ClusterModel {
             "router_subscriptions" => self.subscriptions_seen(ix),
             "router_memory" => 14_848 + 60 * self.subscriptions_seen(ix),
             "system_process_count" => 394 + 2 * conns,
-            // 4 schedulers on 2 cores: 50 is the ceiling (drain.md §5).
+            // 4 schedulers on 2 cores: 50 is the ceiling (docs/broker/drain.md, "Signs of a storm").
             "system_utilization" => {
                 if self.storm(ix) {
                     50
@@ -158,7 +158,7 @@ impl ClusterModel {
     }
 
     /// Topics below `$SYS/<node>/` with `_` for `/`, and their values: labels
-    /// are summed (vernemq.md §1).
+    /// are summed (docs/broker/status-and-metrics.md, "The $SYS tree").
     pub(super) fn sys_of(&self, ix: Ix) -> Vec<(String, i64)> {
         let mut sums: Vec<(String, i64)> = Vec::with_capacity(160);
         let mut places = std::collections::BTreeMap::new();

@@ -139,7 +139,7 @@ impl ClusterModel {
         migration.queues = (0, queues.len());
         migration.messages = (0, queues.iter().map(|(_, len)| len).sum());
         migration.many = queues.len() > many;
-        // Round robin, whatever the clients do meanwhile (drain.md §2.3).
+        // Round robin, whatever the clients do meanwhile (docs/broker/drain.md, "Paced or at once").
         migration.plan =
             queues.into_iter().zip(targets.iter().cycle()).map(|((key, _), target)| (key, *target)).collect();
         migration.line();
@@ -220,7 +220,7 @@ impl ClusterModel {
     /// Moves one queue where the plan says. If its client has come back on
     /// another node, the queue is pulled from under the live session, and
     /// every other time messages go on being routed to the place it was
-    /// pulled from (drain.md §2.3, §2.4).
+    /// pulled from (docs/broker/drain.md, "Paced or at once").
     fn migrate_one(&mut self, ix: Ix, key: &ClientKey, target: Ix, conflicts: &mut u64) {
         let store = self.nodes[ix.0].disk.store;
         let Some(home) = self.store(store).clients.get(key).map(|record| record.home) else {

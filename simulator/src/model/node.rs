@@ -85,7 +85,7 @@ pub(super) struct Node {
     pub(super) commands: Commands,
     pub(super) listeners: Vec<MqttListener>,
     pub(super) disk: Disk,
-    /// Members that it is yet to hear of (drain.md §6.3).
+    /// Members that it is yet to hear of (docs/broker/join.md, "Joining").
     pub(super) hidden: BTreeSet<Ix>,
     /// Members that it sees running.
     pub(super) up: BTreeSet<Ix>,

@@ -74,7 +74,8 @@ pub struct StatusListener {
 pub struct NodeStatus {
     /// Connections.
     pub num_online: i64,
-    /// Queues less connections: wrong, even negative, while CONNECTs wait (drain.md §3.4).
+    /// Queues less connections: wrong, even negative, while CONNECTs wait
+    /// (docs/broker/status-and-metrics.md, "Negative counts").
     pub num_offline: i64,
     /// PUBLISHes received.
     pub msg_in: i64,

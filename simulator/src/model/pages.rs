@@ -6,7 +6,7 @@ use super::{Answer, ClusterModel, HealthAnswer, HealthPage, ListenerStatus, Node
 
 impl ClusterModel {
     /// Checks this node's membership and listeners, never the other members,
-    /// and does not miss a deleted listener (vernemq.md §3, §4.2).
+    /// and does not miss a deleted listener (docs/broker/http-api.md, "Health pages").
     pub(super) fn health_of(&self, ix: Ix, page: HealthPage) -> HealthAnswer {
         let node = &self.nodes[ix.0];
         if page == HealthPage::Health && self.now < node.blip_until {

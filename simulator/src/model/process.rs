@@ -22,7 +22,8 @@ impl ClusterModel {
         };
         let life = self.begin_life(ix, host);
         if left {
-            // Restarted with its data: a singleton that cannot join (vernemq.md §4.6).
+            // Restarted with its data: a singleton that cannot join
+            // (docs/broker/join.md, "A node that has left").
             let disk = &mut self.nodes[ix.0].disk;
             disk.left = false;
             disk.dirty = true;

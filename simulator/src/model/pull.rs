@@ -12,7 +12,7 @@ use super::{ClusterModel, ConnId};
 impl ClusterModel {
     /// Fetches a queue from another node: one after the other in the whole
     /// cluster, at most [`super::Rates::pull`] a second. Those that come
-    /// faster pile up without end (drain.md §3.2).
+    /// faster pile up without end (docs/broker/drain.md, "Queues that clients pull").
     pub(super) fn pull(&mut self, conn: ConnId, key: &ClientKey, from: Ix, to: Ix) {
         let id = self.nodes[to.0].disk.store;
         let now_us = self.now.0.saturating_mul(1_000);

@@ -72,7 +72,8 @@ impl ClusterModel {
         qos
     }
 
-    /// Retained messages for a new subscription, as far as a newcomer has been told of them (drain.md §6.2).
+    /// Retained messages for a new subscription, as far as a newcomer has been told of them
+    /// (docs/broker/join.md, "Losses after a join").
     fn send_retained(&mut self, ix: Ix, key: &ClientKey, filter: &str, qos: u8) {
         let prefix = filter_tree::literal_prefix(filter);
         let store = self.store(self.nodes[ix.0].disk.store);

@@ -19,7 +19,8 @@ pub(super) struct Conn {
     pub(super) accepted: bool,
     /// It waits for its queue from another node.
     pub(super) pulling: bool,
-    /// The client has gone while it waited; the node goes on (drain.md §3.2).
+    /// The client has gone while it waited; the node goes on
+    /// (docs/broker/drain.md, "Queues that clients pull").
     pub(super) gone: bool,
     pub(super) since: Time,
 }

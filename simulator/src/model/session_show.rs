@@ -78,7 +78,7 @@ impl ClusterModel {
         record.map(|r| r.filters.iter().map(|(f, q)| (f.clone(), *q)).collect()).unwrap_or_default()
     }
 
-    /// A column. `is_online` is true in state `drain` too (drain.md §1.6);
+    /// A column. `is_online` is true in state `drain` too (docs/broker/drain.md, "Queues in state drain");
     /// what only a session knows is null for a queue without one.
     fn value(&self, at: Ix, key: &ClientKey, queue: &Queue, column: &str) -> Value {
         let conn = queue.conn.and_then(|conn| self.conns.get(&conn));

@@ -112,15 +112,15 @@ pub struct Settings {
 /// Spans that varied between recordings, ms.
 #[derive(Clone, Debug)]
 pub struct Timing {
-    /// Start of the process to HTTP and MQTT up (vernemq.md §2: 1.2–3 s).
+    /// Start of the process to HTTP and MQTT up (docs/broker/http-api.md, "While booting": 1.2–3 s).
     pub boot: Spread,
     /// After that: `cluster show` is 400 (`leave_edge_cases.txt`: 0.4–0.6 s).
     pub commands: Spread,
     /// Then one start in three answers 500 for this long (`q7_dead_leave_many_sessions_http.txt`).
     pub commands_500: Spread,
-    /// Then a restarted member shows only itself for this long (drain.md §7.6).
+    /// Then a restarted member shows only itself for this long (docs/broker/http-api.md, "While booting").
     pub boot_alone: Spread,
-    /// HTTP up to a member seen as running by the others (vernemq.md §5: up to 6 s).
+    /// HTTP up to a member seen as running by the others (docs/broker/netsplit.md, "A restart": up to 6 s).
     pub seen_up: Spread,
     /// Process gone to `Running=false` on the others (`dead_node_netsplit.txt`: 0.08 s).
     pub seen_down: Spread,
@@ -170,13 +170,16 @@ pub struct Timing {
     /// End of the leaver's process to it gone from all others' (`q1_leave_small_1000.txt`, `leave_edge_cases.txt` F6,
     /// `q4_still_online.txt`, `q5_mixed_build_leave.txt`: 0.99–1.29 s after `Done`).
     pub leave_seen_at_end: Spread,
-    /// Every member refuses CONNECT for this long at a leave (baseline §2.4: 0.4–1.2 s, mostly 0.8 s).
+    /// Every member refuses CONNECT for this long at a leave (docs/broker/leave.md, "CONNACK 3 in a leave":
+    /// 0.4–1.2 s, mostly 0.8 s).
     pub not_ready: Spread,
     /// A waiting leave looks again for a whole cluster this often.
     pub leave_poll: Spread,
-    /// What `vmq-admin` adds to every call: it starts a VM (vernemq.md §5: 0.12–0.45 s).
+    /// What `vmq-admin` adds to every call: it starts a VM (docs/broker/http-api.md, "vmq-admin": 0.12–0.45
+    /// s).
     pub admin: Spread,
-    /// Dead-node leave: removal to the first recreated session (leave.md §3: 2–8 s).
+    /// Dead-node leave: removal to the first recreated session
+    /// (docs/broker/netsplit.md, "Removing a dead member": 2–8 s).
     pub dead_leave_wait: Spread,
     /// Dead-node leave: removal to the other members' `cluster show` (`q7_…`: ≤ 1 s).
     pub dead_leave_seen: Spread,
@@ -188,11 +191,12 @@ pub struct Timing {
     pub admin_rpc: Spread,
     /// A persistent client that comes from another node gets its CONNACK this much later (`rebalance.txt`: 106 ms).
     pub pull_wait: Spread,
-    /// `max_drain_time`: how long a queue that was pulled away stays in state `drain` (drain.md §1.6).
+    /// `max_drain_time`: how long a queue that was pulled away stays in state `drain`
+    /// (docs/broker/drain.md, "Queues in state drain").
     pub drain_state: Spread,
     /// A client that a zombie knows is refused after this long (`dead_node_netsplit.txt` E5).
     pub zombie_refusal: Spread,
-    /// `discover`: time between two tries of the image's join loop (vernemq.md §6.4).
+    /// `discover`: time between two tries of the image's join loop (docs/broker/kubernetes.md, "The image").
     pub join_loop: Spread,
     /// How long a node keeps the tombstone of a deleted object; each has its own time (`join_sync_2.1.2.txt`: 42 at most,
     /// 28 on the newcomer, at 2.1 deletions a second).
@@ -202,7 +206,8 @@ pub struct Timing {
     /// without a recording: all that was seen is one leave right after a rollout without volumes that was stuck for
     /// 227 s, with queues that belonged to other nodes by then, and was healed by a restart. Zero: there are none.
     pub left_over: Spread,
-    /// Sessions made within this before a SIGKILL may be unknown to the others (leave.md §3: 8 s).
+    /// Sessions made within this before a SIGKILL may be unknown to the others
+    /// (docs/broker/netsplit.md, "Removing a dead member": 8 s).
     pub replication_lag: Spread,
 }
 
@@ -217,7 +222,8 @@ pub struct Rates {
     pub many: usize,
     /// Empty queues (`q4_still_online.txt` A: 3000 in 4.1 s).
     pub migrate_empty: u64,
-    /// Queues that reconnecting clients can pull, in the whole cluster (drain.md §3.1: 220).
+    /// Queues that reconnecting clients can pull, in the whole cluster
+    /// (docs/broker/drain.md, "Queues that clients pull": 220).
     pub pull: u64,
     /// The same once `pull_backlog` is exceeded: retries feed it (`queue_migration_collapse_500ps.txt`:
     /// 1,724 in 92 s).
@@ -231,7 +237,8 @@ pub struct Rates {
     pub recreate: u64,
     /// CONNECTs that a node serves while nothing migrates (`q8_…`: 10,000 sessions in 6.8 s).
     pub connect: u64,
-    /// CONNECTs that a node serves while queues migrate under them (drain.md §5: 1,488 take 12 s).
+    /// CONNECTs that a node serves while queues migrate under them (docs/broker/drain.md, "Signs of a storm":
+    /// 1,488 take 12 s).
     pub connect_storm: u64,
     /// Persistent sessions made within `replication_lag` above which a SIGKILL loses some.
     pub replication_burst: usize,

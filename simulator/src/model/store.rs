@@ -45,7 +45,8 @@ pub(super) struct Store {
     /// When objects were deleted, as long as any node may keep the tombstone ([`super::Timing::tombstone`]): bounded by
     /// what is deleted in that time.
     pub(super) deleted: VecDeque<Time>,
-    /// Microseconds until which the pulling of queues is busy (drain.md §3.1).
+    /// Microseconds until which the pulling of queues is busy
+    /// (docs/broker/drain.md, "Queues that clients pull").
     pub(super) pull_free_us: u64,
 }
 

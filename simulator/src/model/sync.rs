@@ -57,7 +57,7 @@ impl ClusterModel {
     }
 
     /// A node knows where this client's messages go. Clients that came after it joined are told to it as events: a
-    /// message that reaches one of them proves nothing about the others (join.md §3).
+    /// message that reaches one of them proves nothing about the others (docs/broker/join.md, "In step").
     pub(super) fn knows(&self, ix: Ix, key: &ClientKey) -> bool {
         let Some(joining) = self.joining(ix) else { return true };
         let record = self.store(self.nodes[ix.0].disk.store).clients.get(key);

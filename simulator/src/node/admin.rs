@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs a command to its end. Dropping the future kills nothing at the broker:
-/// a leave that was asked this way cannot be revoked (leave.md §2).
+/// a leave that was asked this way cannot be revoked (docs/broker/leave.md, "While a member is down").
 pub(crate) async fn run(fleet: &Fleet, at: &NodeName, argv: &[String]) -> AdminOutput {
     let line = Line::from_argv(argv);
     let understood = match grammar::understand(&line) {

@@ -16,7 +16,8 @@ use crate::{
     model::{Answer, CallId, Command, HealthPage, Via},
 };
 
-/// How long a connection may idle or send its head; the broker's is 60 s for the first (leave.md §1).
+/// How long a connection may idle or send its head; the broker's is 60 s for the first
+/// (docs/broker/leave.md, "Cut at 60 s").
 const IDLE: Duration = Duration::from_mins(1);
 /// How long the last answers may take when HTTP goes down.
 const LAST_WORDS: Duration = Duration::from_millis(100);

@@ -189,7 +189,7 @@ struct Session {
     buffer: BytesMut,
     /// Something was read since the last packet was taken. VerneMQ does not
     /// look at what came in one segment with the CONNECT until more arrives
-    /// (leave.md), and neither does this.
+    /// (docs/broker/listeners.md, "First packets"), and neither does this.
     unread: bool,
 }
 

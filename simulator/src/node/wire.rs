@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn answers_with_the_recorded_bytes() {
-        // netsplit_raw_bytes.txt, in its order; CONNACK refusals as vernemq.md §5 has them.
+        // netsplit_raw_bytes.txt, in its order; CONNACK refusals as
+        // docs/broker/netsplit.md, "What clients are told" has them.
         assert_eq!(written(|out| connack(Version::V4, false, 0, out)), "20020000");
         assert_eq!(written(|out| connack(Version::V5, false, 0, out)), "2003000000");
         assert_eq!(written(|out| suback(Version::V4, 1, &[0x80], out)), "9003000180");

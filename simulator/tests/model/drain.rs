@@ -1,5 +1,5 @@
 //! Draining a node: paced or in one go, and queues that are pulled
-//! (drain.md §2, §3).
+//! (docs/broker/drain.md).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Join of a fresh node (drain.md §6).
+//! Join of a fresh node (docs/broker/join.md).
 
 use simulator::model::{Answer, Command, Connect, Protocol};
 

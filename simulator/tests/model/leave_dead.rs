@@ -1,4 +1,4 @@
-//! Leave of a dead node (vernemq.md §5, leave.md §3).
+//! Leave of a dead node (docs/broker/netsplit.md).
 
 use simulator::model::{Answer, Connect, Protocol, Refusal, Signal, Via};
 

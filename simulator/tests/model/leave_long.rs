@@ -1,4 +1,4 @@
-//! How long a leave takes, and what can be read meanwhile (leave.md §1).
+//! How long a leave takes, and what can be read meanwhile (docs/broker/leave.md, "Cut at 60 s").
 
 use simulator::model::{Answer, Protocol, Via};
 
@@ -98,7 +98,7 @@ fn above_7500_queues_the_reply_never_comes_and_the_leave_goes_on() {
         lab.run(200);
         assert!(lab.now - start < 200_000, "the last queue goes");
     }
-    // leave.md §1: 172.7 s.
+    // docs/broker/leave.md, "Cut at 60 s": 172.7 s.
     assert!((lab.now - start).abs_diff(172_700) < 5_000, "{} ms", lab.now - start);
     assert_eq!(lab.metric(1, "queue_message_in") + lab.metric(2, "queue_message_in"), 176_000);
     lab.run(5_000);

@@ -1,4 +1,4 @@
-//! Leaves that do nothing, hang, or are revoked (vernemq.md §4, leave.md §2, §4, §5).
+//! Leaves that do nothing, hang, or are revoked (docs/broker/leave.md).
 
 use simulator::model::{
     Answer, ClusterModel, Command, Connect, Fault, Place, Protocol, Settings, Signal, Via,

@@ -155,7 +155,7 @@ fn the_connect_backlog_shows_a_storm() {
         lab.connect(1, simulator::model::Connect::new(format!("c{s}"), Protocol::V4, true));
     }
     lab.run(250);
-    // drain.md §5: above 25 is a storm; its metadata reads take milliseconds.
+    // docs/broker/drain.md, "Signs of a storm": above 25 is a storm; its metadata reads take milliseconds.
     assert!(backlog(&lab) > 400, "{}", backlog(&lab));
     let mean =
         lab.metric(1, "metadata_get_microseconds_sum") / lab.metric(1, "metadata_get_microseconds_count");

@@ -182,7 +182,7 @@ fn every_leave_costs_the_survivors_up_to_1200_ms_of_refusals() {
             lab.run(10);
         }
         for k in [1, 2] {
-            // baseline §2.4: 0.4–1.2 s, whatever the settings.
+            // docs/broker/leave.md, "CONNACK 3 in a leave": 0.4–1.2 s, whatever the settings.
             assert!((40..=121).contains(&refused[k]), "n{k}: {} × 10 ms", refused[k]);
         }
     }

@@ -1,4 +1,4 @@
-//! A node that has left and comes back (vernemq.md §4.6).
+//! A node that has left and comes back (docs/broker/join.md, "A node that has left").
 
 use simulator::model::{Answer, Command, Connect, Protocol, Settings, Signal, Spread, Via};
 

@@ -77,7 +77,7 @@ async fn a_subscribe_in_one_segment_with_the_connect_waits_for_more_bytes() {
     segment.extend(subscribe_packet(4, "a", 1, 9));
     raw.send(&segment).await;
     assert_eq!(raw.packet().await.as_deref(), Some("20020000"));
-    assert_eq!(raw.packet().await, None, "VerneMQ does not look at it yet (leave.md)");
+    assert_eq!(raw.packet().await, None, "VerneMQ does not look at it yet");
     raw.send_hex("c000").await;
     assert_eq!(raw.packet().await.as_deref(), Some("9003000901"));
     assert_eq!(raw.packet().await.as_deref(), Some("d000"));

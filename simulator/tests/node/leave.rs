@@ -80,7 +80,7 @@ async fn the_seed_command_prints_its_progress_and_stops_the_node() {
     assert_eq!(trio.fleet.exited(&name(3)).await, 0);
     assert!(refused(&trio, 3).await);
     trio.whole(1..=2).await;
-    // Every leave makes all members refuse for a moment (vernemq.md §4.9).
+    // Every leave makes all members refuse for a moment (docs/broker/leave.md, "CONNACK 3 in a leave").
     sleep(Duration::from_secs(3)).await;
     let mut arrived = 0;
     let (mut back, connack) = Raw::connect(trio.mqtt(2), 4, "p3", 0).await;

@@ -39,7 +39,7 @@ async fn the_living_answer_with_the_recorded_bytes() {
             assert_eq!(raw.packet().await, recorded(&section, what), "v{version} {what}");
         }
     }
-    // Refused newcomers (vernemq.md §5): the CONNACK, then the end.
+    // Refused newcomers (docs/broker/netsplit.md, "What clients are told"): the CONNACK, then the end.
     for (version, refusal) in [(4, "20020003"), (5, "2003008800")] {
         let (mut raw, connack) = Raw::connect(trio.mqtt(2), version, "new", 2).await;
         assert_eq!(connack, refusal);

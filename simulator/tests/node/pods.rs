@@ -51,7 +51,8 @@ async fn containers_find_each_other_leave_and_come_back_as_singletons_on_old_dis
     assert_eq!((output.stdout.lines().last(), output.code), (Some("Done"), 0));
     assert_eq!(pods.exited("vmq-1").await, 0);
     assert!(!pods.ready("vmq-1").await);
-    // Kubelet restarts the container on the same disk: alone, and it stays alone (vernemq.md §4.6).
+    // Kubelet restarts the container on the same disk: alone, and it stays alone
+    // (docs/broker/join.md, "A node that has left").
     pods.start(container(1, "data-vmq-1")).await;
     sleep(Duration::from_mins(1)).await;
     assert_eq!((members(0).await, members(1).await), (1, 1));

@@ -36,7 +36,7 @@ impl Link {
             let login = login.map(|Login { username, password }| (username.as_str(), password.as_str()));
             frame::connect(version, id, login, &mut link.outgoing);
             // Nothing else before the CONNACK: VerneMQ does not read a SUBSCRIBE that came in the segment of the
-            // CONNECT until more arrives (leave.md, head).
+            // CONNECT until more arrives (docs/broker/listeners.md, "First packets").
             match timeout(ANSWER, link.next()).await {
                 Err(_) => return Err(link.trouble(Cause::NoConnack(ANSWER))),
                 // Whoever says nothing has not taken it for a client.

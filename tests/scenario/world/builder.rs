@@ -170,7 +170,8 @@ impl Builder {
             tokio::time::sleep(STEP).await;
         }
         world.prober.begin();
-        // Subscriptions of a fresh join route after 11 s at the latest (drain.md §6).
+        // Subscriptions of a fresh join route after 11 s at the latest
+        // (docs/broker/join.md, "Losses after a join").
         world.pass(seconds(12)).await;
         world
     }

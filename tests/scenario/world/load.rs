@@ -1,6 +1,6 @@
 //! Clients that count what they lose: publishers with one QoS 1 message in
 //! flight, sent again until it is acknowledged, and a persistent QoS 1
-//! subscriber for each (baseline.md §0).
+//! subscriber for each (docs/broker/practice.md, "Set-up").
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

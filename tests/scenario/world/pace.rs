@@ -10,10 +10,10 @@ use vernescale::crd::VerneMQAutoscaler;
 
 use super::{Moment, NAME, NAMESPACE, STEP, seconds};
 
-/// Back-to-back leaves crashed the broker's store in 1 of 8 (baseline.md §2.2).
+/// Back-to-back leaves crashed the broker's store in 1 of 8 (docs/broker/leave.md, "Two leaves").
 const QUIET: Duration = seconds(5);
 
-/// A node that has just joined acknowledges and loses for 7.5 s (drain.md §6.2; design.md §5).
+/// A node that has just joined acknowledges and loses for 7.5 s (docs/broker/join.md, "Losses after a join").
 const PROOF: Duration = seconds(10);
 
 /// What was seen of the changes so far.

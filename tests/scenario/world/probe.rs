@@ -16,18 +16,19 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{NAME, NAMESPACE};
 
-/// Ten a second, as in baseline.md §0.
+/// Ten a second, as in docs/broker/practice.md, "Set-up".
 const EVERY: Duration = Duration::from_millis(100);
 
 /// As long as a patient client waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A kube-proxy learns of a change of the endpoints this much later: 1.5 s are what the controller
-/// gives them all (baseline.md, s9drain).
+/// gives them all (docs/broker/practice.md, "The recipe").
 const PROXY: Duration = Duration::from_millis(1_400);
 
 /// A leave's refusals by code 3 last from the loss of the link to the update of the members, 1.2 s
-/// at most (baseline.md §2.4); another survivor may be a second later than the first one.
+/// at most (docs/broker/leave.md, "CONNACK 3 in a leave"); another survivor may be a second later than the
+/// first one.
 const FLOOR_BEFORE: Duration = Duration::from_millis(1_500);
 const FLOOR_AFTER: Duration = Duration::from_millis(1_500);
 
@@ -71,7 +72,8 @@ impl Prober {
     }
 
     /// Not before the first nodes have joined: a client that meets a node before its join makes the
-    /// join impossible (drain.md §6.5), and without a controller nothing keeps it away.
+    /// join impossible (docs/broker/join.md, "A client before the join"), and without a controller nothing
+    /// keeps it away.
     pub(super) fn begin(&self) {
         self.begin.notify_one();
     }
