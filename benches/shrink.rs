@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use simulator::kubernetes::{Fault, Rule};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use scenario::world::{NAME, World, minutes, seconds};
 

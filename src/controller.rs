@@ -1,6 +1,6 @@
 //! The controller: gather → fold → decide → lifecycle → act → status, once a
 //! look, for each of our resources. No logic of its own: what is decided is in
-//! [`crate::decide`] and `lifecycle`, what is touched is in [`crate::observe`]
+//! [`autoscaler::decide`] and `lifecycle`, what is touched is in [`crate::observe`]
 //! and [`crate::act`].
 
 use std::collections::HashMap;

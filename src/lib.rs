@@ -2,14 +2,12 @@
 //! losing a message. See ARCHITECTURE.md for the map.
 
 pub mod act;
+pub mod api;
 pub mod cli;
 pub mod conditions;
 pub mod controller;
-pub mod crd;
-pub mod decide;
 pub mod demo;
 pub mod exporter;
-pub mod fleet;
 pub mod leader;
 pub mod naming;
 pub mod observe;

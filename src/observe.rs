@@ -1,6 +1,5 @@
 //! The world in: everything that is read, each with a deadline.
 
-pub mod exposition;
 pub mod foreign;
 pub mod kubernetes;
 pub mod link;

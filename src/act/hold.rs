@@ -15,7 +15,7 @@ use serde_json::json;
 use super::deadline::{Failure, api};
 use super::owner::OWNER;
 use super::scale::{operations, pointer};
-use crate::crd::VerneMQAutoscaler;
+use crate::api::VerneMQAutoscaler;
 use crate::observe::kubernetes::resources;
 
 /// Stands on the resource only while a change is under way.

@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::{Value, json};
 
 use super::deadline::{Failure, api};
-use crate::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use crate::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 
 /// Writes `status` onto the resource as it was read. A conflict is no fault:
 /// the next look writes again.

@@ -2,5 +2,5 @@
 
 /// Prints the definition of `VerneMQAutoscaler` as YAML.
 pub(super) fn print() -> anyhow::Result<()> {
-    super::print(&crate::crd::yaml()?)
+    super::print(&crate::api::yaml()?)
 }

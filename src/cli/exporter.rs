@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{listen_address, stop_signal, stop_signals};
-use crate::crd::{Period, PeriodError};
+use crate::api::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
 use crate::observe::mqtt::{Address, Options};
 use net::Clock;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use lifecycle::{Facts, Intent, Kind, Limits, Output, Step, Time, Veto};
 
 use super::gather::World;
+use crate::api::{VerneMQAutoscalerSpec, Via};
 use crate::conditions::Told;
-use crate::crd::{VerneMQAutoscalerSpec, Via};
-use crate::decide::{Change, Current, Decision};
+use autoscaler::decide::{Change, Current, Decision};
 
 /// What is, apart from the load.
 pub(super) fn current(world: &World, last_join: Option<Time>) -> Current {

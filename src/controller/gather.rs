@@ -14,7 +14,7 @@ use super::room::Listeners;
 use super::state::State;
 use crate::act::broker::{Door, ExecDoor};
 use crate::act::intent::Held;
-use crate::crd::{Scheme, VerneMQAutoscaler, Via};
+use crate::api::{Scheme, VerneMQAutoscaler, Via};
 use crate::observe::kubernetes::{self, Objects};
 use crate::wire::{Endpoint, Key, Tls};
 use net::Clock;

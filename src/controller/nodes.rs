@@ -10,10 +10,10 @@ use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time}
 use super::clocks;
 use super::page::{Page, Trouble, crashes, trouble};
 use crate::act::broker::{Command, Door};
-use crate::observe::exposition::{self, Series};
 use crate::observe::management::{self, ShownListener, Unusable};
 use crate::observe::status_page::{self, Entry};
 use crate::wire::{self, Endpoint};
+use autoscaler::metrics::exposition::{self, Series};
 use net::Clock;
 
 /// Whom to ask, and how.

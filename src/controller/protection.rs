@@ -4,8 +4,9 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::gather::World;
 use crate::act::serving::SERVING;
-use crate::crd::{Mode, Via};
+use crate::api::Via;
 use crate::observe::kubernetes::{ClientService, Slow};
+use autoscaler::decide::Mode;
 
 /// What is known to be there. What could not be read is not.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use super::gather::World;
 use super::task::Task;
 use crate::act::canary::{Broker, CROSSED, Login, Side, Wanted, choose, cross};
 use crate::conditions::Told;
-use crate::crd::Mode;
+use autoscaler::decide::Mode;
 
 /// The member on which it is tried: the one that every newcomer's canary goes to.
 const PEER: Ordinal = Ordinal(0);

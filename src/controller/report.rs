@@ -17,11 +17,11 @@ use super::{Shared, takeover};
 use crate::act::canary::CLIENT_IDS;
 use crate::act::event::{Happened, publish};
 use crate::act::status;
+use crate::api::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::conditions::{READY, Rest, Told, merge};
-use crate::crd::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
-use crate::decide::{Decision, History};
-use crate::fleet::FleetView;
 use crate::observe::kubernetes::{Unreadable, kind, resources, selector};
+use autoscaler::decide::{Decision, History};
+use autoscaler::metrics::FleetView;
 
 /// A status in which only numbers have moved is written this seldom.
 const NUMBERS_EVERY: Duration = Duration::from_secs(10);

@@ -12,10 +12,10 @@ use lifecycle::{ListenerState, NodeName, Ordinal, Severity, Time};
 
 use super::nodes::Answered;
 use crate::conditions::Told;
-use crate::decide::{ConnsMax, Room};
-use crate::fleet::{FleetView, Metric, Reading};
 use crate::observe::kubernetes::acceptors;
 use crate::observe::management::ShownListener;
+use autoscaler::decide::{ConnsMax, Room};
+use autoscaler::metrics::{FleetView, Metric, Reading};
 
 /// So many full listeners are named.
 const NAMED_MAX: usize = 3;

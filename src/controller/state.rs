@@ -11,12 +11,12 @@ use super::nodes::Gauges;
 use super::rehearsal::Rehearsal;
 use super::room::Still;
 use super::{Reach, Shared};
-use crate::crd::VerneMQAutoscaler;
-use crate::decide::History;
-use crate::fleet::{Fleet, Settings as FleetSettings};
+use crate::api::VerneMQAutoscaler;
 use crate::naming::Names;
 use crate::observe::kubernetes::Slow;
 use crate::wire::Tls;
+use autoscaler::decide::History;
+use autoscaler::metrics::{Fleet, Settings as FleetSettings};
 
 /// What changes seldom is read this often.
 const SLOW_EVERY: Duration = Duration::from_secs(30);

@@ -6,8 +6,8 @@ use lifecycle::{Severity, Time};
 
 use super::gather::World;
 use crate::conditions::Told;
-use crate::decide::Decision;
 use crate::observe::kubernetes;
+use autoscaler::decide::Decision;
 
 /// The work on this resource broke off by `fault`; nothing new begins for so long.
 pub(super) fn panicked(fault: &str, left: Duration) -> Told {

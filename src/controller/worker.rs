@@ -18,11 +18,12 @@ use crate::act::deadline::Failure;
 use crate::act::hold;
 use crate::act::intent::Held;
 use crate::act::owner::{self, Ownership};
+use crate::api::VerneMQAutoscaler;
 use crate::conditions::{Told, of_output};
-use crate::crd::{Mode, VerneMQAutoscaler};
-use crate::decide::{Decision, Policy, decide};
-use crate::fleet::FleetView;
 use crate::observe::kubernetes::{self, Objects, preflight};
+use autoscaler::decide::Mode;
+use autoscaler::decide::{Decision, Policy, decide};
+use autoscaler::metrics::FleetView;
 
 /// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
 const RETRY_FIRST: Duration = Duration::from_millis(200);

@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 
 use super::World;
 use crate::exporter::{Exporter, Settings};
-use crate::observe::exposition::parse;
 use crate::observe::mqtt::Options;
 use crate::wire::{self, Endpoint};
+use autoscaler::metrics::exposition::parse;
 
 /// Time between two reads for the screen.
 const EVERY: Duration = Duration::from_secs(1);

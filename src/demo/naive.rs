@@ -12,7 +12,7 @@ use serde_json::json;
 use super::World;
 use super::profile::Profile;
 use super::world::{NAME, NAMESPACE};
-use crate::decide::hpa::{Hpa, Settings};
+use autoscaler::decide::hpa::{Hpa, Settings};
 
 /// kube-controller-manager's 15 s and five minutes, shortened as our own windows are.
 const SYNC: Duration = Duration::from_secs(3);

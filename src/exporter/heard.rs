@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use lifecycle::Time;
 
-use crate::fleet::UNLEARNED_PATIENCE;
 use crate::observe::foreign::Tree;
 use crate::observe::link::Link;
+use autoscaler::metrics::UNLEARNED_PATIENCE;
 
 /// What one message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -135,7 +135,7 @@ const HELP: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::known_families;
+    use autoscaler::metrics::known_families;
 
     fn help(family: &str) -> String {
         let mut out = String::new();

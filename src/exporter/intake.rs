@@ -6,13 +6,13 @@ use lifecycle::{NodeName, Time};
 
 use super::heard::{Heard, Kind};
 use super::{BadInput, Report};
-use crate::fleet::{Fleet, Keep, Key, Refused, Settings, Source};
-use crate::observe::exposition::Labels;
 use crate::observe::foreign::Tree;
 use crate::observe::link::Link;
 use crate::observe::mosquitto::{Meaning, meaning};
 use crate::observe::mqtt::{Event, Options};
 use crate::observe::topic::{Error as TopicError, Topic, is_odd, parse};
+use autoscaler::metrics::exposition::Labels;
+use autoscaler::metrics::{Fleet, Keep, Key, Refused, Settings, Source};
 
 /// The counters whose rates are served; for the rest Prometheus has `rate()`.
 pub(super) const RATED: &str = "mqtt_publish_received";

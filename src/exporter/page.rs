@@ -8,8 +8,8 @@ use prometheus::TextEncoder;
 use super::Intake;
 use super::help::help_into;
 use super::intake::RATED;
-use crate::fleet::{Kind, Metric, Reading, Shown, Span};
-use crate::observe::exposition::escape_into;
+use autoscaler::metrics::exposition::escape_into;
+use autoscaler::metrics::{Kind, Metric, Reading, Shown, Span};
 
 /// Renders the page in the text format 0.0.4.
 ///

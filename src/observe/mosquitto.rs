@@ -48,7 +48,7 @@ pub fn meaning(topic: &str) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::{Kind, kind_of};
+    use autoscaler::metrics::{Kind, kind_of};
 
     #[test]
     fn every_name_is_one_of_vernemqs_and_is_found() {

@@ -5,9 +5,9 @@
 //! `$SYS/broker/…`; no VerneMQ node can have that name, for its names contain an `@`. What has none in its first level
 //! is another broker's ([`super::foreign`]).
 
-use super::exposition::is_name;
 use super::foreign::{self, Tree};
-use crate::fleet::{is_known, sys_name};
+use autoscaler::metrics::exposition::is_name;
+use autoscaler::metrics::{is_known, sys_name};
 
 /// Longest topic that is looked at: a node name of 255 characters, a metric of 120, some room.
 const TOPIC_MAX: usize = 512;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use vernescale::crd::VerneMQAutoscaler;
+use vernescale::api::VerneMQAutoscaler;
 
 use crate::apply;
 use crate::control_plane::ControlPlane;

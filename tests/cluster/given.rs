@@ -17,7 +17,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use vernescale::crd::VerneMQAutoscaler;
+use vernescale::api::VerneMQAutoscaler;
 
 use crate::apply::OURS;
 use crate::control_plane::{NAMESPACES, client};

@@ -8,7 +8,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
+use vernescale::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 
 use crate::world::{DEADLINE, NAME, World};
 

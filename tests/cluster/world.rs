@@ -16,8 +16,8 @@ use simulator::kubernetes::{Storage, VernemqInstall};
 use simulator::model::{self, ManagementAuth};
 use simulator::pods::Pods;
 use tokio::task::JoinHandle;
+use vernescale::api::VerneMQAutoscaler;
 use vernescale::controller::{Controller, Metrics, Settings};
-use vernescale::crd::VerneMQAutoscaler;
 use vernescale::observe::kubernetes::resources;
 use vernescale::telemetry::LogFormat;
 

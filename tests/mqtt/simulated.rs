@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use autoscaler::metrics::sys_name;
 use simulator::model::Settings;
 use tokio::time::sleep;
-use vernescale::fleet::sys_name;
 use vernescale::observe::mqtt::Options;
 
 use crate::scrape::{Page, Scraped};

@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::json;
 use simulator::kubernetes::{Fault, Rule, Verb};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_at, ports};
 use crate::one_leave::{begin, ends_well, node, three};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rstest::rstest;
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_everywhere, ports};
 use crate::one_leave::{begin, ends_well, three};

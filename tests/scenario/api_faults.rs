@@ -13,7 +13,7 @@ use simulator::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use vernescale::act::hold;
-use vernescale::crd::{VerneMQAutoscaler, Via};
+use vernescale::api::{VerneMQAutoscaler, Via};
 
 use crate::bad_input::two_and_one_too_many;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};

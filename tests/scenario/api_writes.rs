@@ -8,7 +8,7 @@ use serde_json::json;
 use simulator::kubernetes::{Fault, Rule, RuleId, Verb};
 use simulator::model::{Connect, Protocol};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::api_faults::{Making, assert_right, patient, to};
 use crate::late_shrink::set_ready;

@@ -11,7 +11,7 @@ use simulator::model::ManagementAuth;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
 use crate::front::PLAIN;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{Api, DeleteParams, PropagationPolicy};
 use rstest::rstest;
 use serde_json::{Value, json};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::our_resource::delete;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};

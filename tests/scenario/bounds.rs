@@ -2,7 +2,7 @@
 
 use rstest::rstest;
 use serde_json::json;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::{sizes_written, steered};
 use crate::world::{minutes, seconds};

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 use simulator::kubernetes::{Fault, Rule, Verb};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
 use crate::one_leave::{begin, ends_well, three};

@@ -7,7 +7,7 @@ use lifecycle::Limits;
 use rstest::rstest;
 use serde_json::json;
 use simulator::model::{Process, Signal};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::{asked_to_leave, claim, sizes_written, steered};
 use crate::told::not_ready;

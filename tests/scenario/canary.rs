@@ -3,7 +3,7 @@
 use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::json;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::world::{NAMESPACE, World, minutes, seconds};
 

@@ -1,7 +1,7 @@
 //! A machine's clock is off: told, by the `Date` of its broker's answers, and nothing else changes.
 
 use rstest::rstest;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::node;
 use crate::steering::steered;

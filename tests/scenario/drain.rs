@@ -12,7 +12,7 @@ use serde_json::json;
 use simulator::fleet::Fleet;
 use simulator::kubernetes::{Fault, Rule, Verb};
 use simulator::model::{Connect, Protocol};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::{begin, ends_well, node, queues, three};
 use crate::steering::until_step;

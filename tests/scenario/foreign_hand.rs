@@ -11,7 +11,7 @@ use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
 use vernescale::act::intent::INTENT;
 use vernescale::act::owner::OWNER;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{draining, label, serves, sizes_written, until_undone};

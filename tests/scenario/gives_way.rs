@@ -3,7 +3,7 @@
 
 use rstest::rstest;
 use serde_json::json;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::{claim, draining, serves, sizes_written, until_step, until_undone};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

@@ -4,7 +4,7 @@ use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::json;
 use simulator::model::ManagementAuth;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_input::{stands, two_and_one_too_many};
 use crate::world::{NAMESPACE, World, minutes, seconds};

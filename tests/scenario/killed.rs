@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::json;
 use simulator::model::{Connect, Protocol};
 use tokio::sync::oneshot;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{asked_to_leave, sizes_written};

@@ -10,7 +10,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::kubernetes::{Fault, Kubernetes, Rule, Verb};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
 use crate::one_leave::{begin, ends_well, outcome, restarted, three};

@@ -7,7 +7,7 @@ use lifecycle::Outcome;
 use serde_json::{Value, json};
 use simulator::model::{Command, Signal, Via as Door};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
 use crate::one_leave::{begin, node, outcome, park, restarted, three};

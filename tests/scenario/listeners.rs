@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use simulator::model::{
     ConnId, Connect, Goodbye, HealthPage, ListenerSetting, ListenerStatus, Protocol, Transport,
 };
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::{begin, ends_well, node, three};
 use crate::steering::{serves, steered, until_step, until_undone};

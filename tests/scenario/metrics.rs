@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 use simulator::kubernetes::{Fault, Rule, Verb};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_input::two_and_one_too_many;
 use crate::steering::{annotation, draining};

@@ -3,7 +3,7 @@
 
 use rstest::rstest;
 use simulator::model::Signal;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::node;
 use crate::steering::steered;

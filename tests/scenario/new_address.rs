@@ -9,7 +9,7 @@ use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::steered;
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

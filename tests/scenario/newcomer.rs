@@ -6,7 +6,7 @@ use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::json;
 use simulator::model::{Spread, Version};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::{claim, sizes_written, steered};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

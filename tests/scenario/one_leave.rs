@@ -3,7 +3,7 @@
 use lifecycle::{NodeName, Outcome};
 use serde_json::json;
 use simulator::model::{Connect, Filter, Goodbye, Protocol};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 

@@ -7,7 +7,7 @@ use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::{Value, json};
 use vernescale::act::hold::FINALIZER;
-use vernescale::crd::{VerneMQAutoscaler, Via};
+use vernescale::api::{VerneMQAutoscaler, Via};
 
 use crate::metrics::gauges;
 use crate::steering::{

@@ -1,10 +1,10 @@
 //! Who wishes a size from outside does not see what we see: HPA counts the pods that are still there, and our way
 //! down takes its time.
 
+use autoscaler::decide::hpa::{Hpa, Settings};
 use rstest::rstest;
 use serde_json::json;
-use vernescale::crd::Via;
-use vernescale::decide::hpa::{Hpa, Settings};
+use vernescale::api::Via;
 
 use crate::steering::{sizes_written, steered};
 use crate::world::{World, minutes, seconds};

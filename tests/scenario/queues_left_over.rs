@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 use simulator::kubernetes::Storage;
 use simulator::model::Spread;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::gives_way::{restart_all, rolled_out};
 use crate::one_leave::{begin, outcome, park, queues, three};

@@ -4,7 +4,7 @@
 use rstest::rstest;
 use simulator::kubernetes::{Storage, VernemqInstall};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
 use crate::gives_way::{restart_all, rolled_out};

@@ -8,7 +8,7 @@ use rstest::rstest;
 use simulator::kubernetes::{Fault, Kubernetes, Rule, Storage, Verb};
 use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::one_leave::{begin, node, three};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use simulator::model::Settings as Broker;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 

@@ -5,7 +5,7 @@ use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::json;
 use vernescale::act::touch::TOUCHED;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::{edit, steered};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

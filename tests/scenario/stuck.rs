@@ -4,7 +4,7 @@
 use lifecycle::Kind;
 use rstest::rstest;
 use simulator::model::{Connect, Goodbye, Protocol, Spread};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::our_resource::delete;
 use crate::steering::{claim, label, steered};

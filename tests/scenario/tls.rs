@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::json;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_input::{stands, two_and_one_too_many};
 use crate::front::{authority, front};

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::Value;
 use simulator::kubernetes::{Fault, Rule, Verb, Write};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::metrics::gauges;
 use crate::steering::{annotation, steered};

@@ -3,7 +3,7 @@
 
 use rstest::rstest;
 use serde_json::{Value, json};
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::bad_input::{two_and_one_too_many, works_again};
 use crate::metrics::gauges;

@@ -3,7 +3,7 @@
 use rstest::rstest;
 use serde_json::json;
 use simulator::model::Version;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::steering::steered;
 use crate::world::{World, minutes, seconds};

@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::model::{ListenerSetting, Settings as Broker, Transport};
 use vernescale::act::canary::CLIENT_IDS;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 
 use crate::front::{authority, front_of};
 use crate::steering::until_step;

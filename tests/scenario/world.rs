@@ -30,8 +30,8 @@ use simulator::model::Process;
 use simulator::pods::Pods;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use vernescale::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::controller::{Controller, Metrics, Settings, Tap};
-use vernescale::crd::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::leader::Timing;
 
 pub(crate) use load::Load;

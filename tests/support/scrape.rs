@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use autoscaler::metrics::exposition::{Series, parse};
 use lifecycle::Time;
 use net::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use vernescale::exporter::{Exporter, Settings};
-use vernescale::observe::exposition::{Series, parse};
 use vernescale::observe::mqtt::Options;
 
 /// An exporter under test.

@@ -2,7 +2,7 @@ use lifecycle::{Listener, Node, Observed, Reach};
 use serde_json::json;
 
 use super::*;
-use crate::fleet::{NodeView, Source};
+use autoscaler::metrics::{NodeView, Source};
 
 /// Connections of `max_connections` 5 on a running listener.
 fn shown(kind: &str, port: u16, active: Option<u64>) -> ShownListener {

@@ -13,7 +13,7 @@ use crate::act::canary::Login;
 use crate::act::deadline::{Failure, api};
 use crate::act::owner::{Ownership, ownership};
 use crate::act::serving::SERVING;
-use crate::crd::{Canary, LoginSecretRef, Management, VerneMQAutoscaler};
+use crate::api::{Canary, LoginSecretRef, Management, VerneMQAutoscaler};
 use crate::wire::Key;
 
 /// One look at the API server.

@@ -4,7 +4,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 
-use crate::crd::VerneMQAutoscaler;
+use crate::api::VerneMQAutoscaler;
 
 /// An object of our kind, as the API server has it.
 #[derive(Clone, Debug)]

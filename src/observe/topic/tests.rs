@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::fleet::{Kind, kind_of};
+use autoscaler::metrics::{Kind, kind_of};
 
 fn node(topic: &str) -> (String, String, Option<String>) {
     match parse(topic).unwrap() {

@@ -11,7 +11,7 @@ use simulator::fleet::Fleet;
 use simulator::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
 use simulator::model::{ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version};
 use simulator::pods::Pods;
-use vernescale::crd::Via;
+use vernescale::api::Via;
 use vernescale::leader::Timing;
 use vernescale::telemetry::{self, LogFormat};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lifecycle::{Intent, Kind, NodeName, Outcome, Time};
 use serde_json::Value;
 use simulator::kubernetes::Kubernetes;
-use vernescale::crd::VerneMQAutoscaler;
+use vernescale::api::VerneMQAutoscaler;
 
 use super::{Moment, NAME, NAMESPACE, STEP, seconds};
 
