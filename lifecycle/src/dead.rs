@@ -92,7 +92,7 @@ fn long_ready(look: &Look<'_>, pod: &Pod) -> bool {
 
 /// Ready pods whose nodes do not all see one another: they are several clusters, and all of them serve. In every rollout
 /// a pod is ready before its node has joined again, and one that has restarted sees only itself for up to 19 s
-/// (docs/broker/netsplit.md, "The issuer of a removal"): all that count must have been ready for longer than
+/// (docs/broker/netsplit.md, "The coordinator restarts"): all that count must have been ready for longer than
 /// that takes.
 fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
     let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);

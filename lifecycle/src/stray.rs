@@ -8,7 +8,7 @@ use crate::{NodeName, Ordinal};
 /// The first such pod. It is certain only where at least two others agree with one another without
 /// it: of two nodes that see only themselves, either may be the one that has left; and one that has
 /// restarted sees only itself for up to 19 s, but the others still list it
-/// (docs/broker/netsplit.md, "The issuer of a removal").
+/// (docs/broker/netsplit.md, "The coordinator restarts").
 pub(crate) fn stray(look: &Look<'_>) -> Option<Ordinal> {
     below(look.facts.target.replicas).find(|ordinal| {
         let alone = serves_alone(look, *ordinal);

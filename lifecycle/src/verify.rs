@@ -121,7 +121,7 @@ pub(crate) fn all_have(intent: &Intent, look: &Look<'_>) -> bool {
 
 /// This survivor's view is without the leaver, and is the view of the cluster rather than that of
 /// one that sees only itself: an issuer that restarts does for up to 19 s
-/// (docs/broker/netsplit.md, "The issuer of a removal").
+/// (docs/broker/netsplit.md, "The coordinator restarts").
 fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal, survivors: u32) -> bool {
     let (Some(members), Some(leaver)) = (view(look, ordinal), &intent.node) else { return false };
     let complete = below(survivors).filter_map(|o| look.name(o)).all(|name| members.contains_key(name));

@@ -119,7 +119,7 @@ impl ClusterModel {
     }
 
     /// Gossip brings the members back to a node that came up alone
-    /// (docs/broker/netsplit.md, "The issuer of a removal").
+    /// (docs/broker/netsplit.md, "The coordinator restarts").
     pub(super) fn find_lost_view(&mut self, ix: Ix) {
         if let Some(view) = self.nodes[ix.0].lost_view.take() {
             self.nodes[ix.0].disk.view = view;
