@@ -11,8 +11,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as MetaTime};
 use lifecycle::{Output, Severity, Time};
 
-use crate::act::event::{Happened, timestamp};
-use crate::observe::kubernetes::Finding;
+use crate::kubernetes::event::{Happened, timestamp};
+use crate::kubernetes::preflight::Finding;
 
 /// The summary: whether the resource does its job. True where the look was whole, brokers answer, and neither
 /// something that blocks nor something Critical stands: `kubectl wait --for=condition=Ready` is an alarm.

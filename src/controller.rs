@@ -16,10 +16,13 @@ use kube::{Client, ResourceExt as _};
 use lifecycle::Time;
 use tokio::sync::{Notify, watch};
 
-use crate::act::deadline::{Failure, api};
-use crate::act::hold;
-use crate::leader::{Election, Timing, lease};
-use crate::observe::kubernetes::resources;
+use crate::kubernetes::call::{Failure, api};
+use crate::kubernetes::finalizer;
+use crate::kubernetes::resource::resources;
+use crate::kubernetes::{
+    leader_election::{Election, Timing},
+    lease,
+};
 use net::Clock;
 
 mod calls;
@@ -148,7 +151,7 @@ impl Controller {
             () = stop => {}
         }
         // Only now that nothing of ours runs any more.
-        match hold::release_with(&client, &namespace).await {
+        match finalizer::release_with(&client, &namespace).await {
             Ok(0) => {}
             Ok(freed) => tracing::info!(freed, "the namespace is being deleted: our finalizer is taken away"),
             Err(failure) => tracing::info!(%failure, "whether the namespace is being deleted is not known"),

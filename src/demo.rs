@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
         settings.idle = Duration::from_millis(500);
         settings.limits = limits();
         // A dead leader's lease runs out within the run, not after it.
-        settings.timing = crate::leader::Timing {
+        settings.timing = crate::kubernetes::leader_election::Timing {
             lease: Duration::from_secs(6),
             act: Duration::from_secs(4),
             retry: Duration::from_millis(800),

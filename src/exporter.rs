@@ -8,8 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::observe::mqtt;
-use crate::serve;
+use crate::http_server;
+use crate::mqtt::options::Options;
+use crate::mqtt::subscription::{Event, subscribe};
 use net::Clock;
 
 mod heard;
@@ -30,7 +31,7 @@ const STOP_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The broker and what to read from it.
-    pub source: mqtt::Options,
+    pub source: Options,
     /// Where to serve; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Counters carry the time at which they arrived (see [`render`]).
@@ -86,12 +87,12 @@ impl Exporter {
     /// Runs until `stop` resolves.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let (told, stopped) = watch::channel(false);
-        let router = serve::router(page(self.intake.clone(), self.clock, self.settings.timestamps));
+        let router = http_server::router(page(self.intake.clone(), self.clock, self.settings.timestamps));
         tracing::info!(address = %self.address, broker = %self.settings.source.broker, "serving /metrics");
-        let served = serve::serve(self.listener, router, wait(stopped.clone()));
+        let served = http_server::serve(self.listener, router, wait(stopped.clone()));
         let (intake, clock) = (self.intake, self.clock);
-        let sink = |event: mqtt::Event<'_>, now| lock(&intake).take(event, now);
-        let subscribed = mqtt::subscribe(&self.settings.source, clock, wait(stopped), sink);
+        let sink = |event: Event<'_>, now| lock(&intake).take(event, now);
+        let subscribed = subscribe(&self.settings.source, clock, wait(stopped), sink);
         let both = async { tokio::join!(served, subscribed).0 };
         tokio::pin!(both);
         tokio::select! {

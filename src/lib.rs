@@ -1,16 +1,14 @@
 //! vernescale: lets a VerneMQ cluster on Kubernetes follow its load without
 //! losing a message. See ARCHITECTURE.md for the map.
 
-pub mod act;
 pub mod api;
 pub mod cli;
 pub mod conditions;
 pub mod controller;
 pub mod demo;
 pub mod exporter;
-pub mod leader;
-pub mod naming;
-pub mod observe;
-pub mod serve;
+pub mod http_server;
+pub mod kubernetes;
+pub mod mqtt;
 pub mod telemetry;
-pub mod wire;
+pub mod vernemq;

@@ -1,5 +1,7 @@
-//! What every process of ours needs at its edge, once: the clock.
+//! What every process of ours needs at its edge, once.
 
 mod clock;
+mod secret;
 
 pub use clock::Clock;
+pub use secret::{Login, Secret};

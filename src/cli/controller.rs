@@ -10,10 +10,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
 use super::{listen_address, stop_signal};
-use crate::act::deadline::{Failure, api};
 use crate::controller::{Controller, Settings};
-use crate::observe::kubernetes::resources;
-use crate::serve;
+use crate::http_server;
+use crate::kubernetes::call::{Failure, api};
+use crate::kubernetes::resource::resources;
 use net::Clock;
 
 const EXAMPLES: &str = "\
@@ -72,7 +72,8 @@ impl Arguments {
         let settings = Settings { lease: self.lease.clone(), ..Settings::new(namespace, identity) };
         let controller = Controller::new(client, Clock::system(), settings);
         let metrics = controller.metrics();
-        let page = serve::serve(listener, serve::router(move || metrics.page()), std::future::pending());
+        let page =
+            http_server::serve(listener, http_server::router(move || metrics.page()), std::future::pending());
         // What is under way ends with the process: a leave that has not begun is revoked by that, one
         // that has is resumed by whoever leads next.
         tokio::select! {

@@ -10,7 +10,7 @@ use clap::Args;
 use super::{listen_address, stop_signal, stop_signals};
 use crate::api::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
-use crate::observe::mqtt::{Address, Options};
+use crate::mqtt::options::{Address, Options};
 use net::Clock;
 
 const EXAMPLES: &str = "\

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn every_critical_name_has_its_end_in_words() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let all = ["src/controller", "src/observe/kubernetes", "autoscaler/src/decide", "lifecycle/src"];
+        let all = ["src/controller", "src/kubernetes", "autoscaler/src/decide", "lifecycle/src"];
         let names: Vec<String> = all
             .iter()
             .flat_map(|folder| sources(&root.join(folder)))

@@ -7,7 +7,7 @@ use lifecycle::{Call, Calls, Effect, Time, said_done};
 use tokio::sync::{Notify, watch};
 
 use super::task::Task;
-use crate::act::sessions::Kicked;
+use crate::vernemq::sessions::Kicked;
 
 /// Between two calls that are the same.
 const ASK_EVERY: Duration = Duration::from_secs(1);

@@ -12,12 +12,13 @@ use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Step, Target, Time};
 use super::nodes::{Answered, Ask, look};
 use super::room::Listeners;
 use super::state::State;
-use crate::act::broker::{Door, ExecDoor};
-use crate::act::intent::Held;
 use crate::api::{Scheme, VerneMQAutoscaler, Via};
-use crate::observe::kubernetes::{self, Objects};
-use crate::wire::{Endpoint, Key, Tls};
+use crate::kubernetes::intent_record::Held;
+use crate::kubernetes::{facts, snapshot::Objects};
+use crate::vernemq::admin::{Door, ExecDoor};
+use crate::vernemq::http::{Endpoint, Tls};
 use net::Clock;
+use net::Secret;
 
 /// `/metrics` of every node is read this often: a steady interval is what rates are made of.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
@@ -87,7 +88,7 @@ pub(super) async fn gather(
     pods: &Api<PodObject>,
     clock: Clock,
 ) -> World {
-    let found = kubernetes::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
+    let found = facts::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
     let active = held.intent().filter(|intent| intent.active());
     // Before the nodes are asked: a call that had ended here was over when they answered.
     let now = clock.now();
@@ -125,14 +126,14 @@ pub(super) async fn gather(
     let answered = look(asks.clone(), limit, clock).await;
     let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
     state.note(&pods, &answered, due, clock.now());
-    let target = kubernetes::target(statefulset);
+    let target = facts::target(statefulset);
     let missing = (0..target.replicas).map(Ordinal).find(|ordinal| !pods.contains_key(ordinal));
     let before = state.missing.filter(|(ordinal, _)| Some(*ordinal) == missing);
     state.missing = before.or(missing.map(|ordinal| (ordinal, clock.now())));
     World {
         target,
         missing: state.missing,
-        claims: kubernetes::claims(statefulset, &objects.claims),
+        claims: facts::claims(statefulset, &objects.claims),
         resource: resource.clone(),
         statefulset: statefulset.clone(),
         pods,
@@ -183,7 +184,7 @@ impl State {
         Endpoint { host, port, tls, key: self.key() }
     }
 
-    fn key(&self) -> Option<Key> {
+    fn key(&self) -> Option<Secret> {
         self.slow.key.as_ref()?.as_ref().ok().cloned()
     }
 

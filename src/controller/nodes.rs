@@ -9,10 +9,10 @@ use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time}
 
 use super::clocks;
 use super::page::{Page, Trouble, crashes, trouble};
-use crate::act::broker::{Command, Door};
-use crate::observe::management::{self, ShownListener, Unusable};
-use crate::observe::status_page::{self, Entry};
-use crate::wire::{self, Endpoint};
+use crate::vernemq::admin::{Command, Door};
+use crate::vernemq::http::{self, Endpoint};
+use crate::vernemq::reply::{self, ShownListener, Unusable};
+use crate::vernemq::status_page::{self, Entry};
 use autoscaler::metrics::exposition::{self, Series};
 use net::Clock;
 
@@ -82,14 +82,14 @@ pub(super) async fn look(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTree
 /// The members as this broker sees them, and nothing else.
 pub(super) async fn members(ask: &Ask, limit: Duration) -> Observed<BTreeMap<NodeName, bool>> {
     if let Some(reply) = question(ask.door().as_ref(), Command::ClusterShow, limit).await {
-        return observed(reply.and_then(management::members));
+        return observed(reply.and_then(reply::members));
     }
-    members_of(wire::get(&ask.pages, "/status.json", limit).await, ask.name.as_ref())
+    members_of(http::get(&ask.pages, "/status.json", limit).await, ask.name.as_ref())
 }
 
 /// The members by a node's status page, which speaks for it where everything goes through exec.
 fn members_of(
-    page: Result<wire::Answer, wire::Broken>,
+    page: Result<http::Answer, http::Broken>,
     name: Option<&NodeName>,
 ) -> Observed<BTreeMap<NodeName, bool>> {
     let Some(name) = name else { return Observed::Unknown("it has not said its name".into()) };
@@ -99,34 +99,34 @@ fn members_of(
 
 /// The members as a broker sees them that may be about to end, and whether anybody listens there still.
 pub(super) async fn last_word(ask: &Ask, limit: Duration) -> (Reach, Observed<BTreeMap<NodeName, bool>>) {
-    let page = wire::get(&ask.pages, "/status.json", limit);
+    let page = http::get(&ask.pages, "/status.json", limit);
     let door = ask.door();
     let shown = question(door.as_ref(), Command::ClusterShow, limit);
     let (page, shown) = tokio::join!(page, shown);
     let reach = reach(&page, None, shown.as_ref());
     let members = shown.map_or_else(
         || members_of(page, ask.name.as_ref()),
-        |reply| observed(reply.and_then(management::members)),
+        |reply| observed(reply.and_then(reply::members)),
     );
     (reach, members)
 }
 
-type Reply = Result<management::Reply, Unusable>;
+type Reply = Result<reply::Reply, Unusable>;
 
 async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
-    let page = wire::get(&ask.pages, "/status.json", limit);
+    let page = http::get(&ask.pages, "/status.json", limit);
     let sample = async {
         if !ask.sample && ask.name.is_some() {
             return None;
         }
-        Some((wire::get(&ask.pages, "/metrics", limit).await, clock.now()))
+        Some((http::get(&ask.pages, "/metrics", limit).await, clock.now()))
     };
     let door = ask.door();
     let members = question(door.as_ref(), Command::ClusterShow, limit);
     let listeners = question(door.as_ref(), Command::ListenerShow, limit);
     let groups = async {
         let (door, limit) = ask.groups.as_ref()?;
-        Some(door.ask(&Command::SyncStatus, *limit).await.and_then(management::groups))
+        Some(door.ask(&Command::SyncStatus, *limit).await.and_then(reply::groups))
     };
     let (page, sample, members, listeners, groups) = tokio::join!(page, sample, members, listeners, groups);
 
@@ -147,13 +147,13 @@ async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let (members_page, listeners_page) = (asked(Page::Members), asked(Page::Listeners));
     let members = members.map_or_else(
         || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
-        |reply| reply.and_then(management::members),
+        |reply| reply.and_then(reply::members),
     );
     let list_crashes =
         listeners.as_ref().is_some_and(|reply| crashes(reply.as_ref().err(), entry.as_ref().ok()));
     let shown = listeners.filter(|_| !list_crashes).map_or_else(
         || entry.as_ref().map(|entry| entry.listeners.clone()).map_err(Clone::clone),
-        |reply| reply.and_then(management::listeners),
+        |reply| reply.and_then(reply::listeners),
     );
     let mut each = vec![
         (members_page, members.as_ref().err().cloned()),
@@ -193,7 +193,7 @@ async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Opt
 
 /// What a node says of itself, or which page keeps it from that and why.
 fn own_entry(
-    page: Result<wire::Answer, wire::Broken>,
+    page: Result<http::Answer, http::Broken>,
     name: Option<&NodeName>,
     sample: Option<&Unusable>,
 ) -> (Result<Entry, Unusable>, Page) {
@@ -206,8 +206,8 @@ fn own_entry(
 }
 
 /// Why a broker's name is not known, and where: its metrics bear it.
-fn nameless(page: Result<wire::Answer, wire::Broken>, sample: Option<&Unusable>) -> (Page, Unusable) {
-    let page = page.map_err(Unusable::from).and_then(|page| management::usable(&page));
+fn nameless(page: Result<http::Answer, http::Broken>, sample: Option<&Unusable>) -> (Page, Unusable) {
+    let page = page.map_err(Unusable::from).and_then(|page| reply::usable(&page));
     let unnamed = || Unusable::Malformed("no label `node` in it".into());
     match page {
         Err(why) => (Page::Status, why),
@@ -217,11 +217,11 @@ fn nameless(page: Result<wire::Answer, wire::Broken>, sample: Option<&Unusable>)
 
 /// What the two pages for themselves answered that is of no use.
 fn pages(
-    status: &Result<wire::Answer, wire::Broken>,
+    status: &Result<http::Answer, http::Broken>,
     metrics: Option<&Unusable>,
 ) -> [(Page, Option<Unusable>); 2] {
     let status = match status {
-        Ok(answer) => management::usable(answer).err(),
+        Ok(answer) => reply::usable(answer).err(),
         Err(broken) => Some(Unusable::from(broken.clone())),
     };
     [(Page::Status, status), (Page::Metrics, metrics.cloned())]
@@ -237,8 +237,8 @@ fn observed<T>(read: Result<T, Unusable>) -> Observed<T> {
 /// One answer of whatever status says that the process is there; that nobody
 /// listens is only said where every connection was refused.
 fn reach(
-    page: &Result<wire::Answer, wire::Broken>,
-    sample: Option<&Result<wire::Answer, wire::Broken>>,
+    page: &Result<http::Answer, http::Broken>,
+    sample: Option<&Result<http::Answer, http::Broken>>,
     members: Option<&Reply>,
 ) -> Reach {
     let mut each = Vec::new();
@@ -254,13 +254,13 @@ fn reach(
     if each.iter().any(Option::is_none) {
         return Reach::Answers;
     }
-    let refused = |broken: Option<&wire::Broken>| matches!(broken, Some(wire::Broken::Refused(_)));
+    let refused = |broken: Option<&http::Broken>| matches!(broken, Some(http::Broken::Refused(_)));
     if each.into_iter().all(refused) { Reach::Refused } else { Reach::Silent }
 }
 
-fn read_sample(answer: Result<wire::Answer, wire::Broken>) -> Result<Vec<Series>, Unusable> {
+fn read_sample(answer: Result<http::Answer, http::Broken>) -> Result<Vec<Series>, Unusable> {
     let answer = answer?;
-    management::usable(&answer)?;
+    reply::usable(&answer)?;
     let text = std::str::from_utf8(&answer.body).map_err(|_| Unusable::Malformed("not UTF-8".into()))?;
     exposition::parse(text).map_err(|error| Unusable::Malformed(error.to_string()))
 }
@@ -311,13 +311,13 @@ fn for_clients(shown: &[ShownListener], host: Option<IpAddr>) -> Vec<ShownListen
 mod tests {
     use super::*;
 
-    fn refused<T>() -> Result<T, wire::Broken> {
-        Err(wire::Broken::Refused("refused".into()))
+    fn refused<T>() -> Result<T, http::Broken> {
+        Err(http::Broken::Refused("refused".into()))
     }
 
     #[test]
     fn a_broker_without_a_name_says_what_its_pages_answer() {
-        let answer = |status, body: &'static str| wire::Answer {
+        let answer = |status, body: &'static str| http::Answer {
             status,
             content_type: String::new(),
             date: None,
@@ -334,11 +334,11 @@ mod tests {
     #[test]
     fn gone_is_only_what_refuses_everywhere() {
         let answer =
-            wire::Answer { status: 500, content_type: String::new(), date: None, body: bytes::Bytes::new() };
-        let show_refused: Reply = Err(Unusable::Wire(wire::Broken::Refused(String::new())));
+            http::Answer { status: 500, content_type: String::new(), date: None, body: bytes::Bytes::new() };
+        let show_refused: Reply = Err(Unusable::Wire(http::Broken::Refused(String::new())));
         assert_eq!(reach(&refused(), None, Some(&show_refused)), Reach::Refused);
         assert_eq!(reach(&Ok(answer), None, Some(&show_refused)), Reach::Answers, "a 500 is an answer");
-        let cut = Err(wire::Broken::Cut("EOF".into()));
+        let cut = Err(http::Broken::Cut("EOF".into()));
         assert_eq!(reach(&cut, None, Some(&show_refused)), Reach::Silent, "an EOF is not yet a refusal");
         assert_eq!(reach(&refused(), None, Some(&Err(Unusable::Unauthorized))), Reach::Answers);
     }

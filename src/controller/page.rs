@@ -1,7 +1,7 @@
 //! Pages of a broker's HTTP listeners, and what is said of those that could not be read.
 
-use crate::observe::management::Unusable;
-use crate::observe::status_page::Entry;
+use crate::vernemq::reply::Unusable;
+use crate::vernemq::status_page::Entry;
 
 /// A page of the broker's HTTP listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,11 +15,11 @@ use super::gather::{self, World};
 use super::nodes::{Ask, members};
 use super::worker::Worker;
 use super::{Shared, lost, rehearsal};
-use crate::act::broker::{Command, Door, call};
-use crate::act::deadline::Failure;
-use crate::act::sessions::{Kicked, Lane, Round, drain_round};
-use crate::act::{hold, remove, scale, serving, touch};
-use crate::naming::pod_name;
+use crate::kubernetes::call::Failure;
+use crate::kubernetes::names::pod_name;
+use crate::kubernetes::{delete, finalizer, scale, serving_label, touch};
+use crate::vernemq::admin::{Command, Door, call};
+use crate::vernemq::sessions::{Kicked, Lane, Round, drain_round};
 use net::Clock;
 
 /// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
@@ -81,11 +81,11 @@ impl Worker {
     /// Our resource stays until the change is through, even if somebody deletes it.
     async fn hold(&mut self, world: &mut World) -> Result<(), Failure> {
         // What is going takes no new finalizer.
-        if hold::held(&world.resource) || world.resource.metadata.deletion_timestamp.is_some() {
+        if finalizer::held(&world.resource) || world.resource.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
-        world.resource = hold::take(&resources, &world.resource).await?;
+        world.resource = finalizer::take(&resources, &world.resource).await?;
         self.shared.tap("hold").await;
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Worker {
         let pods = Api::<Pod>::namespaced(client.clone(), namespace);
         match effect {
             Effect::LabelServing { ordinal, pod_uid, serving } => {
-                serving::label(&pods, &pod_name(&set, *ordinal), pod_uid, *serving).await
+                serving_label::label(&pods, &pod_name(&set, *ordinal), pod_uid, *serving).await
             }
             Effect::SetReplicas { uid, from, to, pod } => {
                 let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
@@ -115,10 +115,10 @@ impl Worker {
                 let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
                 touch::touch(&statefulsets, &world.statefulset, self.shared.clock.now()).await
             }
-            Effect::DeletePod { ordinal, uid } => remove::pod(&pods, &pod_name(&set, *ordinal), uid).await,
+            Effect::DeletePod { ordinal, uid } => delete::pod(&pods, &pod_name(&set, *ordinal), uid).await,
             Effect::DeleteClaim { name, uid } => {
                 let claims = Api::<PersistentVolumeClaim>::namespaced(client, namespace);
-                remove::claim(&claims, name, uid).await
+                delete::claim(&claims, name, uid).await
             }
             Effect::RevokeLeave => {
                 self.state.calls.revoke_leave();

@@ -3,9 +3,9 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::gather::World;
-use crate::act::serving::SERVING;
 use crate::api::Via;
-use crate::observe::kubernetes::{ClientService, Slow};
+use crate::kubernetes::cached::{Cached, ClientService};
+use crate::kubernetes::serving_label::SERVING;
 use autoscaler::decide::Mode;
 
 /// What is known to be there. What could not be read is not.
@@ -31,7 +31,7 @@ fn level(means: Means) -> u8 {
 }
 
 /// The level of this look; `readable`: no ready pod's broker has been unreadable for long.
-pub(super) fn of(world: &World, slow: &Slow, readable: bool) -> u8 {
+pub(super) fn of(world: &World, slow: &Cached, readable: bool) -> u8 {
     let spec = &world.resource.spec;
     let template = world.statefulset.spec.as_ref().map(|spec| &spec.template);
     level(Means {
@@ -43,7 +43,7 @@ pub(super) fn of(world: &World, slow: &Slow, readable: bool) -> u8 {
 }
 
 /// Through `pods/exec` no key is needed; whether we may is seen when it is asked.
-fn has_door(via: Via, slow: &Slow) -> bool {
+fn has_door(via: Via, slow: &Cached) -> bool {
     via == Via::Exec || !matches!(slow.key, Some(Err(_)))
 }
 
@@ -66,7 +66,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire::Key;
+    use net::Secret;
 
     #[rstest]
     #[case::all(Mode::Active, true, true, true, 3)]
@@ -89,15 +89,15 @@ mod tests {
 
     #[rstest]
     #[case::no_key_needed(Via::ManagementApi, None, true)]
-    #[case::a_key(Via::ManagementApi, Some(Ok(Key::new("key"))), true)]
+    #[case::a_key(Via::ManagementApi, Some(Ok(Secret::new("key".into()))), true)]
     #[case::its_secret_is_missing(Via::ManagementApi, Some(Err("no such Secret".into())), false)]
     #[case::exec_needs_none(Via::Exec, Some(Err("no such Secret".into())), true)]
     fn a_key_that_is_missing_opens_nothing(
         #[case] via: Via,
-        #[case] key: Option<Result<Key, String>>,
+        #[case] key: Option<Result<Secret, String>>,
         #[case] expected: bool,
     ) {
-        let mut slow = Slow::default();
+        let mut slow = Cached::default();
         slow.key = key;
         assert_eq!(has_door(via, &slow), expected);
     }

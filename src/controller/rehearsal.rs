@@ -9,9 +9,10 @@ use tokio::sync::Notify;
 
 use super::gather::World;
 use super::task::Task;
-use crate::act::canary::{Broker, CROSSED, Login, Side, Wanted, choose, cross};
 use crate::conditions::Told;
+use crate::vernemq::routing_probe::{Broker, CROSSED, Side, Wanted, choose, cross};
 use autoscaler::decide::Mode;
+use net::Login;
 
 /// The member on which it is tried: the one that every newcomer's canary goes to.
 const PEER: Ordinal = Ordinal(0);

@@ -14,12 +14,15 @@ use super::gather::World;
 use super::metrics::Named;
 use super::task::Task;
 use super::{Shared, takeover};
-use crate::act::canary::CLIENT_IDS;
-use crate::act::event::{Happened, publish};
-use crate::act::status;
 use crate::api::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::conditions::{READY, Rest, Told, merge};
-use crate::observe::kubernetes::{Unreadable, kind, resources, selector};
+use crate::kubernetes::event::{Happened, publish};
+use crate::kubernetes::status;
+use crate::kubernetes::{
+    facts::selector,
+    resource::{Unreadable, kind, resources},
+};
+use crate::vernemq::routing_probe::CLIENT_IDS;
 use autoscaler::decide::{Decision, History};
 use autoscaler::metrics::FleetView;
 

@@ -12,8 +12,8 @@ use lifecycle::{ListenerState, NodeName, Ordinal, Severity, Time};
 
 use super::nodes::Answered;
 use crate::conditions::Told;
-use crate::observe::kubernetes::acceptors;
-use crate::observe::management::ShownListener;
+use crate::kubernetes::acceptors::acceptors;
+use crate::vernemq::reply::ShownListener;
 use autoscaler::decide::{ConnsMax, Room};
 use autoscaler::metrics::{FleetView, Metric, Reading};
 

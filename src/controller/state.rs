@@ -12,9 +12,9 @@ use super::rehearsal::Rehearsal;
 use super::room::Still;
 use super::{Reach, Shared};
 use crate::api::VerneMQAutoscaler;
-use crate::naming::Names;
-use crate::observe::kubernetes::Slow;
-use crate::wire::Tls;
+use crate::kubernetes::cached::Cached;
+use crate::kubernetes::names::Names;
+use crate::vernemq::http::Tls;
 use autoscaler::decide::History;
 use autoscaler::metrics::{Fleet, Settings as FleetSettings};
 
@@ -34,7 +34,7 @@ pub(super) struct State {
     pub(super) calls: InFlight,
     /// Since when the members have been asked what came of the leave of this epoch.
     pub(super) followed: Option<(Option<u64>, Time)>,
-    pub(super) slow: Slow,
+    pub(super) slow: Cached,
     pub(super) tls: BTreeMap<String, Tls>,
     /// The same of their MQTT listeners.
     pub(super) canary_tls: BTreeMap<String, Tls>,
@@ -74,7 +74,7 @@ impl State {
             gauges: BTreeMap::new(),
             calls: InFlight::default(),
             followed: None,
-            slow: Slow::default(),
+            slow: Cached::default(),
             tls: BTreeMap::new(),
             canary_tls: BTreeMap::new(),
             rehearsal: Rehearsal::default(),
@@ -109,7 +109,7 @@ impl State {
     }
 
     /// What was read of it.
-    pub(super) fn take_slow(&mut self, slow: Slow, resource: &VerneMQAutoscaler, now: Time) {
+    pub(super) fn take_slow(&mut self, slow: Cached, resource: &VerneMQAutoscaler, now: Time) {
         if slow.authorities != self.slow.authorities {
             self.tls.clear();
         }

@@ -6,7 +6,7 @@ use lifecycle::{Severity, Time};
 
 use super::gather::World;
 use crate::conditions::Told;
-use crate::observe::kubernetes;
+use crate::kubernetes::resource::Unreadable;
 use autoscaler::decide::Decision;
 
 /// The work on this resource broke off by `fault`; nothing new begins for so long.
@@ -24,7 +24,7 @@ pub(super) fn panicked(fault: &str, left: Duration) -> Told {
 }
 
 /// Nothing is decided by a resource that is known in part: what else it says may be what forbids it.
-pub(super) fn cannot_read(unreadable: &kubernetes::Unreadable) -> Told {
+pub(super) fn cannot_read(unreadable: &Unreadable) -> Told {
     let message = format!(
         "{}. The size is not changed, nor is anything else, while the resource cannot be read: correct this field, or, where a later version of vernescale has set it, run that version",
         unreadable.why

@@ -14,13 +14,15 @@ use super::gather::{World, gather};
 use super::report::{Reporter, Whole};
 use super::state::State;
 use super::{Shared, clocks, fold, protection, told, unreadable};
-use crate::act::deadline::Failure;
-use crate::act::hold;
-use crate::act::intent::Held;
-use crate::act::owner::{self, Ownership};
 use crate::api::VerneMQAutoscaler;
 use crate::conditions::{Told, of_output};
-use crate::observe::kubernetes::{self, Objects, preflight};
+use crate::kubernetes::cached;
+use crate::kubernetes::call::Failure;
+use crate::kubernetes::finalizer;
+use crate::kubernetes::intent_record::Held;
+use crate::kubernetes::ownership::{self, Ownership};
+use crate::kubernetes::preflight::preflight;
+use crate::kubernetes::snapshot::{self, Objects};
 use autoscaler::decide::Mode;
 use autoscaler::decide::{Decision, Policy, decide};
 use autoscaler::metrics::FleetView;
@@ -168,7 +170,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let idle = shared.settings.idle;
         let objects =
-            Box::pin(kubernetes::read(&shared.client, &shared.settings.namespace, &self.name, |resource| {
+            Box::pin(snapshot::read(&shared.client, &shared.settings.namespace, &self.name, |resource| {
                 self.reporter.begin(resource);
             }))
             .await?;
@@ -221,7 +223,7 @@ impl Worker {
         if ownership == Some(Ownership::Free) && (works || active) {
             let statefulsets = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
             let uid = resource.uid().unwrap_or_default();
-            owner::take(&statefulsets, &statefulset, &uid).await?;
+            ownership::take(&statefulsets, &statefulset, &uid).await?;
             shared.tap("owner").await;
             // The version that was read has passed: look again at once.
             return Ok(Seen::Enough(Duration::ZERO));
@@ -243,7 +245,7 @@ impl Worker {
             return;
         }
         let last = &self.state.slow;
-        let slow = Box::pin(kubernetes::read_slow(&shared.client, resource, statefulset, last)).await;
+        let slow = Box::pin(cached::read(&shared.client, resource, statefulset, last)).await;
         for failure in &slow.failed {
             shared.metrics.error(failure.kind());
             tracing::debug!(resource = self.name, %failure, "what was known before still counts");
@@ -293,7 +295,7 @@ impl Worker {
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
         let over = !active || world.target.deleting || fold::hopeless(&world, &out, now);
-        if done.is_ok() && hold::held(&world.resource) && over {
+        if done.is_ok() && finalizer::held(&world.resource) && over {
             self.release(&mut world).await?;
         }
         let history = self.state.history.clone().unwrap_or_default();
@@ -370,7 +372,7 @@ impl Worker {
     /// The change is through: the resource may be deleted.
     async fn release(&self, world: &mut World) -> Result<(), Failure> {
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
-        world.resource = hold::release(&resources, &world.resource).await?;
+        world.resource = finalizer::release(&resources, &world.resource).await?;
         self.shared.tap("release").await;
         Ok(())
     }
@@ -383,11 +385,11 @@ impl Worker {
             (goes, &objects.statefulset, objects.ownership())
         {
             let statefulsets = Api::namespaced(self.shared.client.clone(), namespace);
-            hold::disown(&statefulsets, statefulset, &resource.uid().unwrap_or_default()).await?;
+            finalizer::disown(&statefulsets, statefulset, &resource.uid().unwrap_or_default()).await?;
         }
-        if hold::held(resource) {
+        if finalizer::held(resource) {
             let resources = Api::namespaced(self.shared.client.clone(), namespace);
-            let freed = hold::release(&resources, resource).await?;
+            let freed = finalizer::release(&resources, resource).await?;
             self.reporter.begin(&freed);
         }
         Ok(())

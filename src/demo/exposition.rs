@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 
 use super::World;
 use crate::exporter::{Exporter, Settings};
-use crate::observe::mqtt::Options;
-use crate::wire::{self, Endpoint};
+use crate::mqtt::options::Options;
+use crate::vernemq::http::{self, Endpoint};
 use autoscaler::metrics::exposition::parse;
 
 /// Time between two reads for the screen.
@@ -62,7 +62,7 @@ impl Exposition {
         self.read = Some(now);
         let endpoint =
             Endpoint { host: Some(self.address.ip()), port: self.address.port(), tls: None, key: None };
-        let answer = wire::get(&endpoint, "/metrics", CALL).await;
+        let answer = http::get(&endpoint, "/metrics", CALL).await;
         let text = answer.ok().map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
         let Some(series) = text.and_then(|text| parse(&text).ok()) else {
             self.rates.clear();

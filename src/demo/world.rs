@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Practice;
 use super::profile::Profile;
-use crate::act::intent::INTENT;
+use crate::kubernetes::intent_record::INTENT;
 use net::Clock;
 use simulator::fleet::Fleet;
 use simulator::kubernetes::{self, Kubernetes, Storage, VernemqInstall};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lifecycle::Time;
 
-use crate::observe::foreign::Tree;
-use crate::observe::link::Link;
+use crate::mqtt::connection_state::Link;
+use crate::mqtt::foreign::Tree;
 use autoscaler::metrics::UNLEARNED_PATIENCE;
 
 /// What one message is.

@@ -6,11 +6,11 @@ use lifecycle::{NodeName, Time};
 
 use super::heard::{Heard, Kind};
 use super::{BadInput, Report};
-use crate::observe::foreign::Tree;
-use crate::observe::link::Link;
-use crate::observe::mosquitto::{Meaning, meaning};
-use crate::observe::mqtt::{Event, Options};
-use crate::observe::topic::{Error as TopicError, Topic, is_odd, parse};
+use crate::mqtt::connection_state::Link;
+use crate::mqtt::foreign::Tree;
+use crate::mqtt::mosquitto::{Meaning, meaning};
+use crate::mqtt::sys_topic::{Error as TopicError, Topic, is_odd, parse};
+use crate::mqtt::{options::Options, subscription::Event};
 use autoscaler::metrics::exposition::Labels;
 use autoscaler::metrics::{Fleet, Keep, Key, Refused, Settings, Source};
 

@@ -7,7 +7,7 @@ use lifecycle::Time;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::process::Process;
-use crate::observe::link::Link;
+use crate::mqtt::connection_state::Link;
 
 /// The same complaint is not repeated in the log for as long.
 const QUIET: Duration = Duration::from_mins(1);

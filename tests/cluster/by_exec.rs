@@ -9,8 +9,8 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use serde_json::json;
 use simulator::kubernetes::ExecOutput;
-use vernescale::act::deadline::Failure;
-use vernescale::act::exec::{self, Output};
+use vernescale::kubernetes::call::Failure;
+use vernescale::kubernetes::exec::{self, Output};
 
 use crate::apply::apply;
 use crate::control_plane::{CONTROLLER, ControlPlane};

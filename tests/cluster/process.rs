@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
-use vernescale::wire::{self, Endpoint};
+use vernescale::vernemq::http::{self, Endpoint};
 
 /// Longest wait for a page or an end.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ impl Running {
 
     /// One of its pages; what is wrong where there is none.
     pub(crate) async fn page(&self, path: &str) -> String {
-        match wire::get(&self.listen, path, DEADLINE).await {
+        match http::get(&self.listen, path, DEADLINE).await {
             Ok(answer) => format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body)),
             Err(broken) => broken.to_string(),
         }

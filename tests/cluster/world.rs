@@ -18,7 +18,7 @@ use simulator::pods::Pods;
 use tokio::task::JoinHandle;
 use vernescale::api::VerneMQAutoscaler;
 use vernescale::controller::{Controller, Metrics, Settings};
-use vernescale::observe::kubernetes::resources;
+use vernescale::kubernetes::resource::resources;
 use vernescale::telemetry::LogFormat;
 
 use crate::apply::{self, apply, apply_yaml, try_apply};

@@ -6,7 +6,7 @@ use rumqttc::mqttbytes::v4::ConnectReturnCode;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-use vernescale::observe::mqtt::Options;
+use vernescale::mqtt::options::Options;
 
 use crate::broker::{Broker, Manners};
 use crate::log::Log;

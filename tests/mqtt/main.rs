@@ -28,7 +28,7 @@ mod versions;
 
 use std::net::SocketAddr;
 
-use vernescale::observe::mqtt::Options;
+use vernescale::mqtt::options::Options;
 
 /// Options as a user without flags has them.
 fn options(broker: SocketAddr) -> Options {

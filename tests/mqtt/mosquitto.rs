@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use vernescale::exporter::{Exporter, Settings};
-use vernescale::observe::mqtt::Options;
+use vernescale::mqtt::options::Options;
 
 use crate::programs::{Running, free_address, program};
 use crate::scrape::{Page, Scraped};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use autoscaler::metrics::sys_name;
 use simulator::model::Settings;
 use tokio::time::sleep;
-use vernescale::observe::mqtt::Options;
+use vernescale::mqtt::options::Options;
 
 use crate::scrape::{Page, Scraped};
 use crate::support::{Raw, Trio, lab, name, publish_packet};

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use simulator::kubernetes::{Fault, Kubernetes, Rule, Verb, Write};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use vernescale::act::hold;
 use vernescale::api::{VerneMQAutoscaler, Via};
+use vernescale::kubernetes::finalizer;
 
 use crate::bad_input::two_and_one_too_many;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
@@ -192,7 +192,7 @@ pub(crate) async fn to(world: &mut World, size: u64) {
 
 /// Our resource stays, whoever deletes it.
 fn held(world: &World) -> bool {
-    world.resource().is_some_and(|resource| hold::held(&resource))
+    world.resource().is_some_and(|resource| finalizer::held(&resource))
 }
 
 /// The pod that is to go is out of the client Service before anything is done to its broker.

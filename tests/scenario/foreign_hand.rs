@@ -9,9 +9,9 @@ use rstest::rstest;
 use serde_json::json;
 use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
-use vernescale::act::intent::INTENT;
-use vernescale::act::owner::OWNER;
 use vernescale::api::Via;
+use vernescale::kubernetes::intent_record::INTENT;
+use vernescale::kubernetes::ownership::OWNER;
 
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{draining, label, serves, sizes_written, until_undone};

@@ -8,8 +8,8 @@ use lifecycle::{NodeName, Outcome};
 use rstest::rstest;
 use simulator::kubernetes::{Fault, Rule, Verb};
 use simulator::model::{Fault as BrokerFault, Signal, Spread};
-use vernescale::act::exec;
 use vernescale::api::Via;
+use vernescale::kubernetes::exec;
 
 use crate::bad_answers::{ELSEWHERE, Now, answer_at, ports};
 use crate::one_leave::{begin, ends_well, node, outcome, park, queues, three};

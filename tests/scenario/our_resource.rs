@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::{Value, json};
-use vernescale::act::hold::FINALIZER;
 use vernescale::api::{VerneMQAutoscaler, Via};
+use vernescale::kubernetes::finalizer::FINALIZER;
 
 use crate::metrics::gauges;
 use crate::steering::{

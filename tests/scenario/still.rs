@@ -4,8 +4,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use serde_json::json;
-use vernescale::act::touch::TOUCHED;
 use vernescale::api::Via;
+use vernescale::kubernetes::touch::TOUCHED;
 
 use crate::steering::{edit, steered};
 use crate::world::{NAME, NAMESPACE, World, minutes, seconds};

@@ -5,8 +5,8 @@ use lifecycle::Outcome;
 use rstest::rstest;
 use serde_json::json;
 use simulator::kubernetes::{Fault, Rule, Verb};
-use vernescale::act::intent::INTENT;
 use vernescale::api::Via;
+use vernescale::kubernetes::intent_record::INTENT;
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
 use crate::one_leave::{begin, ends_well, outcome, three};

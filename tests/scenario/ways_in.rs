@@ -7,8 +7,8 @@ use k8s_openapi::ByteString;
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulator::model::{ListenerSetting, Settings as Broker, Transport};
-use vernescale::act::canary::CLIENT_IDS;
 use vernescale::api::Via;
+use vernescale::vernemq::routing_probe::CLIENT_IDS;
 
 use crate::front::{authority, front_of};
 use crate::steering::until_step;

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vernescale::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use vernescale::controller::{Controller, Metrics, Settings, Tap};
-use vernescale::leader::Timing;
+use vernescale::kubernetes::leader_election::Timing;
 
 pub(crate) use load::Load;
 pub(crate) use probe::Prober;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use vernescale::exporter::{Exporter, Settings};
-use vernescale::observe::mqtt::Options;
+use vernescale::mqtt::options::Options;
 
 /// An exporter under test.
 pub(crate) struct Scraped {

@@ -12,7 +12,7 @@ use simulator::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqIns
 use simulator::model::{ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version};
 use simulator::pods::Pods;
 use vernescale::api::Via;
-use vernescale::leader::Timing;
+use vernescale::kubernetes::leader_election::Timing;
 use vernescale::telemetry::{self, LogFormat};
 
 use super::{Bars, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, Taps, World, minutes, seconds};
