@@ -3,14 +3,10 @@
 use crate::doors::{Doors, doors, same};
 use crate::draft::{Draft, Flow, Look};
 use crate::gate::undisturbed;
-use crate::members::{Verdict, below, view};
-use crate::shrink::{on_its_data, over_before_migration};
-use crate::verify::{all_have, left};
+use crate::members::{SEE_WHY_UNKNOWN, Verdict, below, view};
+use crate::shrink::on_its_data;
+use crate::verify::{all_have, left, over_before_migration};
 use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step, grow};
-
-/// What helps where something is not known.
-pub(crate) const SEE_WHY_UNKNOWN: &str =
-    "See that pod's log, and whether its HTTP listener answers on spec.management.port and metricsPort";
 
 /// The kind of a listener that needs nothing but an address and a port.
 const PLAIN: &str = "mqtt";

@@ -9,28 +9,38 @@ use crate::draft::Look;
 use crate::gate;
 use crate::members::Verdict;
 use crate::stray::stray;
-use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, step, verify};
+use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, verify};
+
+/// What comes of a look without an active intent.
+pub(crate) enum Start {
+    /// A change begins.
+    Begin(Intent),
+    /// The size stays.
+    Stay(Output),
+}
 
 /// What is done without an active intent. `previous` is the finished one, if any.
-pub(crate) fn start(previous: Option<&Intent>, look: &Look<'_>) -> Output {
+pub(crate) fn start(previous: Option<&Intent>, look: &Look<'_>) -> Start {
     let size = look.facts.target.replicas;
     let wish = look.facts.wish;
     if look.facts.grow_vetoes.is_empty()
         && !look.facts.target.deleting
         && let Some(ordinal) = stray(look)
     {
-        return step::run(rejoin(previous, ordinal, look.now), look);
+        return Start::Begin(rejoin(previous, ordinal, look.now));
     }
     match wish.cmp(&size) {
         Ordering::Greater => match gate::grow(look) {
-            Verdict::Clear => step::run(growth(previous, size, look.now), look),
-            verdict => held("GrowWaits", &verdict, previous, look),
+            Verdict::Clear => Start::Begin(growth(previous, size, look.now)),
+            verdict => Start::Stay(held("GrowWaits", &verdict, previous, look)),
         },
         Ordering::Less => match gate::shrink(look) {
-            Verdict::Clear => step::run(departure(previous, look), look),
-            verdict => held("ShrinkWaits", &verdict, previous, look),
+            Verdict::Clear => Start::Begin(departure(previous, look)),
+            verdict => Start::Stay(held("ShrinkWaits", &verdict, previous, look)),
         },
-        Ordering::Equal => Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() },
+        Ordering::Equal => {
+            Start::Stay(Output { intent: previous.cloned(), again: look.limits.look, ..Output::default() })
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::Look;
 use crate::{NodeName, Observed, Ordinal};
+
+/// What helps where something is not known.
+pub(crate) const SEE_WHY_UNKNOWN: &str =
+    "See that pod's log, and whether its HTTP listener answers on spec.management.port and metricsPort";
 
 /// Whether something may go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,6 @@ mod reclaim;
 mod suspend;
 mod verify;
 mod volume;
-mod watch;
 
 pub(crate) use drain::drain;
 pub(crate) use fence::fence;
@@ -23,7 +22,6 @@ pub(crate) use quiet::quiet;
 pub(crate) use suspend::suspend;
 pub(crate) use verify::verify;
 pub(crate) use volume::volume;
-pub(crate) use watch::over_before_migration;
 
 use crate::Effect;
 use crate::draft::{Draft, Look};

@@ -1,6 +1,7 @@
 //! One step: from the recorded intent and what was seen to what is done next.
 
 use crate::draft::{Draft, Flow, Look};
+use crate::idle::Start;
 use crate::still::still;
 use crate::unserved::unserved;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
@@ -15,7 +16,10 @@ const STEPS_AT_MOST: usize = 16;
 pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) -> Output {
     let look = Look { facts, limits, now };
     let mut out = match intent.filter(|intent| intent.active()) {
-        None => idle::start(intent, &look),
+        None => match idle::start(intent, &look) {
+            Start::Begin(intent) => run(intent, &look),
+            Start::Stay(output) => output,
+        },
         Some(intent) if facts.target.deleting => orphaned(intent, &look),
         Some(intent) => run(intent.clone(), &look),
     };
@@ -30,7 +34,7 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
 }
 
 /// Takes an active intent as far as this look allows.
-pub(crate) fn run(intent: Intent, look: &Look<'_>) -> Output {
+fn run(intent: Intent, look: &Look<'_>) -> Output {
     let mut draft = Draft::new(intent, look);
     for _ in 0..STEPS_AT_MOST {
         if advance(&mut draft, look) == Flow::Look {

@@ -63,6 +63,13 @@ pub fn said_done(call: &Call) -> bool {
     matches!(call, Call::Answered(text) if text.trim_end().lines().last().map(str::trim) == Some("Done"))
 }
 
+/// The two answers after which no leave goes on, though the listeners are deleted: it may be asked
+/// again, and it may be undone (docs/broker/leave.md, "Stuck leaves"; docs/broker/leave.md, "The last node").
+pub(crate) fn over_before_migration(call: &Call) -> bool {
+    matches!(call, Call::Answered(text)
+        if text.contains("still online queues") || text.contains("no_target_available"))
+}
+
 /// The process that was to leave has ended, whether or not another runs in its place. The address of a container
 /// that has ended in a pod that is deleted goes silent rather than refuse (`pods_delete_in_leave.txt`, 88.91 to
 /// 89.89 s: time in which nobody makes that pod again).

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use crate::cancel::SEE_WHY_UNKNOWN;
 use crate::draft::{Draft, Flow, Look};
-use crate::members::Verdict;
+use crate::members::{SEE_WHY_UNKNOWN, Verdict};
 use crate::{Effect, Outcome, Severity, Step, gate, grow};
 
 use super::fence_replacement;
