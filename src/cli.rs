@@ -1,12 +1,8 @@
 //! The command line. A subcommand is two lines here: its variant, and its arm in [`Command::run`].
 
-use std::io::Write as _;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::telemetry::{self, LogFormat};
 
@@ -14,6 +10,10 @@ mod controller;
 mod crd;
 mod demo;
 mod exporter;
+mod output;
+mod signals;
+
+pub use output::fail;
 
 /// Scales a VerneMQ cluster on Kubernetes with its load, without losing a message.
 #[derive(Debug, Parser)]
@@ -72,54 +72,6 @@ impl Cli {
         match runtime.block_on(self.command.run()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("{error:#}")),
-        }
-    }
-}
-
-/// One line for people, whatever the log's format is.
-pub fn fail(message: &str) -> ExitCode {
-    // Where nobody can be told, there is still the exit code.
-    let _ = writeln!(std::io::stderr(), "error: {message}");
-    ExitCode::FAILURE
-}
-
-/// Writes what was asked for. A reader that has seen enough (`| head -1`) is no failure, a full disk is one.
-fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to standard output"),
-    }
-}
-
-/// Reads an address to serve on.
-fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "write an IP address (names are not looked up) and a port, such as 127.0.0.1:8888")
-}
-
-/// Resolves at Ctrl-C or SIGTERM. Listens from the call on, not from the first poll: a supervisor may be quick.
-pub fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
-    stop_signals(1)
-}
-
-/// Resolves at the signal that makes it so many.
-fn stop_signals(count: u32) -> impl Future<Output = ()> + Send + 'static {
-    let listening = signal(SignalKind::terminate())
-        .and_then(|terminate| signal(SignalKind::interrupt()).map(|interrupt| (terminate, interrupt)));
-    async move {
-        let (mut terminate, mut interrupt) = match listening {
-            Ok(both) => both,
-            Err(error) => {
-                tracing::warn!(%error, "signals cannot be listened for: they will end this process at once");
-                return std::future::pending().await;
-            }
-        };
-        for _ in 0..count {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod account;
 mod exposition;
 mod faults;
 mod naive;
+mod practice;
 mod profile;
 mod roam;
 mod screen;
@@ -20,6 +21,7 @@ mod verdict;
 mod world;
 
 pub use faults::Fault;
+pub use practice::Practice;
 pub use profile::{Profile, ProfileError};
 pub use screen::{Gist, Snapshot, erase};
 pub use verdict::Verdict;
@@ -49,27 +51,6 @@ const EVICTION: Duration = Duration::from_secs(5);
 /// Clients of the load.
 const PUBLISHERS: usize = 20;
 const SUBSCRIBERS: usize = 10;
-
-/// Who changes the size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Practice {
-    /// Our controller.
-    Vernescale,
-    /// An HPA on the StatefulSet.
-    Naive,
-    /// The same, with a preStop hook that leaves.
-    NaivePreStop,
-}
-
-impl Practice {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Vernescale => "vernescale",
-            Self::Naive => "naive (HPA)",
-            Self::NaivePreStop => "naive (HPA and preStop hook)",
-        }
-    }
-}
 
 /// What to play.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! The world out, read-only: metrics, health, readiness.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +29,12 @@ pub fn router(page: impl Fn() -> String + Clone + Send + Sync + 'static) -> Rout
         .route("/metrics", get(async move || ([(CONTENT_TYPE, TEXT)], page())))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async || "ok\n"))
+}
+
+/// Reads an address to serve on.
+pub fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write an IP address (names are not looked up) and a port, such as 127.0.0.1:8888")
 }
 
 /// Serves until `stop` resolves, then lets what is under way end.

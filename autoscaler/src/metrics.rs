@@ -6,6 +6,7 @@
 pub mod exposition;
 mod fold;
 mod known;
+mod reading;
 mod sample;
 mod track;
 mod view;
@@ -13,7 +14,8 @@ mod window;
 
 pub use fold::{Fleet, Key, Shown};
 pub use known::{Kind, is_known, kind_of, known_families, sys_name};
+pub use reading::{Rate, Reading, Why};
 pub use sample::{Keep, Refused, Sample, Settings};
 pub use track::{Source, UNLEARNED_PATIENCE};
-pub use view::{FleetView, Metric, NodeView, OtherSource, Rate, Reading, Why};
+pub use view::{FleetView, Metric, NodeView, OtherSource};
 pub use window::{Monotone, Span, Step, Window};

@@ -9,9 +9,10 @@ use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
-use super::{listen_address, stop_signal};
+use super::signals::stop_signal;
 use crate::controller::{Controller, Settings};
 use crate::http_server;
+use crate::http_server::listen_address;
 use crate::kubernetes::call::{Failure, api};
 use crate::kubernetes::resource::resources;
 use net::Clock;

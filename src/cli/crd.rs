@@ -2,5 +2,5 @@
 
 /// Prints the definition of `VerneMQAutoscaler` as YAML.
 pub(super) fn print() -> anyhow::Result<()> {
-    super::print(&crate::api::yaml()?)
+    super::output::print(&crate::api::yaml()?)
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{listen_address, stop_signal};
+use super::signals::stop_signal;
 use crate::demo::{self, Fault, Practice, Profile, Settings, Snapshot, Verdict};
+use crate::http_server::listen_address;
 
 const ABOUT: &str = "\
 Everything runs in this process and on loopback: stand-in brokers that behave as VerneMQ 2.1.2 was recorded to,
@@ -90,9 +91,9 @@ impl Arguments {
 fn print(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
     if json {
         let text = serde_json::to_string_pretty(verdict).context("the verdict cannot be written as JSON")?;
-        super::print(&format!("{text}\n"))
+        super::output::print(&format!("{text}\n"))
     } else {
-        super::print(&format!("\n{verdict}\n"))
+        super::output::print(&format!("\n{verdict}\n"))
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{listen_address, stop_signal, stop_signals};
+use super::signals::{stop_signal, stop_signals};
 use crate::api::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
+use crate::http_server::listen_address;
 use crate::mqtt::options::{Address, Options};
 use net::Clock;
 

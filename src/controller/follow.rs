@@ -11,8 +11,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use lifecycle::{Calls, Facts, Intent, Limits, NodeName, Observed, Ordinal, Output, Reach, Step, Time, step};
 
-use super::gather::World;
-use super::nodes::{Ask, last_word, members};
+use super::brokers::{Ask, last_word, members};
+use super::observation::Observation;
 use net::Clock;
 
 /// Between two questions to one member. One costs the broker 0.5 to 5 ms
@@ -35,22 +35,22 @@ pub(super) const LOOK_AFTER: Duration = Duration::from_millis(200);
 
 /// A leave that was asked for, as the last whole look has left it.
 pub(super) struct Leaving {
-    pub(super) world: World,
+    pub(super) observed: Observation,
     facts: Facts,
     limits: Limits,
 }
 
 impl Leaving {
     /// None where this look has not left a leave to be verified.
-    pub(super) fn of(world: World, facts: Facts, limits: Limits, out: &Output) -> Option<Self> {
+    pub(super) fn of(observed: Observation, facts: Facts, limits: Limits, out: &Output) -> Option<Self> {
         let waits = |intent: &&Intent| intent.asked && matches!(intent.step, Step::Leave | Step::Verify);
         out.intent.as_ref().filter(waits)?;
-        Some(Self { world, facts, limits })
+        Some(Self { observed, facts, limits })
     }
 
     /// The change that it is about.
     pub(super) fn epoch(&self) -> Option<u64> {
-        self.world.held.intent().map(|intent| intent.epoch)
+        self.observed.held.intent().map(|intent| intent.epoch)
     }
 
     /// Asks until the leave is verified; what the machine says then. Never where that does not come. `calls` are
@@ -63,15 +63,15 @@ impl Leaving {
     }
 
     async fn asks(&mut self, calls: Calls, clock: Clock) -> Option<Output> {
-        let leaver = self.world.held.intent()?.ordinal;
+        let leaver = self.observed.held.intent()?.ordinal;
         self.facts.calls = calls;
         // What was heard before `Done` says nothing of what came of it.
         for node in self.facts.nodes.values_mut() {
             node.members = Observed::Unknown("not asked since the leave was answered".into());
         }
-        let asks = self.world.asks.values().filter(|ask| ask.ordinal <= leaver);
+        let asks = self.observed.asks.values().filter(|ask| ask.ordinal <= leaver);
         let mut heard: FuturesUnordered<_> = asks.map(|one| ask(one, leaver, Duration::ZERO)).collect();
-        let mut leaver_heard = !self.world.asks.contains_key(&leaver);
+        let mut leaver_heard = !self.observed.asks.contains_key(&leaver);
         while let Some((ordinal, reach, view)) = heard.next().await {
             leaver_heard |= ordinal == leaver;
             if let Some(node) = self.facts.nodes.get_mut(&ordinal) {
@@ -81,14 +81,14 @@ impl Leaving {
             if leaver_heard && let Some(out) = self.lowers(clock.now()) {
                 return Some(out);
             }
-            heard.extend(self.world.asks.get(&ordinal).map(|one| ask(one, leaver, AGAIN)));
+            heard.extend(self.observed.asks.get(&ordinal).map(|one| ask(one, leaver, AGAIN)));
         }
         None
     }
 
     /// The machine's next step, where that is to lower the size.
     fn lowers(&self, now: Time) -> Option<Output> {
-        let out = step(self.world.held.intent(), &self.facts, &self.limits, now);
+        let out = step(self.observed.held.intent(), &self.facts, &self.limits, now);
         let verified = |intent: &Intent| intent.verified && intent.step == Step::Shrink;
         out.intent.as_ref().is_some_and(verified).then_some(out)
     }

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 
-use super::gather::World;
+use super::observation::Observation;
 use crate::api::Via;
 use crate::kubernetes::cached::{Cached, ClientService};
 use crate::kubernetes::serving_label::SERVING;
@@ -31,9 +31,9 @@ fn level(means: Means) -> u8 {
 }
 
 /// The level of this look; `readable`: no ready pod's broker has been unreadable for long.
-pub(super) fn of(world: &World, slow: &Cached, readable: bool) -> u8 {
-    let spec = &world.resource.spec;
-    let template = world.statefulset.spec.as_ref().map(|spec| &spec.template);
+pub(super) fn of(observed: &Observation, slow: &Cached, readable: bool) -> u8 {
+    let spec = &observed.resource.spec;
+    let template = observed.statefulset.spec.as_ref().map(|spec| &spec.template);
     level(Means {
         mode: spec.mode,
         door: readable && has_door(spec.leave.via, slow),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lifecycle::{Call, Kind, Ordinal, Step, Time, Veto};
 use tokio::sync::Notify;
 
-use super::gather::World;
+use super::observation::Observation;
 use super::task::Task;
 use crate::conditions::Told;
 use crate::vernemq::routing_probe::{Broker, CROSSED, Side, Wanted, choose, cross};
@@ -33,14 +33,14 @@ const UNANSWERED_FOR: Duration = Duration::from_secs(30);
 
 /// The canary between two pods' brokers, through the listeners that they show now.
 pub(super) fn crossing(
-    world: &World,
+    observed: &Observation,
     newcomer: Ordinal,
     peer: Ordinal,
     login: Option<&Result<Login, String>>,
     tag: String,
     limit: Duration,
 ) -> impl Future<Output = Call> + Send + use<> {
-    let (pairs, login) = (pairs(world, newcomer, peer), login.cloned().transpose());
+    let (pairs, login) = (pairs(observed, newcomer, peer), login.cloned().transpose());
     async move {
         match (pairs, login) {
             (Ok(pairs), Ok(login)) => cross(&pairs, login.as_ref(), &tag, limit).await,
@@ -50,16 +50,16 @@ pub(super) fn crossing(
 }
 
 /// Pairs of listeners of two pods' brokers.
-fn pairs(world: &World, newcomer: Ordinal, peer: Ordinal) -> Result<Vec<(Side, Side)>, String> {
+fn pairs(observed: &Observation, newcomer: Ordinal, peer: Ordinal) -> Result<Vec<(Side, Side)>, String> {
     let broker = |ordinal: Ordinal| {
-        let host = world.management.get(&ordinal).and_then(|endpoint| endpoint.host);
+        let host = observed.management.get(&ordinal).and_then(|endpoint| endpoint.host);
         let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
-        let listeners = world.answered.get(&ordinal).and_then(|one| one.doors.as_deref());
+        let listeners = observed.answered.get(&ordinal).and_then(|one| one.doors.as_deref());
         let listeners = listeners.ok_or_else(|| format!("the listeners of pod {ordinal} are not known"))?;
-        let tls = world.canary_tls.get(&ordinal).cloned();
+        let tls = observed.canary_tls.get(&ordinal).cloned();
         Ok::<_, String>(Broker { ordinal, host, listeners, tls })
     };
-    let canary = &world.resource.spec.canary;
+    let canary = &observed.resource.spec.canary;
     choose(&broker(newcomer)?, &broker(peer)?, Wanted { port: canary.port, proxy: canary.proxy_protocol })
 }
 
@@ -90,15 +90,15 @@ impl Rehearsal {
     /// Tries it where that is due; `wake` is told when it has an answer.
     pub(super) fn look(
         &mut self,
-        world: &World,
+        observed: &Observation,
         login: Option<&Result<Login, String>>,
         wake: &Arc<Notify>,
         now: Time,
     ) {
-        if !raises(world) {
+        if !raises(observed) {
             return;
         }
-        let Some(of) = subject(world, login) else { return };
+        let Some(of) = subject(observed, login) else { return };
         if self.of.as_ref() != Some(&of) {
             *self = Self { of: Some(of), failing: Some(now), ..Self::default() };
         }
@@ -108,7 +108,7 @@ impl Rehearsal {
         }
         self.asked = Some(now);
         *self.answer() = Call::InFlight;
-        let crossing = crossing(world, PEER, PEER, login, format!("rehearsal-{}", now.0), LIMIT);
+        let crossing = crossing(observed, PEER, PEER, login, format!("rehearsal-{}", now.0), LIMIT);
         let (outcome, wake) = (Arc::clone(&self.outcome), Arc::clone(wake));
         self.task = Some(Task::spawn(async move {
             let answer = crossing.await;
@@ -154,8 +154,8 @@ impl Rehearsal {
     }
 
     /// What forbids to raise: that it was refused, or that nothing is known.
-    pub(super) fn veto(&self, world: &World, now: Time) -> Option<Veto> {
-        if !raises(world) || self.crossed.is_some_and(|at| now.since(at) < HOLDS) {
+    pub(super) fn veto(&self, observed: &Observation, now: Time) -> Option<Veto> {
+        if !raises(observed) || self.crossed.is_some_and(|at| now.since(at) < HOLDS) {
             return None;
         }
         let why = |why: &str| {
@@ -175,8 +175,8 @@ impl Rehearsal {
     }
 
     /// The same for people, whether a raise is wanted or not: at once where it is refused, later where nothing answers.
-    pub(super) fn told(&self, world: &World, now: Time) -> Option<Told> {
-        let Veto { name, message, unknown } = self.veto(world, now)?;
+    pub(super) fn told(&self, observed: &Observation, now: Time) -> Option<Told> {
+        let Veto { name, message, unknown } = self.veto(observed, now)?;
         let late = self.failing.is_some_and(|since| now.since(since) >= UNANSWERED_FOR);
         let tells = !unknown || late && matches!(self.last, Call::Unknown(_));
         tells.then_some(Told { name, severity: lifecycle::Severity::Warning, message, blocks: false })
@@ -184,23 +184,24 @@ impl Rehearsal {
 }
 
 /// Where nothing is raised nothing is tried.
-fn raises(world: &World) -> bool {
-    let spec = &world.resource.spec;
-    matches!(spec.mode, Mode::Active | Mode::GrowOnly) && world.resource.metadata.deletion_timestamp.is_none()
+fn raises(observed: &Observation) -> bool {
+    let spec = &observed.resource.spec;
+    matches!(spec.mode, Mode::Active | Mode::GrowOnly)
+        && observed.resource.metadata.deletion_timestamp.is_none()
 }
 
 /// The member as it is; none where it is not the time: a client that reaches a node before its join makes that
 /// impossible (`join_refused_after_client_on_newcomer.txt`), and a change that is under way is let be.
-fn subject(world: &World, login: Option<&Result<Login, String>>) -> Option<Of> {
-    let active = world.held.intent().filter(|intent| intent.active());
+fn subject(observed: &Observation, login: Option<&Result<Login, String>>) -> Option<Of> {
+    let active = observed.held.intent().filter(|intent| intent.active());
     let quiet = active.is_none_or(|intent| intent.kind == Kind::Grow && intent.step == Step::Raise);
-    let pod = world.pods.get(&PEER)?;
+    let pod = observed.pods.get(&PEER)?;
     let serves = pod.ready && !pod.deleting && pod.serving != Some(false);
-    if !quiet || !serves || !joined(world) {
+    if !quiet || !serves || !joined(observed) {
         return None;
     }
     Some(Of {
-        generation: world.resource.metadata.generation,
+        generation: observed.resource.metadata.generation,
         pod_uid: pod.uid.clone(),
         restarts: pod.restarts,
         login: login.cloned(),
@@ -208,10 +209,12 @@ fn subject(world: &World, login: Option<&Result<Login, String>>) -> Option<Of> {
 }
 
 /// It sees the nodes of all pods that are wanted.
-fn joined(world: &World) -> bool {
-    let Some(view) = world.answered.get(&PEER).and_then(|one| one.node.members.seen()) else { return false };
-    let names = (0..world.target.replicas.max(1)).map(|ordinal| {
-        let answered = world.answered.get(&Ordinal(ordinal))?;
+fn joined(observed: &Observation) -> bool {
+    let Some(view) = observed.answered.get(&PEER).and_then(|one| one.node.members.seen()) else {
+        return false;
+    };
+    let names = (0..observed.target.replicas.max(1)).map(|ordinal| {
+        let answered = observed.answered.get(&Ordinal(ordinal))?;
         answered.node.name.as_ref()
     });
     names.into_iter().all(|name| name.is_some_and(|name| view.get(name) == Some(&true)))

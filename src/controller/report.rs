@@ -10,10 +10,11 @@ use kube::api::Api;
 use lifecycle::{Intent, Kind, Output, Severity, Time};
 use tokio::sync::mpsc;
 
-use super::gather::World;
 use super::metrics::Named;
+use super::observation::Observation;
+use super::shared::Shared;
+use super::takeover;
 use super::task::Task;
-use super::{Shared, takeover};
 use crate::api::{NodeSeen, VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::conditions::{READY, Rest, Told, merge};
 use crate::kubernetes::event::{Happened, publish};
@@ -115,36 +116,36 @@ impl Reporter {
     }
 
     /// A whole look.
-    pub(super) async fn whole(&mut self, world: &World, look: Whole<'_>, told: Vec<Told>) {
+    pub(super) async fn whole(&mut self, observed: &Observation, look: Whole<'_>, told: Vec<Told>) {
         let Whole { decision, out, history, fleet, protection } = look;
-        let resource = &world.resource;
+        let resource = &observed.resource;
         let old = resource.status.clone().unwrap_or_default();
-        let wanted = decision.map_or(world.target.replicas, |decision| decision.wish);
+        let wanted = decision.map_or(observed.target.replicas, |decision| decision.wish);
         let active = out.intent.as_ref().filter(|intent| intent.active());
         let mut status = VerneMQAutoscalerStatus {
             observed_generation: resource.metadata.generation,
-            replicas: Some(world.target.replicas),
-            selector: Some(selector(&world.statefulset)),
+            replicas: Some(observed.target.replicas),
+            selector: Some(selector(&observed.statefulset)),
             wanted: Some(wanted),
             target: decision.and_then(|decision| decision.explain.target()),
             step: active.map(|intent| format!("{:?} {}", intent.step, intent.ordinal)),
             intent: out.intent.clone(),
             protection_level: Some(protection),
-            members: u32::try_from(world.members().len()).ok(),
-            nodes: nodes(world, fleet),
+            members: u32::try_from(observed.members().len()).ok(),
+            nodes: nodes(observed, fleet),
             canary_clients: CLIENT_IDS.map(str::to_owned).to_vec(),
             explain: decision.map(|decision| decision.explain.to_string()),
             history: Some(history),
             conditions: old.conditions.clone(),
         };
         self.tell(resource, &mut status, &told, Rest::Ended);
-        self.log(world, decision, out, wanted);
+        self.log(observed, decision, out, wanted);
         let metrics = &self.shared.metrics;
-        metrics.sizes(&self.name, wanted, world.target.replicas, world.members().len());
+        metrics.sizes(&self.name, wanted, observed.target.replicas, observed.members().len());
         let step = active.map(|intent| format!("{:?}", intent.step));
         metrics.stand(Named::Step, &self.name, step.as_deref());
         let drains = active.is_some_and(|intent| intent.step == lifecycle::Step::Drain);
-        metrics.drain(&self.name, world.calls.drain_rate.filter(|_| drains));
+        metrics.drain(&self.name, observed.calls.drain_rate.filter(|_| drains));
         let vetoes = decision.into_iter().flat_map(|decision| {
             decision.shrink_vetoes.iter().chain(&decision.grow_vetoes).map(|veto| veto.name)
         });
@@ -175,17 +176,17 @@ impl Reporter {
     }
 
     /// A change that has begun or ended.
-    pub(super) fn happened(&self, world: &World, before: Option<&Intent>, out: &Output) {
+    pub(super) fn happened(&self, observed: &Observation, before: Option<&Intent>, out: &Output) {
         let Some(intent) = &out.intent else { return };
         let new = before.is_none_or(|before| before.epoch != intent.epoch || !before.active());
         let tell = |reason: String, severity: Severity, message: String| {
-            self.event(&world.resource, Happened { reason, severity, message });
+            self.event(&observed.resource, Happened { reason, severity, message });
         };
         if intent.active() && new {
             let mut text =
                 format!("{:?} of ordinal {} begins (epoch {})", intent.kind, intent.ordinal, intent.epoch);
             if intent.kind == Kind::Shrink {
-                let counts = world.answered.get(&intent.ordinal).and_then(|one| one.node.counts.seen());
+                let counts = observed.answered.get(&intent.ordinal).and_then(|one| one.node.counts.seen());
                 let estimate = takeover::estimate(counts.map(|counts| counts.online));
                 text = format!("{text}. {estimate}");
             }
@@ -209,7 +210,7 @@ impl Reporter {
     }
 
     /// One structured line a decision: when it changes, and once a minute.
-    fn log(&mut self, world: &World, decision: Option<&Decision>, out: &Output, wanted: u32) {
+    fn log(&mut self, observed: &Observation, decision: Option<&Decision>, out: &Output, wanted: u32) {
         let Some(decision) = decision else { return };
         let names = |vetoes: &std::collections::BTreeSet<lifecycle::Veto>| {
             vetoes.iter().map(|veto| veto.name).collect::<Vec<_>>().join(",")
@@ -217,13 +218,13 @@ impl Reporter {
         let (shrink, grow) = (names(&decision.shrink_vetoes), names(&decision.grow_vetoes));
         let step = out.intent.as_ref().map(|intent| format!("{:?}", intent.step)).unwrap_or_default();
         let wait = out.wait.as_ref().map(|wait| wait.name).unwrap_or_default();
-        let key = format!("{wanted} {} {step} {wait} {shrink} {grow}", world.target.replicas);
+        let key = format!("{wanted} {} {step} {wait} {shrink} {grow}", observed.target.replicas);
         if !self.logs_now(key, self.shared.clock.now()) {
             return;
         }
         tracing::info!(
             resource = self.name,
-            replicas = world.target.replicas,
+            replicas = observed.target.replicas,
             wanted,
             // Not `target`, which the log's own format has already.
             metrics = decision.explain.target(),
@@ -294,20 +295,20 @@ fn essence(status: &VerneMQAutoscalerStatus) -> impl PartialEq {
     )
 }
 
-fn nodes(world: &World, fleet: &FleetView) -> Vec<NodeSeen> {
+fn nodes(observed: &Observation, fleet: &FleetView) -> Vec<NodeSeen> {
     let running = |name: &lifecycle::NodeName| {
-        let views = world.answered.values().filter_map(|one| one.node.members.seen());
+        let views = observed.answered.values().filter_map(|one| one.node.members.seen());
         let mut views = views.filter(|view| view.contains_key(name)).peekable();
         views.peek().is_some() && views.all(|view| view.get(name) == Some(&true))
     };
     let mut seen = Vec::new();
-    for name in world.members() {
-        let ordinal = world.answered.iter().find(|(_, one)| one.node.name.as_ref() == Some(&name));
+    for name in observed.members() {
+        let ordinal = observed.answered.iter().find(|(_, one)| one.node.name.as_ref() == Some(&name));
         let ordinal = ordinal.map(|(ordinal, _)| *ordinal);
         seen.push(NodeSeen {
             running: running(&name),
             fresh: fleet.nodes.get(&name).is_some_and(|node| node.fresh),
-            serving: ordinal.and_then(|ordinal| world.pods.get(&ordinal)).and_then(|pod| pod.serving),
+            serving: ordinal.and_then(|ordinal| observed.pods.get(&ordinal)).and_then(|pod| pod.serving),
             ordinal: ordinal.map(|ordinal| ordinal.0),
             name: name.0,
         });

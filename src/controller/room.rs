@@ -10,7 +10,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use lifecycle::{ListenerState, NodeName, Ordinal, Severity, Time};
 
-use super::nodes::Answered;
+use super::brokers::Answered;
 use crate::conditions::Told;
 use crate::kubernetes::acceptors::acceptors;
 use crate::vernemq::reply::ShownListener;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lifecycle::{Ordinal, Severity, Time};
 
-use super::gather::World;
-use super::nodes::Answered;
+use super::brokers::Answered;
+use super::observation::Observation;
 use super::page::{Page, Trouble};
 use crate::conditions::Told;
 
@@ -17,18 +17,18 @@ const UNREADABLE_FOR: Duration = Duration::from_secs(10);
 /// Since when each ready pod's broker cannot be read, and why; told once it has lasted.
 pub(super) fn look(
     since: &mut BTreeMap<Ordinal, (&'static str, Time)>,
-    world: &World,
+    observed: &Observation,
     now: Time,
 ) -> Vec<Told> {
     let troubled = |ordinal: &Ordinal| {
-        let ready = world.pods.get(ordinal).is_some_and(|pod| pod.ready && !pod.deleting);
-        let trouble = world.answered.get(ordinal).and_then(|one: &Answered| one.trouble.as_ref());
+        let ready = observed.pods.get(ordinal).is_some_and(|pod| pod.ready && !pod.deleting);
+        let trouble = observed.answered.get(ordinal).and_then(|one: &Answered| one.trouble.as_ref());
         trouble.filter(|_| ready)
     };
     since.retain(|ordinal, (kind, _)| troubled(ordinal).is_some_and(|now| now.kind == *kind));
-    let keyed = world.resource.spec.management.secret_ref.is_some();
+    let keyed = observed.resource.spec.management.secret_ref.is_some();
     let mut told = Vec::new();
-    for ordinal in world.pods.keys() {
+    for ordinal in observed.pods.keys() {
         let Some(trouble) = troubled(ordinal) else { continue };
         let (_, at) = since.entry(*ordinal).or_insert((trouble.kind, now));
         if now.since(*at) < UNREADABLE_FOR {

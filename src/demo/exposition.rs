@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use lifecycle::Time;
 use tokio::task::JoinSet;
 
-use super::World;
+use super::world::World;
 use crate::exporter::{Exporter, Settings};
 use crate::mqtt::options::Options;
 use crate::vernemq::http::{self, Endpoint};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::World;
+use super::world::World;
 use super::world::{NAME, NAMESPACE};
 use simulator::kubernetes::{Fault as ApiFault, Rule, Verb};
 use simulator::model::Signal;

@@ -9,8 +9,8 @@ use kube::api::{Patch, PatchParams};
 use lifecycle::Time;
 use serde_json::json;
 
-use super::World;
 use super::profile::Profile;
+use super::world::World;
 use super::world::{NAME, NAMESPACE};
 use autoscaler::decide::hpa::{Hpa, Settings};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lifecycle::Time;
 
-use super::World;
+use super::world::World;
 
 /// Time between two cuts: with 30 clients each comes back every half minute.
 const EVERY: Duration = Duration::from_secs(1);

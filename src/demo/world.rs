@@ -10,7 +10,7 @@ use std::time::Duration;
 use lifecycle::{Intent, Kind, NodeName, Step};
 use serde_json::{Value, json};
 
-use super::Practice;
+use super::practice::Practice;
 use super::profile::Profile;
 use crate::kubernetes::intent_record::INTENT;
 use net::Clock;

@@ -11,24 +11,20 @@
 mod choice;
 mod frame;
 mod link;
+mod side;
 mod trouble;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lifecycle::Call;
 use net::Login;
 use tokio::time::{sleep, timeout};
 
-use crate::vernemq::http::Tls;
-
 pub use choice::{Broker, Wanted, choose};
+pub use side::{CLIENT_IDS, Side};
+
 use link::Link;
 use trouble::{Cause, Trouble};
-
-/// The client ids of every canary, under [`crate::vernemq::sessions::OUR_CLIENTS`]: two, and always the same, so that they can be
-/// entered where logins are kept by client id.
-pub const CLIENT_IDS: [&str; 2] = ["vernescale-canary-newcomer", "vernescale-canary-peer"];
 
 /// Messages that must cross in each direction, one after the other (docs/broker/join.md, "In step").
 const CROSSINGS: u32 = 3;
@@ -41,19 +37,6 @@ const ONE_CROSSING: Duration = Duration::from_secs(2);
 
 /// Text of the answer of a canary that has crossed.
 pub const CROSSED: &str = "crossed";
-
-/// Where a broker takes MQTT clients.
-#[derive(Clone, Debug)]
-pub struct Side {
-    /// In words: pod, kind and address.
-    pub place: String,
-    /// Address of the pod, port of the listener.
-    pub address: SocketAddr,
-    /// For a TLS listener: how it is proven, or why that cannot be.
-    pub tls: Option<Result<Tls, String>>,
-    /// A PROXY header goes first.
-    pub proxy: bool,
-}
 
 /// Sends messages from a newcomer to its peer and back, through the first of these pairs of listeners that lets it in.
 /// `tag` makes its topics its own. Answered with [`CROSSED`], refused where the brokers are set so that it cannot be,

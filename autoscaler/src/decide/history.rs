@@ -8,7 +8,6 @@ use lifecycle::Time;
 use serde::{Deserialize, Serialize};
 
 use super::policy::CHURN_PERIOD_MAX;
-use super::stated::Stated;
 
 /// Wishes are remembered on this grid: a status that changes with every look
 /// would be written with every look. Rounded up for lowering, so that a high
@@ -134,6 +133,33 @@ impl History {
         self.highest.retain(|wish| now.since(wish.at) <= keep_wishes);
         self.lowest.retain(|wish| now.since(wish.at) <= keep_wishes);
     }
+}
+
+/// Load of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// Clients that are connected.
+    pub connections: f64,
+    /// Messages that come in a second.
+    pub publishes: f64,
+}
+
+/// A wish from outside, and what it was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stated {
+    /// The wish, inside min and max.
+    pub size: u32,
+    /// When it was first seen.
+    pub at: Time,
+    /// When it was last seen to stand, within a minute.
+    pub seen: Time,
+    /// It was made while nobody looked.
+    pub unseen: bool,
+    /// What each of so many nodes would carry of the load that it was made for; of a load that nobody knows, what
+    /// each node carries that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<Load>,
 }
 
 #[cfg(test)]

@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use lifecycle::{Condition, Severity, Time, Veto};
-use serde::{Deserialize, Serialize};
 
 use super::Current;
 use super::absorb::{MARGIN, Prediction};
-use super::history::History;
+use super::history::{History, Load, Stated};
 use super::measure::{Measured, measure};
 use super::policy::{Aim, Metric, Policy};
 use crate::metrics::{FleetView, Span};
@@ -33,33 +32,6 @@ const SEEN_EVERY: Duration = Duration::from_mins(1);
 
 /// A wish that is another one after a longer pause was made while nobody looked, and nobody knows for which load.
 const SEEN_GAP: Duration = Duration::from_mins(2);
-
-/// Load of one node.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Load {
-    /// Clients that are connected.
-    pub connections: f64,
-    /// Messages that come in a second.
-    pub publishes: f64,
-}
-
-/// A wish from outside, and what it was made for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Stated {
-    /// The wish, inside min and max.
-    pub size: u32,
-    /// When it was first seen.
-    pub at: Time,
-    /// When it was last seen to stand, within a minute.
-    pub seen: Time,
-    /// It was made while nobody looked.
-    pub unseen: bool,
-    /// What each of so many nodes would carry of the load that it was made for; of a load that nobody knows, what
-    /// each node carries that is there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<Load>,
-}
 
 /// What a wish from outside is held by, where the resource names no metrics; nothing where it does.
 #[derive(Default)]

@@ -10,17 +10,19 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use lifecycle::{Call, Effect, Intent, Listener, Observed, Ordinal, Output};
 
-use super::calls::Slot;
-use super::gather::{self, World};
-use super::nodes::{Ask, members};
-use super::worker::Worker;
-use super::{Shared, lost, rehearsal};
+use super::brokers::{Ask, members};
+use super::in_flight::{InFlight, Slot};
+use super::observation::Observation;
+use super::observe;
+use super::rehearsal;
+use super::shared::{Shared, lost};
 use crate::kubernetes::call::Failure;
 use crate::kubernetes::names::pod_name;
 use crate::kubernetes::{delete, finalizer, scale, serving_label, touch};
 use crate::vernemq::admin::{Command, Door, call};
 use crate::vernemq::sessions::{Kicked, Lane, Round, drain_round};
-use net::Clock;
+use net::{Clock, Login};
+use tokio::sync::Notify;
 
 /// Longest wait for the answer of a short call to a broker. The slowest of them, `vmq-admin` on a
 /// busy machine, took 3 s (docs/broker/http-api.md, "vmq-admin"). What is left of the lease bounds it as well
@@ -35,20 +37,31 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(1);
 /// tests stop the controller.
 const SURELY_SENT: Duration = Duration::from_millis(300);
 
-impl Worker {
+/// What an effect needs of the work on one resource.
+pub(super) struct Apply<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    /// Name of the resource.
+    pub(super) name: &'a str,
+    pub(super) wake: &'a Arc<Notify>,
+    pub(super) calls: &'a mut InFlight,
+    /// Of the routing probe.
+    pub(super) login: Option<&'a Result<Login, String>>,
+}
+
+impl Apply<'_> {
     /// Does what one step asked for. The first failure ends it: what was not done is asked for
     /// again by the next look, if it still is right then.
-    pub(super) async fn perform(&mut self, world: &mut World, out: &Output) -> Result<(), Failure> {
-        let changed = out.intent.as_ref() != world.held.intent();
+    pub(super) async fn perform(&mut self, observed: &mut Observation, out: &Output) -> Result<(), Failure> {
+        let changed = out.intent.as_ref() != observed.held.intent();
         if (!changed && out.effects.is_empty()) || self.shared.may_act_for().is_none() {
             return Ok(());
         }
         let mut fresh = false;
         if let (true, Some(intent)) = (changed, &out.intent) {
             if intent.active() {
-                self.hold(world).await?;
+                self.hold(observed).await?;
             }
-            self.swap(world, intent).await?;
+            self.swap(observed, intent).await?;
             self.shared.tap(format!("record {:?}", intent.step)).await;
             fresh = true;
         }
@@ -58,18 +71,16 @@ impl Worker {
                 return Ok(());
             }
             match (Slot::of(effect), &out.intent) {
-                (Some(slot), Some(intent))
-                    if self.state.calls.may_ask(slot, effect, self.shared.clock.now()) =>
-                {
+                (Some(slot), Some(intent)) if self.calls.may_ask(slot, effect, self.shared.clock.now()) => {
                     // Nobody else has taken over: proven before each call to a broker (I9).
                     if !fresh {
-                        self.swap(world, intent).await?;
+                        self.swap(observed, intent).await?;
                     }
                     fresh = false;
-                    self.call(world, slot, intent, effect);
+                    self.call(observed, slot, intent, effect);
                 }
                 (Some(_), _) => continue,
-                (None, _) => self.write(world, effect).await?,
+                (None, _) => self.write(observed, effect).await?,
             }
             let epoch = out.intent.as_ref().map(|intent| intent.epoch);
             tracing::info!(resource = self.name, epoch, ?effect, "act");
@@ -79,28 +90,28 @@ impl Worker {
     }
 
     /// Our resource stays until the change is through, even if somebody deletes it.
-    async fn hold(&mut self, world: &mut World) -> Result<(), Failure> {
+    async fn hold(&mut self, observed: &mut Observation) -> Result<(), Failure> {
         // What is going takes no new finalizer.
-        if finalizer::held(&world.resource) || world.resource.metadata.deletion_timestamp.is_some() {
+        if finalizer::held(&observed.resource) || observed.resource.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
-        world.resource = finalizer::take(&resources, &world.resource).await?;
+        observed.resource = finalizer::take(&resources, &observed.resource).await?;
         self.shared.tap("hold").await;
         Ok(())
     }
 
-    async fn swap(&self, world: &mut World, intent: &Intent) -> Result<(), Failure> {
+    async fn swap(&self, observed: &mut Observation, intent: &Intent) -> Result<(), Failure> {
         let statefulsets = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
         let writer = &self.shared.settings.identity;
-        world.held = world.held.swap(&statefulsets, &world.statefulset, intent, writer).await?;
+        observed.held = observed.held.swap(&statefulsets, &observed.statefulset, intent, writer).await?;
         Ok(())
     }
 
     /// A guarded write to Kubernetes, or the end of a call.
-    async fn write(&mut self, world: &World, effect: &Effect) -> Result<(), Failure> {
+    async fn write(&mut self, observed: &Observation, effect: &Effect) -> Result<(), Failure> {
         let (client, namespace) = (self.shared.client.clone(), &self.shared.settings.namespace);
-        let set = world.statefulset.name_any();
+        let set = observed.statefulset.name_any();
         let pods = Api::<Pod>::namespaced(client.clone(), namespace);
         match effect {
             Effect::LabelServing { ordinal, pod_uid, serving } => {
@@ -113,7 +124,7 @@ impl Worker {
             }
             Effect::Touch { .. } => {
                 let statefulsets = Api::<StatefulSet>::namespaced(client, namespace);
-                touch::touch(&statefulsets, &world.statefulset, self.shared.clock.now()).await
+                touch::touch(&statefulsets, &observed.statefulset, self.shared.clock.now()).await
             }
             Effect::DeletePod { ordinal, uid } => delete::pod(&pods, &pod_name(&set, *ordinal), uid).await,
             Effect::DeleteClaim { name, uid } => {
@@ -121,7 +132,7 @@ impl Worker {
                 delete::claim(&claims, name, uid).await
             }
             Effect::RevokeLeave => {
-                self.state.calls.revoke_leave();
+                self.calls.revoke_leave();
                 Ok(())
             }
             // Calls to brokers have a slot and do not come here.
@@ -134,11 +145,11 @@ impl Worker {
     }
 
     /// Starts a call to a broker beside the looks. It ends with the lease, and with us.
-    fn call(&mut self, world: &World, slot: Slot, intent: &Intent, effect: &Effect) {
+    fn call(&mut self, observed: &Observation, slot: Slot, intent: &Intent, effect: &Effect) {
         let limit = self.shared.may_act_for().unwrap_or_default().min(SHORT_CALL);
         let now = self.shared.clock.now();
         let tag = format!("{}-{}", intent.epoch, now.0);
-        let door = |ordinal| door(&self.shared, world, ordinal);
+        let door = |ordinal| door(self.shared, observed, ordinal);
         let name = name_of(effect);
         let future: std::pin::Pin<Box<dyn Future<Output = Call> + Send>> = match effect {
             Effect::Suspend { asker, target } => {
@@ -152,18 +163,18 @@ impl Worker {
                 Box::pin(ask(door(*ordinal), reopen(listener, *deleted), limit))
             }
             Effect::DrainBatch { askers, target, ids, batch, .. } => {
-                let lane = |asker| Some(lane(door(asker)?, world.asks.get(&asker)?.clone()));
+                let lane = |asker| Some(lane(door(asker)?, observed.asks.get(&asker)?.clone()));
                 let lanes = askers.iter().filter_map(|asker| lane(*asker)).collect();
                 let round = Round { target: target.clone(), ids: *ids, batch: *batch };
-                Box::pin(drain(lanes, round, self.state.calls.kicked(), self.shared.clock, limit))
+                Box::pin(drain(lanes, round, self.calls.kicked(), self.shared.clock, limit))
             }
             Effect::Canary { newcomer, peer } => {
-                let login = self.state.slow.login.as_ref();
-                Box::pin(rehearsal::crossing(world, *newcomer, *peer, login, tag, limit))
+                let login = self.login;
+                Box::pin(rehearsal::crossing(observed, *newcomer, *peer, login, tag, limit))
             }
             _ => return,
         };
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(self.shared);
         let guarded = async move {
             let outcome = tokio::select! {
                 outcome = future => outcome,
@@ -174,8 +185,8 @@ impl Worker {
             shared.tap(format!("{name} answered")).await;
             outcome
         };
-        self.state.calls.start(intent.epoch, slot, now, Arc::clone(&self.wake), guarded);
-        self.state.calls.asked(slot, effect, now);
+        self.calls.start(intent.epoch, slot, now, Arc::clone(self.wake), guarded);
+        self.calls.asked(slot, effect, now);
     }
 }
 
@@ -236,11 +247,11 @@ fn reopen(listener: &Listener, deleted: bool) -> Command {
     }
 }
 
-fn door(shared: &Shared, world: &World, ordinal: Ordinal) -> Option<Door> {
-    let management = world.management.get(&ordinal)?;
+fn door(shared: &Shared, observed: &Observation, ordinal: Ordinal) -> Option<Door> {
+    let management = observed.management.get(&ordinal)?;
     let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
-    let pod = pod_name(&world.statefulset.name_any(), ordinal);
-    Some(gather::door(&world.resource, management, &pods, pod))
+    let pod = pod_name(&observed.statefulset.name_any(), ordinal);
+    Some(observe::door(&observed.resource, management, &pods, pod))
 }
 
 /// First word of the effect, for logs, metrics and tests.

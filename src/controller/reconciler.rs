@@ -6,14 +6,18 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Intent, Kind, Outcome, Output, Severity, Time, step};
+use lifecycle::{Intent, Output, Severity, step};
 use tokio::sync::Notify;
 
+use super::apply::Apply;
+use super::failures::Retry;
 use super::follow::{IN_ALL, LOOK_AFTER, Leaving};
-use super::gather::{World, gather};
+use super::memory::State;
+use super::observation::Observation;
+use super::observe::gather;
 use super::report::{Reporter, Whole};
-use super::state::State;
-use super::{Shared, clocks, fold, protection, told, unreadable};
+use super::shared::Shared;
+use super::{clocks, facts, protection, resource_conditions, unreadable};
 use crate::api::VerneMQAutoscaler;
 use crate::conditions::{Told, of_output};
 use crate::kubernetes::cached;
@@ -24,26 +28,14 @@ use crate::kubernetes::ownership::{self, Ownership};
 use crate::kubernetes::preflight::preflight;
 use crate::kubernetes::snapshot::{self, Objects};
 use autoscaler::decide::Mode;
-use autoscaler::decide::{Decision, Policy, decide};
-use autoscaler::metrics::FleetView;
-
-/// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-const RETRY_LAST: Duration = Duration::from_secs(5);
-
-/// Conflicts in a row that may be races: two seconds of them.
-const RACES: u32 = 10;
-
-/// After a panic of ours nothing new begins for this long. Whatever it has met may be there still: each time
-/// costs what an undone shrink costs, and the churn budget bounds those.
-const PANIC_HOLDS: Duration = Duration::from_mins(5);
+use autoscaler::decide::Policy;
 
 /// Looks at one resource until it is dropped.
 pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) name: String,
-    pub(super) wake: Arc<Notify>,
-    pub(super) state: State,
+    shared: Arc<Shared>,
+    name: String,
+    wake: Arc<Notify>,
+    state: State,
     reporter: Reporter,
     /// As the last look has left it, where a leave is to be verified.
     leaving: Option<Leaving>,
@@ -54,7 +46,7 @@ enum Seen {
     /// Nothing is to be decided; look again after this.
     Enough(Duration),
     /// Everything, and what is already to be told of it.
-    All(Box<World>, Vec<Told>),
+    All(Box<Observation>, Vec<Told>),
 }
 
 impl Worker {
@@ -70,7 +62,7 @@ impl Worker {
             let began = self.shared.clock.now();
             let pause = match Box::pin(self.look()).await {
                 Ok(pause) => {
-                    (self.state.failures, self.state.races) = (0, 0);
+                    self.state.failures.end();
                     pause
                 }
                 Err(failure) => self.failed(&failure).await,
@@ -83,40 +75,13 @@ impl Worker {
         }
     }
 
-    /// A look that failed changes nothing and says so.
     async fn failed(&mut self, failure: &Failure) -> Duration {
         self.shared.metrics.error(failure.kind());
-        let reported = std::mem::take(&mut self.state.reported);
-        // One that lost a race against another writer is no news, and no trouble of the server's: who
-        // waits longer each time never wins against somebody who writes all the time.
-        if self.lost_a_race(failure) {
-            self.state.races += 1;
-            tracing::debug!(resource = self.name, %failure, "looking again");
-            return RETRY_FIRST;
+        let Retry { pause, told } = self.state.failures.note(&self.name, failure);
+        if let Some(told) = told {
+            self.reporter.failed(told).await;
         }
-        let pause = RETRY_FIRST.saturating_mul(1 << self.state.failures.min(8)).min(RETRY_LAST);
-        self.state.failures = self.state.failures.saturating_add(1);
-        tracing::warn!(resource = self.name, %failure, "the look failed; nothing was changed");
-        // Two reports of one look would contradict each other, with each look anew.
-        if reported {
-            return pause;
-        }
-        let message = format!("{failure}. Nothing is changed meanwhile");
-        let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
-        self.reporter.failed(told).await;
         pause
-    }
-
-    /// A policy that refuses us may answer as the guard of a patch does: nobody loses that often.
-    fn lost_a_race(&self, failure: &Failure) -> bool {
-        matches!(failure, Failure::Conflict { .. }) && self.state.races < RACES
-    }
-
-    /// What our predecessor broke off by, for as long as that holds us.
-    fn broke_off(&self) -> Option<Told> {
-        let (fault, at, _) = self.state.fault.as_ref()?;
-        let left = PANIC_HOLDS.checked_sub(self.shared.clock.now().since(*at))?;
-        Some(told::panicked(fault, left))
     }
 
     /// A look. From when a leave says `Done` on, the members are asked beside it what came of that, and the size is
@@ -149,7 +114,7 @@ impl Worker {
         };
         match seen {
             Seen::Enough(pause) => Ok(pause),
-            Seen::All(world, told) => Box::pin(self.decide_and_act(*world, told)).await,
+            Seen::All(observed, told) => Box::pin(self.decide_and_act(*observed, told)).await,
         }
     }
 
@@ -160,7 +125,7 @@ impl Worker {
 
     /// A whole look comes next in any case: it tells what came of this, and tries again what failed.
     async fn lower(&mut self, mut leaving: Leaving, out: &Output) -> Duration {
-        if let Err(failure) = Box::pin(self.act(&mut leaving.world, out)).await {
+        if let Err(failure) = Box::pin(self.act(&mut leaving.observed, out)).await {
             tracing::info!(%failure, resource = self.name, "the size is not lowered yet: looking again");
         }
         Duration::ZERO
@@ -175,22 +140,18 @@ impl Worker {
             }))
             .await?;
         if let Some(unreadable) = &objects.unreadable {
-            self.reporter.unreadable(unreadable, &told::cannot_read(unreadable)).await;
+            self.reporter.unreadable(unreadable, &resource_conditions::cannot_read(unreadable)).await;
             return Ok(Seen::Enough(idle));
         }
         let Some(resource) = objects.resource.clone() else {
             shared.metrics.forget(&self.name);
             return Ok(Seen::Enough(idle));
         };
-        // Told before anything is done: it may break off there again.
-        if let (Some(told), Some((_, _, known))) = (self.broke_off(), &mut self.state.fault)
-            && !std::mem::replace(known, true)
-        {
+        if let Some(told) = self.state.failures.broke_off_untold(shared.clock.now()) {
             self.reporter.failed(told).await;
             return Ok(Seen::Enough(Duration::ZERO));
         }
-        let history = resource.status.as_ref().and_then(|status| status.history.clone());
-        self.state.history.get_or_insert_with(|| history.unwrap_or_default());
+        self.state.sizing.begin(resource.status.as_ref().and_then(|status| status.history.as_ref()));
         if let Some(statefulset) = &objects.statefulset {
             self.look_slowly(&resource, statefulset).await;
         }
@@ -233,9 +194,9 @@ impl Worker {
             return Ok(Seen::Enough(idle));
         }
         let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
-        let world =
+        let observed =
             gather(&mut self.state, &resource, &statefulset, &objects, held, &pods, shared.clock).await;
-        Ok(Seen::All(Box::new(world), told))
+        Ok(Seen::All(Box::new(observed), told))
     }
 
     /// Reads what changes seldom, where that was long ago.
@@ -253,18 +214,22 @@ impl Worker {
         self.state.take_slow(slow, resource, shared.clock.now());
     }
 
-    async fn decide_and_act(&mut self, mut world: World, mut told: Vec<Told>) -> Result<Duration, Failure> {
+    async fn decide_and_act(
+        &mut self,
+        mut observed: Observation,
+        mut told: Vec<Told>,
+    ) -> Result<Duration, Failure> {
         let now = self.shared.clock.now();
-        let unreadable = unreadable::look(&mut self.state.unreadable, &world, now);
-        let protection = protection::of(&world, &self.state.slow, unreadable.is_empty());
+        let unreadable = unreadable::look(&mut self.state.unreadable, &observed, now);
+        let protection = protection::of(&observed, &self.state.slow, unreadable.is_empty());
         told.extend(unreadable);
-        told.extend(self.broke_off());
-        if world.resource.metadata.deletion_timestamp.is_some() {
-            told.push(told::deleting());
+        told.extend(self.state.failures.broke_off(now));
+        if observed.resource.metadata.deletion_timestamp.is_some() {
+            told.push(resource_conditions::deleting());
         }
         let fleet = self.state.fleet.view(now);
-        let decision = match Policy::try_from(&world.resource.spec) {
-            Ok(policy) => Some(self.decide(&policy, &fleet, &world, now)),
+        let decision = match Policy::try_from(&observed.resource.spec) {
+            Ok(policy) => Some(self.state.sizing.decide(&policy, &fleet, &observed, now)),
             Err(wrong) => {
                 let message = wrong.to_string();
                 told.push(Told { name: "SpecInvalid", severity: Severity::Warning, message, blocks: true });
@@ -272,38 +237,40 @@ impl Worker {
             }
         };
         told.extend(decision.iter().flat_map(|decision| &decision.conditions).map(Told::from));
-        told.extend(decision.as_ref().and_then(|decision| told::out_of_bounds(&world, decision)));
-        told.extend(world.listeners().uncounted());
-        told.extend(world.listeners().full(&mut self.state.still, &fleet, now));
-        self.state.rehearsal.look(&world, self.state.slow.login.as_ref(), &self.wake, now);
-        told.extend(self.state.rehearsal.told(&world, now));
-        let raise = self.state.rehearsal.veto(&world, now);
-        let facts = fold::facts(&world, decision.as_ref(), &fold::blocks(&told), raise);
-        let facts = self.state.note_unsettled(facts, &world, now);
-        let limits = fold::limits(&world.resource.spec, &self.shared.settings.limits);
-        let out = step(world.held.intent(), &facts, &limits, now);
-        told.extend(clocks::apart(world.clocks()));
-        told.extend(told::no_broker_read(&world, &mut self.state.read, now, limits.held));
+        told.extend(
+            decision.as_ref().and_then(|decision| resource_conditions::out_of_bounds(&observed, decision)),
+        );
+        told.extend(observed.listeners().uncounted());
+        told.extend(observed.listeners().full(&mut self.state.still, &fleet, now));
+        self.state.rehearsal.look(&observed, self.state.slow.login.as_ref(), &self.wake, now);
+        told.extend(self.state.rehearsal.told(&observed, now));
+        let raise = self.state.rehearsal.veto(&observed, now);
+        let facts = facts::facts(&observed, decision.as_ref(), &facts::blocks(&told), raise);
+        let facts = self.state.note_unsettled(facts, &observed, now);
+        let limits = facts::limits(&observed.resource.spec, &self.shared.settings.limits);
+        let out = step(observed.held.intent(), &facts, &limits, now);
+        told.extend(clocks::apart(observed.clocks()));
+        told.extend(resource_conditions::no_broker_read(&observed, &mut self.state.read, now, limits.held));
         told.extend(of_output(&out, now));
 
-        let done = self.act(&mut world, &out).await;
+        let done = self.act(&mut observed, &out).await;
         if let Err(failure) = &done
-            && !self.lost_a_race(failure)
+            && !self.state.failures.lost_a_race(failure)
         {
             let message = format!("{failure}. It is tried again with the next look");
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
-        let over = !active || world.target.deleting || fold::hopeless(&world, &out, now);
-        if done.is_ok() && finalizer::held(&world.resource) && over {
-            self.release(&mut world).await?;
+        let over = !active || observed.target.deleting || facts::hopeless(&observed, &out, now);
+        if done.is_ok() && finalizer::held(&observed.resource) && over {
+            self.release(&mut observed).await?;
         }
-        let history = self.state.history.clone().unwrap_or_default();
+        let history = self.state.sizing.history();
         let look = Whole { decision: decision.as_ref(), out: &out, history, fleet: &fleet, protection };
-        self.reporter.whole(&world, look, told).await;
-        self.state.reported = done.is_err();
+        self.reporter.whole(&observed, look, told).await;
+        self.state.failures.reported(done.is_err());
         done?;
-        self.leaving = Leaving::of(world, facts, limits, &out);
+        self.leaving = Leaving::of(observed, facts, limits, &out);
         // The next one has a pause of its own, in which the members are asked.
         if self.state.calls.leave_said_done() && self.leaving.as_ref().is_some_and(|one| self.follows(one)) {
             return Ok(Duration::ZERO);
@@ -314,55 +281,35 @@ impl Worker {
     /// Does what one step asked for, and tells of a change that began or ended by it: what is recorded has
     /// happened, and what is not is come to again. Where the record's write was not answered, the next look
     /// sees whether it stands.
-    async fn act(&mut self, world: &mut World, out: &Output) -> Result<(), Failure> {
-        let before = world.held.intent().cloned();
+    async fn act(&mut self, observed: &mut Observation, out: &Output) -> Result<(), Failure> {
+        let before = observed.held.intent().cloned();
         if let Some((earlier, unsure)) = self.state.unsure.take()
             && before == unsure.intent
         {
-            self.happened(world, earlier.as_ref(), &unsure);
+            self.happened(observed, earlier.as_ref(), &unsure);
         }
-        let done = self.perform(world, out).await;
-        if world.held.intent() == out.intent.as_ref() {
-            self.happened(world, before.as_ref(), out);
+        let mut apply = Apply {
+            shared: &self.shared,
+            name: &self.name,
+            wake: &self.wake,
+            calls: &mut self.state.calls,
+            login: self.state.slow.login.as_ref(),
+        };
+        let done = apply.perform(observed, out).await;
+        if observed.held.intent() == out.intent.as_ref() {
+            self.happened(observed, before.as_ref(), out);
         } else {
             self.state.unsure = Some((before, out.clone()));
         }
         done
     }
 
-    fn decide(&mut self, policy: &Policy, fleet: &FleetView, world: &World, now: Time) -> Decision {
-        let mut history = self.state.history.take().unwrap_or_default();
-        // The record on the StatefulSet is the one truth about the last change: a crash between its
-        // end and our status must not make the churn budget forget it.
-        if let Some(intent) = world.held.intent().filter(|intent| !intent.active())
-            && intent.kind == Kind::Shrink
-            && (intent.verified || intent.outcome == Some(Outcome::Cancelled))
-            && !history.leaves.contains(&intent.entered)
-        {
-            history.note_leave(intent.entered);
-        }
-        let members = world.members();
-        if let Some(before) = &self.state.members
-            && members.iter().any(|member| !before.contains(member))
-        {
-            self.state.last_join = Some(now);
-        }
-        if !members.is_empty() {
-            self.state.members = Some(members);
-        }
-        let current = fold::current(world, self.state.last_join);
-        let (decision, history) = decide(policy, fleet, &history, &current, now);
-        self.state.history = Some(history);
-        decision
-    }
-
-    fn happened(&mut self, world: &World, before: Option<&Intent>, out: &Output) {
-        self.reporter.happened(world, before, out);
+    fn happened(&mut self, observed: &Observation, before: Option<&Intent>, out: &Output) {
+        self.reporter.happened(observed, before, out);
         if let Some(finished) = &out.finished {
             // The record is of the next change already, which comes in its place.
             if finished.leave_verified && out.intent.as_ref().is_some_and(Intent::active) {
-                let now = self.shared.clock.now();
-                self.state.history.get_or_insert_default().note_leave(now);
+                self.state.sizing.note_leave(self.shared.clock.now());
             }
             let (kind, outcome) = (format!("{:?}", finished.kind), format!("{:?}", finished.outcome));
             self.shared.metrics.changed(&self.name, &kind, &outcome);
@@ -370,9 +317,9 @@ impl Worker {
     }
 
     /// The change is through: the resource may be deleted.
-    async fn release(&self, world: &mut World) -> Result<(), Failure> {
+    async fn release(&self, observed: &mut Observation) -> Result<(), Failure> {
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
-        world.resource = finalizer::release(&resources, &world.resource).await?;
+        observed.resource = finalizer::release(&resources, &observed.resource).await?;
         self.shared.tap("release").await;
         Ok(())
     }

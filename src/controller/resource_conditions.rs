@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lifecycle::{Severity, Time};
 
-use super::gather::World;
+use super::observation::Observation;
 use crate::conditions::Told;
 use crate::kubernetes::resource::Unreadable;
 use autoscaler::decide::Decision;
@@ -43,8 +43,8 @@ pub(super) fn deleting() -> Told {
 }
 
 /// The size is outside what the spec allows: said, and put right one ordinal at a time.
-pub(super) fn out_of_bounds(world: &World, decision: &Decision) -> Option<Told> {
-    let (size, spec) = (world.target.replicas, &world.resource.spec);
+pub(super) fn out_of_bounds(observed: &Observation, decision: &Decision) -> Option<Told> {
+    let (size, spec) = (observed.target.replicas, &observed.resource.spec);
     let (name, bound) = if size < spec.min_replicas {
         ("SizeBelowMin", format!("minReplicas {}", spec.min_replicas))
     } else if size > spec.max_replicas {
@@ -69,19 +69,19 @@ const NAMED_MAX: usize = 3;
 /// read one, so that nobody waits for `Ready` and gets it before the first broker has answered. It is no veto: what
 /// a change may do without any broker, its own steps say.
 pub(super) fn no_broker_read(
-    world: &World,
+    observed: &Observation,
     last: &mut Option<Time>,
     now: Time,
     patience: Duration,
 ) -> Option<Told> {
-    if world.answered.values().any(|one| one.node.members.seen().is_some()) {
+    if observed.answered.values().any(|one| one.node.members.seen().is_some()) {
         *last = Some(now);
         return None;
     }
     if last.is_some_and(|at| now.since(at) < SILENT_FOR) {
         return None;
     }
-    let each = world.answered.iter().map(|(ordinal, one)| {
+    let each = observed.answered.iter().map(|(ordinal, one)| {
         let why =
             one.trouble.as_ref().map_or("its cluster show was not read", |trouble| trouble.message.as_str());
         format!("pod {ordinal}: {why}")
@@ -91,11 +91,11 @@ pub(super) fn no_broker_read(
         why.push("it has no pod".into());
     }
     // The only broker of a rollout comes back by itself.
-    let severity = if world.target.rollout { Severity::InfoFor(patience) } else { Severity::Warning };
+    let severity = if observed.target.rollout { Severity::InfoFor(patience) } else { Severity::Warning };
     let message = format!(
         "no broker of StatefulSet `{}` can be read, so that nothing is decided: {}. See `kubectl get pods`, their logs, \
          and the conditions Management… for what each answers",
-        world.resource.spec.target_ref.name,
+        observed.resource.spec.target_ref.name,
         why.join("; ")
     );
     Some(Told { name: "NoBrokerRead", severity, message, blocks: true })

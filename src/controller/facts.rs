@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 
 use lifecycle::{Facts, Intent, Kind, Limits, Output, Step, Time, Veto};
 
-use super::gather::World;
+use super::observation::Observation;
 use crate::api::{VerneMQAutoscalerSpec, Via};
 use crate::conditions::Told;
 use autoscaler::decide::{Change, Current, Decision};
 
 /// What is, apart from the load.
-pub(super) fn current(world: &World, last_join: Option<Time>) -> Current {
-    let active = world.held.intent().filter(|intent| intent.active());
+pub(super) fn current(observed: &Observation, last_join: Option<Time>) -> Current {
+    let active = observed.held.intent().filter(|intent| intent.active());
     Current {
-        replicas: world.target.replicas.max(1),
-        members: world.members(),
+        replicas: observed.target.replicas.max(1),
+        members: observed.members(),
         change: active.map(change),
-        conns_max: world.listeners().conns_max(),
+        conns_max: observed.listeners().conns_max(),
         last_join,
     }
 }
@@ -30,7 +30,7 @@ fn change(intent: &Intent) -> Change {
 
 /// Everything that the lifecycle looks at. `blocks` are conditions that forbid any change.
 pub(super) fn facts(
-    world: &World,
+    observed: &Observation,
     decision: Option<&Decision>,
     blocks: &[Veto],
     raise: Option<Veto>,
@@ -39,17 +39,17 @@ pub(super) fn facts(
         own.into_iter().flatten().chain(blocks).cloned().collect()
     };
     Facts {
-        target: world.target.clone(),
-        pods: world.pods.clone(),
-        missing: world.missing,
+        target: observed.target.clone(),
+        pods: observed.pods.clone(),
+        missing: observed.missing,
         unsettled: None,
-        claims: world.claims.clone(),
-        nodes: world.answered.iter().map(|(ordinal, one)| (*ordinal, one.node.clone())).collect(),
-        wish: decision.map_or(world.target.replicas, |decision| decision.wish),
+        claims: observed.claims.clone(),
+        nodes: observed.answered.iter().map(|(ordinal, one)| (*ordinal, one.node.clone())).collect(),
+        wish: decision.map_or(observed.target.replicas, |decision| decision.wish),
         shrink_vetoes: vetoes(decision.map(|decision| &decision.shrink_vetoes)),
         grow_vetoes: vetoes(decision.map(|decision| &decision.grow_vetoes)),
         raise_vetoes: raise.into_iter().collect(),
-        calls: world.calls.clone(),
+        calls: observed.calls.clone(),
     }
 }
 
@@ -83,16 +83,16 @@ pub(super) fn blocks(told: &[Told]) -> Vec<Veto> {
 
 /// A newcomer that does not get on must not keep the resource from going: fenced, not there, or proven and only not
 /// routed yet, it harms nobody.
-pub(super) fn hopeless(world: &World, out: &Output, now: Time) -> bool {
+pub(super) fn hopeless(observed: &Observation, out: &Output, now: Time) -> bool {
     let harmless = |intent: &Intent| match intent.step {
         Step::FenceNewcomer | Step::Join | Step::Canary => {
-            world.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
+            observed.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
         }
         Step::Serve => true,
         _ => false,
     };
     let late = out.wait.as_ref().is_some_and(|wait| now > wait.until);
-    let deleting = world.resource.metadata.deletion_timestamp.is_some();
+    let deleting = observed.resource.metadata.deletion_timestamp.is_some();
     deleting && late && out.intent.as_ref().is_some_and(harmless)
 }
 

@@ -1,21 +1,22 @@
 //! What one process remembers of one resource from look to look.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lifecycle::{Facts, Intent, NodeName, Ordinal, Output, Time, Unsettled};
+use lifecycle::{Facts, Intent, Ordinal, Output, Time, Unsettled};
 
-use super::calls::InFlight;
-use super::gather::World;
-use super::nodes::Gauges;
+use super::brokers::Gauges;
+use super::failures::Failures;
+use super::in_flight::InFlight;
+use super::observation::Observation;
 use super::rehearsal::Rehearsal;
 use super::room::Still;
-use super::{Reach, Shared};
+use super::shared::{Reach, Shared};
+use super::sizing::Sizing;
 use crate::api::VerneMQAutoscaler;
 use crate::kubernetes::cached::Cached;
 use crate::kubernetes::names::Names;
 use crate::vernemq::http::Tls;
-use autoscaler::decide::History;
 use autoscaler::metrics::{Fleet, Settings as FleetSettings};
 
 /// What changes seldom is read this often.
@@ -41,9 +42,6 @@ pub(super) struct State {
     pub(super) rehearsal: Rehearsal,
     pub(super) reach: Option<Reach>,
     pub(super) slow_at: Option<(Time, Option<i64>)>,
-    pub(super) history: Option<History>,
-    pub(super) members: Option<BTreeSet<NodeName>>,
-    pub(super) last_join: Option<Time>,
     /// The lowest ordinal that the size holds and that has no pod, and since when.
     pub(super) missing: Option<(Ordinal, Time)>,
     unsettled: Unsettled,
@@ -52,15 +50,10 @@ pub(super) struct State {
     pub(super) read: Option<Time>,
     /// Listeners whose connections stand still.
     pub(super) still: Still,
-    pub(super) failures: u32,
+    pub(super) failures: Failures,
+    pub(super) sizing: Sizing,
     /// The record that stood, and a step whose record was not written as far as we know.
     pub(super) unsure: Option<(Option<Intent>, Output)>,
-    /// This look's failure is in its report already.
-    pub(super) reported: bool,
-    /// Conflicts in a row.
-    pub(super) races: u32,
-    /// What our predecessor broke off by, when, and whether it was told.
-    pub(super) fault: Option<(String, Time, bool)>,
 }
 
 impl State {
@@ -79,19 +72,14 @@ impl State {
             canary_tls: BTreeMap::new(),
             rehearsal: Rehearsal::default(),
             slow_at: None,
-            history: None,
-            members: None,
-            last_join: None,
             missing: None,
             unsettled: Unsettled::default(),
             unreadable: BTreeMap::new(),
             read: None,
             still: Still::new(),
-            failures: 0,
+            failures: Failures::new(fault, shared.clock.now()),
+            sizing: Sizing::default(),
             unsure: None,
-            reported: false,
-            races: 0,
-            fault: fault.map(|fault| (fault, shared.clock.now(), false)),
         }
     }
 
@@ -102,8 +90,8 @@ impl State {
     }
 
     /// Puts it to the facts of a look when queues were last seen where they do not belong.
-    pub(super) fn note_unsettled(&mut self, mut facts: Facts, world: &World, now: Time) -> Facts {
-        let changing = world.held.intent().is_some_and(Intent::active);
+    pub(super) fn note_unsettled(&mut self, mut facts: Facts, observed: &Observation, now: Time) -> Facts {
+        let changing = observed.held.intent().is_some_and(Intent::active);
         facts.unsettled = if changing { self.unsettled.changing() } else { self.unsettled.look(&facts, now) };
         facts
     }

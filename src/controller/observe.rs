@@ -7,11 +7,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use lifecycle::{Calls, Claim, Kind, NodeName, Ordinal, Pod, Step, Target, Time};
+use lifecycle::{Kind, Ordinal, Pod, Step, Time};
 
-use super::nodes::{Answered, Ask, look};
-use super::room::Listeners;
-use super::state::State;
+use super::brokers::{Answered, Ask, look};
+use super::memory::State;
+use super::observation::Observation;
 use crate::api::{Scheme, VerneMQAutoscaler, Via};
 use crate::kubernetes::intent_record::Held;
 use crate::kubernetes::{facts, snapshot::Objects};
@@ -39,45 +39,6 @@ const ASK_BY_EXEC: Duration = Duration::from_secs(5);
 const ASK_IDLE: Duration = Duration::from_secs(2);
 const ASK_ACTIVE: Duration = Duration::from_secs(1);
 
-/// Everything that one look saw.
-pub(super) struct World {
-    pub(super) resource: VerneMQAutoscaler,
-    pub(super) statefulset: StatefulSet,
-    pub(super) target: Target,
-    pub(super) pods: BTreeMap<Ordinal, Pod>,
-    /// The lowest ordinal that the size holds and that has no pod, and since when.
-    pub(super) missing: Option<(Ordinal, Time)>,
-    pub(super) claims: BTreeMap<Ordinal, Vec<Claim>>,
-    pub(super) held: Held,
-    /// Outcomes as they stood before the nodes were asked.
-    pub(super) calls: Calls,
-    pub(super) answered: BTreeMap<Ordinal, Answered>,
-    /// `/api/v1` of each pod.
-    pub(super) management: BTreeMap<Ordinal, Endpoint>,
-    /// How each pod's broker is asked.
-    pub(super) asks: BTreeMap<Ordinal, Ask>,
-    /// How each pod's TLS listeners for clients are proven; empty where nothing is set to prove them by.
-    pub(super) canary_tls: BTreeMap<Ordinal, Result<Tls, String>>,
-}
-
-impl World {
-    /// Room on the listeners of its nodes.
-    pub(super) fn listeners(&self) -> Listeners<'_> {
-        Listeners::new(&self.statefulset, &self.resource.spec.leave.container, &self.answered)
-    }
-
-    /// By how many seconds the clock of each pod's machine is ahead of ours, where that was seen.
-    pub(super) fn clocks(&self) -> impl Iterator<Item = (Ordinal, i64)> {
-        self.answered.iter().filter_map(|(ordinal, one)| Some((*ordinal, one.ahead?)))
-    }
-
-    /// Every name that a member lists, running or not.
-    pub(super) fn members(&self) -> std::collections::BTreeSet<NodeName> {
-        let views = self.answered.values().filter_map(|answered| answered.node.members.seen());
-        views.flat_map(|view| view.keys().cloned()).collect()
-    }
-}
-
 /// Looks at the pods and the brokers of a StatefulSet that was just read.
 pub(super) async fn gather(
     state: &mut State,
@@ -87,7 +48,7 @@ pub(super) async fn gather(
     held: Held,
     pods: &Api<PodObject>,
     clock: Clock,
-) -> World {
+) -> Observation {
     let found = facts::pods(statefulset, &objects.pods, &objects.slices, &resource.spec.leave.container);
     let active = held.intent().filter(|intent| intent.active());
     // Before the nodes are asked: a call that had ended here was over when they answered.
@@ -130,7 +91,7 @@ pub(super) async fn gather(
     let missing = (0..target.replicas).map(Ordinal).find(|ordinal| !pods.contains_key(ordinal));
     let before = state.missing.filter(|(ordinal, _)| Some(*ordinal) == missing);
     state.missing = before.or(missing.map(|ordinal| (ordinal, clock.now())));
-    World {
+    Observation {
         target,
         missing: state.missing,
         claims: facts::claims(statefulset, &objects.claims),
