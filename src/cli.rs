@@ -8,6 +8,7 @@ use crate::telemetry::{self, LogFormat};
 
 mod controller;
 mod crd;
+#[cfg(feature = "demo")]
 mod demo;
 mod exporter;
 mod output;
@@ -35,6 +36,7 @@ enum Command {
     Controller(controller::Arguments),
     /// Read $SYS of a broker's cluster over MQTT and serve it at /metrics for Prometheus.
     Exporter(exporter::Arguments),
+    #[cfg(feature = "demo")]
     /// Show the whole job on loopback: load, growth, ordered leaves, and a verdict.
     Demo(demo::Arguments),
     /// Print the definition of `VerneMQAutoscaler` as YAML, for `kubectl apply -f -`.
@@ -44,13 +46,18 @@ enum Command {
 impl Command {
     /// The demo draws: what its controller logs would be written across it.
     fn log_by_default(&self) -> &'static str {
-        if matches!(self, Self::Demo(_)) { "error" } else { "info" }
+        match self {
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => "error",
+            _ => "info",
+        }
     }
 
     async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Controller(arguments) => Box::pin(arguments.run()).await,
             Self::Exporter(arguments) => arguments.run().await,
+            #[cfg(feature = "demo")]
             Self::Demo(arguments) => arguments.run().await,
             Self::Crd => crd::print(),
         }

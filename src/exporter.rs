@@ -88,7 +88,7 @@ impl Exporter {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let (told, stopped) = watch::channel(false);
         let router = http_server::router(page(self.intake.clone(), self.clock, self.settings.timestamps));
-        tracing::info!(address = %self.address, broker = %self.settings.source.broker, "serving /metrics");
+        tracing::info!(address = %self.address, broker = self.settings.source.broker.authority(), "serving /metrics");
         let served = http_server::serve(self.listener, router, wait(stopped.clone()));
         let (intake, clock) = (self.intake, self.clock);
         let sink = |event: Event<'_>, now| lock(&intake).take(event, now);

@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod conditions;
 pub mod controller;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod exporter;
 pub mod http_server;

@@ -1,15 +1,25 @@
 //! The command line, up to a plan.
 
-mod duration;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use loadgen::{Audience, Load, Login, Plan, ProbePlan, Protocol, Target, Template, Tls, Until, parse_url};
+use loadgen::{Audience, Load, Plan, ProbePlan, Protocol, Template, Until};
+use net::{BrokerUrl, Login, Secret, parse_span, trust_file};
 
-use duration::parse_duration;
+/// Longest time accepted: 30 days.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+
+/// Reads a time that is more than nothing.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span =
+        parse_span(text).ok_or_else(|| format!("`{text}` is no time; write e.g. 500ms, 30s, 5m or 1h30m"))?;
+    if span.is_zero() || span > LONGEST {
+        return Err(format!("`{text}` must be more than nothing and at most 30 days"));
+    }
+    Ok(span)
+}
 
 const EXIT_CODES: &str = "Exit codes:
   0    the run went through; with --subscribers: nothing acknowledged was lost
@@ -83,9 +93,10 @@ pub(crate) struct Common {
         long,
         value_name = "URL[,URL]",
         help = "Brokers, mqtt://HOST[:PORT] or mqtts://HOST[:PORT]; each connect picks one at random",
-        required = true, value_delimiter = ',', value_parser = parse_url
+        required = true,
+        value_delimiter = ','
     )]
-    pub(crate) url: Vec<Target>,
+    pub(crate) url: Vec<BrokerUrl>,
     /// Topic to publish to
     #[arg(long, value_name = "TOPIC")]
     topic: String,
@@ -184,10 +195,10 @@ impl Common {
         plan.subscribers = self.subscribers;
         plan.audience = if self.share { Audience::Share } else { Audience::Everyone };
         if let (Some(username), Some(file)) = (&self.username, &self.password_file) {
-            plan.login = Some(Login::from_file(username, file)?);
+            plan.login = Some(Login { username: username.clone(), password: Secret::from_file(file)? });
         }
         if self.url.iter().any(|target| target.tls) {
-            plan.tls = Some(Tls::new(self.ca_file.as_deref())?);
+            plan.tls = Some(trust_file(self.ca_file.as_deref())?);
         }
         plan.limits.connect = self.connect_timeout;
         plan.limits.acknowledge = self.ack_timeout;
@@ -233,6 +244,15 @@ mod tests {
         let plan =
             self::plan("device --url mqtt://a --topic t --devices 3 --cycle 500ms --protocol 5").unwrap();
         assert_eq!((plan.connections, plan.qos, plan.protocol), (3, 2, Protocol::V5));
+    }
+
+    #[test]
+    fn usual_times_are_read_and_others_explained() {
+        let ms = |text| parse_duration(text).map(|time| time.as_millis());
+        assert_eq!((ms("250ms"), ms("1h30m"), ms("90s")), (Ok(250), Ok(5_400_000), Ok(90_000)));
+        for text in ["5", "s", "1.5s", "5d", "-1s", "", "0s", "99999999999h"] {
+            assert!(ms(text).unwrap_err().contains(text), "{text}");
+        }
     }
 
     #[test]

@@ -8,83 +8,25 @@
 //! read before the error is handed out first, since it may be acknowledged.
 
 mod code;
+mod event;
+mod options;
 mod v4;
 mod v5;
 
-use std::fmt;
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use net::{BrokerUrl, Login};
+use rustls::ClientConfig;
 
-use crate::addresses::Target;
-use crate::login::{Login, Tls};
+use event::Accepted;
+
 pub use code::Code;
-
-/// MQTT protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// MQTT 3.1.1 (protocol level 4).
-    V4,
-    /// MQTT 5.
-    V5,
-}
-
-/// Identifiers in the circle for each message in flight: acknowledgements out
-/// of order then hold the next message back only when one is three windows late.
-const IDENTIFIERS_PER_SLOT: u16 = 4;
-
-/// Packets larger than the payload by this are still accepted (topic, properties).
-const PACKET_MARGIN: usize = 128 << 10;
-
-/// How long a persistent session of v5 is kept by the broker after a disconnect:
-/// longer than any outage that a run survives, short enough to leave no garbage.
-const SESSION_EXPIRY_SECS: u32 = 3600;
-
-/// What to connect with.
-#[derive(Clone, Debug)]
-pub(crate) struct Options {
-    pub(crate) target: Target,
-    pub(crate) protocol: Protocol,
-    pub(crate) client_id: String,
-    /// Whether to start without a session and to leave none behind.
-    pub(crate) clean: bool,
-    pub(crate) login: Option<Login>,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) keep_alive: Duration,
-    /// Bounds TCP, TLS and MQTT together.
-    pub(crate) deadline: Duration,
-    /// Messages in flight at most.
-    pub(crate) window: u16,
-    pub(crate) payload_max: usize,
-    /// Whether messages of QoS 2 will be received.
-    pub(crate) exactly_once: bool,
-}
-
-impl Options {
-    fn identifiers(&self) -> u16 {
-        self.window.max(1).saturating_mul(IDENTIFIERS_PER_SLOT)
-    }
-
-    /// Requests wait in the client's queue only within the window, plus one
-    /// SUBSCRIBE and one DISCONNECT.
-    fn queue(&self) -> usize {
-        usize::from(self.window) + 2
-    }
-
-    fn packet_max(&self) -> usize {
-        self.payload_max + PACKET_MARGIN
-    }
-
-    fn transport(&self) -> rumqttc::Transport {
-        match (&self.tls, self.target.tls) {
-            (Some(tls), true) => {
-                rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(tls.0.clone()))
-            }
-            _ => rumqttc::Transport::Tcp,
-        }
-    }
-}
+pub use event::ConnectError;
+pub(crate) use event::{Broken, Event};
+pub(crate) use options::Options;
+pub use options::Protocol;
 
 /// An accepted connection, in two halves.
 pub(crate) struct Connection {
@@ -109,87 +51,18 @@ pub(crate) enum Inbox {
     V5(Box<v5::Inbox>),
 }
 
-/// What happened on a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// A PUBLISH of ours was handed to the kernel under this identifier (0 at QoS 0).
-    Sent(u16),
-    /// The broker finished a PUBLISH: PUBACK or PUBCOMP, or a refusal.
-    Finished { identifier: u16, refused: Option<Code> },
-    /// A PUBLISH arrived; at QoS 2 under this identifier.
-    Message { payload: Bytes, redelivery: bool, retained: bool, held: Option<u16> },
-    /// PUBREL: the broker will not send the QoS 2 message of this identifier again.
-    Released(u16),
-    /// SUBACK: the granted QoS, or why not.
-    Subscribed(Result<u8, Code>),
-    /// Our DISCONNECT was handed to the kernel.
-    Goodbye,
-}
-
-/// Why a connect failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// Nobody listens there.
-    #[error("the TCP connection was refused; is the broker running, and is this its MQTT port?")]
-    TcpRefused,
-    /// No CONNACK in time.
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
-    /// Closed or reset before a CONNACK.
-    #[error(
-        "the broker closed the connection before answering ({0}); is this an MQTT port of this protocol version, with TLS as in the URL?"
-    )]
-    Closed(String),
-    /// The broker said no.
-    #[error("the broker refused the client with {}", .0.in_words())]
-    Refused(Code),
-    /// The list of addresses is empty.
-    #[error("no broker address is known at the moment")]
-    NoAddress,
-    /// TLS, name resolution or an answer that is not MQTT.
-    #[error("{0}")]
-    Other(String),
-}
-
-/// Why a connection ended without our wish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
-    Closed,
-    Told(Code),
-    NoPingAnswer,
-    NoAcknowledgement,
-    NoSubscribeAnswer,
-    Refusal,
-    Protocol(String),
-}
-
-impl Broken {
-    /// A short name, the same for the same cause.
-    pub(crate) fn kind(&self) -> String {
-        match self {
-            Self::Closed => "closed by broker or network".to_owned(),
-            Self::Told(code) => format!("told to leave with {code}"),
-            Self::NoPingAnswer => "no answer to a ping".to_owned(),
-            Self::NoAcknowledgement => "no acknowledgement in time".to_owned(),
-            Self::NoSubscribeAnswer => "no answer to a subscribe in time".to_owned(),
-            Self::Refusal => "renewed after a refused publish".to_owned(),
-            Self::Protocol(text) => format!("protocol error: {text}"),
-        }
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.kind())
-    }
-}
-
 /// Connects; `options.deadline` bounds it all.
 pub(crate) async fn connect(options: &Options) -> Result<Connection, ConnectError> {
     let connected = async {
         match options.protocol {
-            Protocol::V4 => v4::connect(options).await,
-            Protocol::V5 => v5::connect(options).await,
+            Protocol::V4 => {
+                let (client, inbox, accepted) = v4::connect(options).await?;
+                Ok(Connection::new(Outbox::V4(client), Inbox::V4(Box::new(inbox)), &accepted))
+            }
+            Protocol::V5 => {
+                let (client, inbox, accepted) = v5::connect(options).await?;
+                Ok(Connection::new(Outbox::V5(client), Inbox::V5(Box::new(inbox)), &accepted))
+            }
         }
     };
     tokio::time::timeout(options.deadline, connected)
@@ -199,10 +72,10 @@ pub(crate) async fn connect(options: &Options) -> Result<Connection, ConnectErro
 
 /// Connects once and leaves again: whether `target` takes clients at all.
 pub async fn check(
-    target: &Target,
+    target: &BrokerUrl,
     protocol: Protocol,
     login: Option<&Login>,
-    tls: Option<&Tls>,
+    tls: Option<&Arc<ClientConfig>>,
     client_id: &str,
     deadline: Duration,
 ) -> Result<(), ConnectError> {
@@ -227,6 +100,11 @@ pub async fn check(
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 
 impl Connection {
+    fn new(outbox: Outbox, inbox: Inbox, accepted: &Accepted) -> Self {
+        let Accepted { session_present, window, identifiers } = *accepted;
+        Self { outbox, inbox, session_present, window, identifiers }
+    }
+
     /// Says goodbye, dropping whatever else arrives.
     pub(crate) async fn leave(mut self) {
         self.outbox.disconnect();
@@ -272,17 +150,5 @@ impl Inbox {
             Self::V4(inbox) => inbox.next().await,
             Self::V5(inbox) => inbox.next().await,
         }
-    }
-}
-
-/// Sorts I/O errors of a connect: a refusal, a close, or something else.
-fn connect_io(error: &io::Error) -> ConnectError {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
-    match error.kind() {
-        ConnectionRefused => ConnectError::TcpRefused,
-        ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof => {
-            ConnectError::Closed(error.to_string())
-        }
-        _ => ConnectError::Other(error.to_string()),
     }
 }

@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use futures::future::join_all;
-use loadgen::{Clock, Plan, Report, Stop, Target, Targets, check, run};
+use loadgen::{Clock, Plan, Report, Stop, Targets, check, run};
+use net::BrokerUrl;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cli::{Cli, Command, Common};
@@ -102,7 +103,7 @@ async fn interrupts(stop: &Stop) -> anyhow::Result<()> {
 
 /// Connects once to every target: an error if none takes clients, so that a
 /// wrong URL or password does not look like a slow start.
-async fn reach(plan: &Plan, targets: &[Target]) -> anyhow::Result<()> {
+async fn reach(plan: &Plan, targets: &[BrokerUrl]) -> anyhow::Result<()> {
     let client_id = format!("{}-check", plan.name);
     let checks = targets.iter().map(async |target| {
         let (login, tls) = (plan.login.as_ref(), plan.tls.as_ref());

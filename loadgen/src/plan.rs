@@ -1,11 +1,13 @@
 //! What a run shall do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::client::Protocol;
 use crate::ledger::{Audience, Ledger};
-use crate::login::{Login, Tls};
 use crate::payload::Template;
+use net::Login;
+use rustls::ClientConfig;
 
 /// Connections at most: beyond this one address runs out of ports.
 const CONNECTIONS_MAX: usize = 28_000;
@@ -134,7 +136,7 @@ pub struct Plan {
     /// User name and password.
     pub login: Option<Login>,
     /// Trust for targets with TLS.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<ClientConfig>>,
     /// Deadlines.
     pub limits: Limits,
     /// The prober, if any.

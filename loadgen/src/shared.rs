@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::watch;
 
+use net::BrokerUrl;
+
 use crate::addresses::Addresses;
 use crate::backoff::Backoff;
 use crate::books::{Books, Live};
@@ -202,7 +204,7 @@ impl Shared {
         client::connect(&self.options(target, who)).await
     }
 
-    fn options(&self, target: crate::Target, who: &Identity) -> client::Options {
+    fn options(&self, target: BrokerUrl, who: &Identity) -> client::Options {
         let plan = &self.plan;
         client::Options {
             target,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use net::parse_span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -39,27 +40,10 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || PeriodError(text.chars().take(2 * LENGTH_MAX).collect());
-        if text.is_empty() || text.len() > LENGTH_MAX {
+        if text.len() > LENGTH_MAX {
             return Err(error());
         }
-        let mut rest = text;
-        let mut millis = 0_u64;
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(error)?;
-            let number: u64 = rest[..digits].parse().map_err(|_| error())?;
-            rest = &rest[digits..];
-            let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-            let factor = match &rest[..unit] {
-                "ms" => 1,
-                "s" => 1_000,
-                "m" => 60_000,
-                "h" => 3_600_000,
-                _ => return Err(error()),
-            };
-            millis = millis.saturating_add(number.saturating_mul(factor));
-            rest = &rest[unit..];
-        }
-        Ok(Self(Duration::from_millis(millis)))
+        parse_span(text).map(Self).ok_or_else(error)
     }
 }
 

@@ -8,11 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::signals::{stop_signal, stop_signals};
-use crate::api::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
 use crate::http_server::listen_address;
-use crate::mqtt::options::{Address, Options};
-use net::Clock;
+use crate::mqtt::options::Options;
+use net::{BrokerUrl, Clock, parse_span};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +32,7 @@ wrong, 1 for all else.";
 pub(super) struct Arguments {
     /// The broker: mqtt://HOST:PORT, or mqtts://HOST:PORT for TLS; without a port 1883 or 8883.
     #[arg(long, value_name = "URL", env = "VERNESCALE_BROKER")]
-    broker: Address,
+    broker: BrokerUrl,
     /// Where to serve /metrics.
     #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
     #[arg(env = "VERNESCALE_LISTEN", default_value = "0.0.0.0:8888")]
@@ -72,7 +71,9 @@ pub(super) struct Arguments {
 }
 
 fn message_wait(text: &str) -> Result<Duration, String> {
-    let Period(wait) = text.parse().map_err(|error: PeriodError| error.to_string())?;
+    let wait = parse_span(text).ok_or_else(|| {
+        format!("`{text}` is no span of time: write numbers with ms, s, m or h, such as `30s` or `1h30m`")
+    })?;
     if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&wait) {
         Ok(wait)
     } else {

@@ -63,10 +63,10 @@ impl Intake {
         let settings = Settings { keep: Keep::Only(&[RATED]), ..Settings::default() };
         Ok(Self {
             fleet: Fleet::new(settings),
-            report: Report::new(source.broker.to_string())?,
+            report: Report::new(source.broker.authority())?,
             heard: Heard::new(source.message_wait),
             routes: HashMap::new(),
-            broker: NodeName(source.broker.to_string()),
+            broker: NodeName(source.broker.authority()),
             draft: false,
             page_bytes: 0,
         })

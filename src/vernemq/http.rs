@@ -4,7 +4,6 @@
 //! the future of [`get`] closes its socket.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use lifecycle::Time;
-use net::Secret;
+use net::{Secret, TlsError, trust};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -40,12 +39,9 @@ impl std::fmt::Debug for Tls {
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetup {
-    /// The PEM text holds no certificate, or a broken one.
-    #[error("the CA bundle is not readable PEM: {0}")]
-    Bundle(String),
-    /// rustls refused the settings.
-    #[error("TLS cannot be set up: {0}")]
-    Rustls(#[from] rustls::Error),
+    /// Certificates, or the TLS library.
+    #[error(transparent)]
+    Trust(#[from] TlsError),
     /// Not a host name or an address.
     #[error("`{0}` is not a name that a certificate can bear")]
     Name(String),
@@ -55,27 +51,10 @@ impl Tls {
     /// Trusts exactly the certificates in `ca_pem`, or the machine's own roots
     /// where none are given.
     pub fn new(server_name: &str, ca_pem: Option<&[u8]>) -> Result<Self, TlsSetup> {
-        use rustls::pki_types::{CertificateDer, pem::PemObject};
-
-        let mut roots = rustls::RootCertStore::empty();
-        if let Some(pem) = ca_pem {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                roots.add(certificate.map_err(|error| TlsSetup::Bundle(error.to_string()))?)?;
-            }
-            if roots.is_empty() {
-                return Err(TlsSetup::Bundle("no certificate in it".into()));
-            }
-        } else {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = trust(ca_pem)?;
         let name = ServerName::try_from(server_name.to_owned())
             .map_err(|_| TlsSetup::Name(server_name.to_owned()))?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name: name })
+        Ok(Self { connector: TlsConnector::from(config), server_name: name })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Protocol;
+use super::options::Protocol;
 
 /// A code with which a broker refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

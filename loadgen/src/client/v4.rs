@@ -5,7 +5,9 @@ use rumqttc::{
     StateError, SubscribeReasonCode, TlsError, mqttbytes,
 };
 
-use super::{Broken, Code, ConnectError, Connection, Event, Options, Outbox, connect_io};
+use super::code::Code;
+use super::event::{Accepted, Broken, ConnectError, Event, connect_io};
+use super::options::Options;
 
 /// Reads and writes the socket.
 pub(crate) struct Inbox {
@@ -21,7 +23,7 @@ pub(super) fn qos(qos: u8) -> QoS {
     }
 }
 
-pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectError> {
+pub(super) async fn connect(options: &Options) -> Result<(AsyncClient, Inbox, Accepted), ConnectError> {
     let mut mqtt = MqttOptions::new(&options.client_id, &options.target.host, options.target.port);
     mqtt.set_keep_alive(options.keep_alive)
         .set_clean_session(options.clean)
@@ -29,7 +31,7 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
         .set_max_packet_size(options.packet_max(), options.packet_max())
         .set_transport(options.transport());
     if let Some(login) = &options.login {
-        mqtt.set_credentials(&login.username, &login.password);
+        mqtt.set_credentials(&login.username, login.password.expose());
     }
     let (client, mut event_loop) = AsyncClient::new(mqtt, options.queue());
     event_loop.network_options.set_tcp_nodelay(true);
@@ -40,13 +42,12 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
             if connack.session_present && options.exactly_once {
                 know_all_identifiers(&mut event_loop);
             }
-            Ok(Connection {
-                outbox: Outbox::V4(client),
-                inbox: super::Inbox::V4(Box::new(Inbox { event_loop, broken: None })),
+            let accepted = Accepted {
                 session_present: connack.session_present,
                 window: options.window,
                 identifiers: options.identifiers(),
-            })
+            };
+            Ok((client, Inbox { event_loop, broken: None }, accepted))
         }
         Ok(other) => Err(ConnectError::Other(format!("instead of a CONNACK came {other:?}"))),
         Err(error) => Err(connect_error(error, options)),

@@ -10,9 +10,9 @@ use rumqttc::v5::{
 };
 use rumqttc::{Outgoing, TlsError};
 
-use super::{
-    Broken, Code, ConnectError, Connection, Event, Options, Outbox, SESSION_EXPIRY_SECS, connect_io,
-};
+use super::code::Code;
+use super::event::{Accepted, Broken, ConnectError, Event, connect_io};
+use super::options::{Options, SESSION_EXPIRY_SECS};
 
 /// Reads and writes the socket.
 pub(crate) struct Inbox {
@@ -28,7 +28,7 @@ pub(super) fn qos(qos: u8) -> QoS {
     }
 }
 
-pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectError> {
+pub(super) async fn connect(options: &Options) -> Result<(AsyncClient, Inbox, Accepted), ConnectError> {
     let mut mqtt = MqttOptions::new(&options.client_id, &options.target.host, options.target.port);
     let mut network = mqtt.network_options();
     network.set_tcp_nodelay(true);
@@ -41,7 +41,7 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
         .set_network_options(network)
         .set_transport(options.transport());
     if let Some(login) = &options.login {
-        mqtt.set_credentials(&login.username, &login.password);
+        mqtt.set_credentials(&login.username, login.password.expose());
     }
     let (client, mut event_loop) = AsyncClient::new(mqtt, options.queue());
     match event_loop.poll().await {
@@ -51,13 +51,12 @@ pub(super) async fn connect(options: &Options) -> Result<Connection, ConnectErro
             if connack.session_present && options.exactly_once {
                 know_all_identifiers(&mut event_loop);
             }
-            Ok(Connection {
-                outbox: Outbox::V5(client),
-                inbox: super::Inbox::V5(Box::new(Inbox { event_loop, broken: None })),
+            let accepted = Accepted {
                 session_present: connack.session_present,
                 window: options.window.min(receive_max),
                 identifiers: options.identifiers().min(receive_max),
-            })
+            };
+            Ok((client, Inbox { event_loop, broken: None }, accepted))
         }
         Ok(other) => Err(ConnectError::Other(format!("instead of a CONNACK came {other:?}"))),
         Err(error) => Err(connect_error(error, options)),

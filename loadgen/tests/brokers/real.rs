@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use loadgen::Protocol::{V4, V5};
-use loadgen::{Addresses, Clock, Load, Login, Plan, Protocol, Report, Stop, Template, Until, check, run};
+use loadgen::{Addresses, Clock, Load, Plan, Protocol, Report, Stop, Template, Until, check, run};
+use net::{Login, Secret};
 use rstest::rstest;
 
 use crate::mosquitto::Mosquitto;
@@ -155,7 +156,7 @@ async fn credentials_are_checked() {
     let Some(broker) = Mosquitto::start_with("", &[("me", "right")]) else { return };
     let target = broker.address.into();
     let check = async |password: &str, protocol| {
-        let login = Login { username: "me".to_owned(), password: password.to_owned() };
+        let login = Login { username: "me".to_owned(), password: Secret::new(password.to_owned()) };
         let patience = Duration::from_secs(10);
         check(&target, protocol, Some(&login), None, "checker", patience)
             .await

@@ -6,12 +6,13 @@ use rumqttc::{
     StateError, SubscribeFilter, SubscribeReasonCode,
 };
 
-use crate::mqtt::connection_state::Link;
-use crate::mqtt::options::{Options, Password};
-use crate::mqtt::session::{
+use super::news::{
     CONNECT_SECONDS_MAX, Failure, Grant, KEEP_ALIVE, News, PACKET_BYTES_MAX, REQUESTS_MAX, closed, failure,
     no_connack, no_pong, not_connected, too_large, transport, version_refused,
 };
+use crate::mqtt::connection_state::Link;
+use crate::mqtt::options::Options;
+use net::Secret;
 
 /// MQTT 5's "unsupported protocol version": what a broker may answer that speaks nothing else.
 const UNSUPPORTED_VERSION: u8 = 0x84;
@@ -24,7 +25,7 @@ pub(super) fn new(options: &Options) -> (AsyncClient, Poll) {
     mqtt.set_keep_alive(KEEP_ALIVE);
     mqtt.set_max_packet_size(PACKET_BYTES_MAX as usize, PACKET_BYTES_MAX as usize);
     if let Some(username) = &options.username {
-        mqtt.set_credentials(username, options.password.as_ref().map_or("", Password::expose));
+        mqtt.set_credentials(username, options.password.as_ref().map_or("", Secret::expose));
     }
     mqtt.set_transport(transport(options));
     let (client, mut events) = AsyncClient::new(mqtt, REQUESTS_MAX);

@@ -7,12 +7,13 @@ use rumqttc::v5::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError, mqttbytes::Error as PacketError,
 };
 
-use crate::mqtt::connection_state::Link;
-use crate::mqtt::options::{Options, Password};
-use crate::mqtt::session::{
+use super::news::{
     CONNECT_SECONDS_MAX, Failure, Grant, KEEP_ALIVE, News, PACKET_BYTES_MAX, REQUESTS_MAX, closed, connack,
     failure, no_connack, no_pong, not_connected, too_large, transport, version_refused,
 };
+use crate::mqtt::connection_state::Link;
+use crate::mqtt::options::Options;
+use net::Secret;
 
 /// Reads and writes the socket.
 pub(in crate::mqtt) struct Poll(EventLoop);
@@ -27,7 +28,7 @@ pub(super) fn new(options: &Options) -> (AsyncClient, Poll) {
         .set_network_options(network)
         .set_transport(transport(options));
     if let Some(username) = &options.username {
-        mqtt.set_credentials(username, options.password.as_ref().map_or("", Password::expose));
+        mqtt.set_credentials(username, options.password.as_ref().map_or("", Secret::expose));
     }
     let (client, events) = AsyncClient::new(mqtt, REQUESTS_MAX);
     (client, Poll(events))
