@@ -167,28 +167,3 @@ impl CaSecretRef {
         "ca.crt".into()
     }
 }
-
-/// What to do about a node whose ordinal is not wanted and whose process has ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum GhostSweep {
-    /// A condition says what to do.
-    #[default]
-    Report,
-}
-
-/// What to do about a member that is wanted and dead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DeadMember {
-    /// A condition says what to do, and what it costs: the messages that are queued on it. How many
-    /// those are no broker tells.
-    #[default]
-    Report,
-}
-
-/// What to do with the claims of a node whose leave was verified.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum VolumesAfterLeave {
-    /// Delete them: a node that starts on them serves clients and loses their messages.
-    #[default]
-    Delete,
-}

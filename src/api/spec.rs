@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Behavior, Canary, DeadMember, Drain, GhostSweep, Leave, Management, MetricSpec, Period, Quantity,
-    VerneMQAutoscalerStatus, VolumesAfterLeave,
+    Behavior, Canary, Drain, Leave, Management, MetricSpec, Period, Quantity, VerneMQAutoscalerStatus,
 };
 
 /// Lets a `StatefulSet` of VerneMQ follow its load, an ordered cluster leave
@@ -89,7 +88,7 @@ pub struct VerneMQAutoscalerSpec {
     /// Raising at once on a sudden load.
     #[serde(default)]
     pub panic: Panic,
-    /// How many leaves, sweeps and cancelled drains there may be. Never blocks a raise.
+    /// How many leaves and cancelled drains there may be. Never blocks a raise.
     #[serde(default = "ChurnBudget::defaults")]
     #[schemars(length(max = 4))]
     pub churn: Vec<ChurnBudget>,
@@ -123,21 +122,9 @@ pub struct VerneMQAutoscalerSpec {
     /// kube-proxy, with eBPF proxies and with load balancers outside of the cluster. From 100ms to 60s.
     #[serde(default = "proxies_hear")]
     pub fence_wait: Period,
-    /// What to do about nodes that were removed without a leave.
-    #[serde(default)]
-    pub ghost_sweep: GhostSweep,
-    /// How long such a node must be gone before it may be swept. It is reported at once.
-    #[serde(default = "ten_minutes")]
-    pub ghost_after: Period,
-    /// What to do about members that are wanted and dead.
-    #[serde(default)]
-    pub dead_member: DeadMember,
-    /// How long such a member must be dead.
+    /// How long a member must be dead before it is told.
     #[serde(default = "ten_minutes")]
     pub dead_after: Period,
-    /// What to do with the claims of a node whose leave was verified.
-    #[serde(default)]
-    pub volumes_after_leave: VolumesAfterLeave,
 }
 
 fn two() -> u32 {
@@ -218,7 +205,7 @@ impl Default for Panic {
     }
 }
 
-/// So many leaves in that time; sweeps and cancelled drains count as leaves.
+/// So many leaves in that time; cancelled drains count as leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChurnBudget {
     /// How many.

@@ -99,11 +99,7 @@ fn lists_of_the_spec_are_bounded() {
 #[case("/spec/properties/behavior/properties/scaleUp/properties/tolerance", json!("100m"))]
 #[case("/spec/properties/behavior/properties/scaleDown/default/stabilizationWindowSeconds", Value::Null)]
 #[case("/spec/properties/fenceWait", json!("1s500ms"))]
-#[case("/spec/properties/ghostSweep", json!("Report"))]
-#[case("/spec/properties/ghostAfter", json!("10m"))]
-#[case("/spec/properties/deadMember", json!("Report"))]
 #[case("/spec/properties/deadAfter", json!("10m"))]
-#[case("/spec/properties/volumesAfterLeave", json!("Delete"))]
 fn the_schema_states_the_defaults(#[case] path: &str, #[case] default: Value) {
     if default.is_null() {
         assert_eq!(at(path), json!(600));

@@ -35,7 +35,7 @@ pub struct History {
     pub highest: Vec<Wish>,
     /// Wishes that still count for raising: rising in size, likewise.
     pub lowest: Vec<Wish>,
-    /// Leaves, sweeps and cancelled drains.
+    /// Leaves and cancelled drains.
     pub leaves: Vec<Time>,
     /// Changes of `spec.replicas`.
     pub changes: Vec<Change>,
@@ -90,7 +90,7 @@ pub struct Alarm {
 }
 
 impl History {
-    /// Notes a leave, a sweep or a cancelled drain: they count against the
+    /// Notes a leave or a cancelled drain: they count against the
     /// churn budget. To be called by whoever saw it through.
     pub fn note_leave(&mut self, at: Time) {
         self.leaves.push(at);
