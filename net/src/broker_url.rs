@@ -43,7 +43,8 @@ pub enum BrokerUrlError {
     Credentials,
     /// A path, a query or a fragment means nothing here.
     #[error(
-        "`{0}` is not an address of a broker: it has a path, a query or a fragment; name topics with --topic"
+        "`{0}` is not an address of a broker, for it has a path, a query or a fragment: write mqtt://HOST:PORT, and name \
+         topics with --topic"
     )]
     Path(String),
 }
