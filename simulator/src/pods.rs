@@ -23,6 +23,10 @@ const MQTT_PORT: u16 = 1883;
 const HTTP_PORT: u16 = 8888;
 /// The entrypoint adds `API_KEY` this long after the start (docs/broker/kubernetes.md, "The image").
 const KEY_DELAY: Duration = Duration::from_mins(1);
+/// What the hook of docs/operating.md reads of its first process: the signals that it takes.
+const SIGNALS_TAKEN: &str = "SigCgt";
+/// How often that hook looks, once a second.
+const LOOKS: u32 = 20;
 /// Exit code of a container that could not listen.
 const CANNOT_START: i32 = 1;
 
@@ -107,6 +111,17 @@ impl Pods {
         }
     }
 
+    /// The hook of docs/operating.md: waits until the first process of the container takes SIGTERM.
+    async fn takes_signals(&self, node: Option<NodeName>) -> ExecOutput {
+        for _ in 0..LOOKS {
+            if node.as_ref().is_none_or(|node| self.fleet.process(node) != Process::Booting) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        ExecOutput::default()
+    }
+
     async fn run(&self, container: Container) {
         let node = self.node_name(&container);
         let discover = self.discover(&container, &node);
@@ -184,6 +199,9 @@ impl Containers for Pods {
 
     fn exec(&self, pod: &str, argv: Vec<String>) -> BoxFuture<'_, ExecOutput> {
         let node = self.node_of(pod);
+        if argv.iter().any(|word| word.contains(SIGNALS_TAKEN)) {
+            return Box::pin(self.takes_signals(node));
+        }
         let words = shell::words(argv, pod);
         Box::pin(async move {
             let argv = match words {

@@ -18,6 +18,8 @@ struct State {
     /// `start vmq-0 pvc-…`, `exec vmq-0 …`, `stop vmq-0 60`, `volume …`.
     log: Vec<String>,
     containers: Vec<Container>,
+    /// From SIGTERM to the end of a process; half a second where nothing is set.
+    stop: Option<Duration>,
 }
 
 /// The runtime.
@@ -42,6 +44,11 @@ impl Fake {
     /// Its process ends by itself.
     pub(crate) fn end(&self, pod: &str, code: i32) {
         self.with(|state| state.processes.insert(pod.to_owned(), Some(code)));
+    }
+
+    /// From SIGTERM to the end of a process.
+    pub(crate) fn set_stop(&self, stop: Duration) {
+        self.with(|state| state.stop = Some(stop));
     }
 
     /// What its readiness probe answers.
@@ -93,7 +100,8 @@ impl Containers for Fake {
         let pod = pod.to_owned();
         async move {
             self.note(format!("stop {pod} {}", grace.as_secs()));
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            let stop = self.with(|state| state.stop).unwrap_or(Duration::from_millis(500));
+            tokio::time::sleep(stop).await;
             self.end(&pod, 143);
         }
         .boxed()

@@ -148,3 +148,49 @@ async fn a_pod_that_is_deleted_while_its_container_is_made_runs_all_the_same() {
     assert!(is_deleting(&cluster.pod("vmq-1").unwrap()));
     cluster.until(|cluster| !cluster.fake.log("stop").is_empty()).await;
 }
+
+/// A second that a line of a recording begins with.
+fn second(recording: &str, section: &str, text: &str) -> f64 {
+    let of_it = recording.split("\n== ").find(|part| part.starts_with(section)).unwrap_or(recording);
+    let line =
+        of_it.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("no line with {text:?}"));
+    line.trim_start_matches('[').split(']').next().unwrap().trim().parse().unwrap()
+}
+
+/// Ended, deleted, and run again all the same (`pods_killed_leaver.txt`, with the hook).
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_has_begun_is_not_called_off_by_a_deletion() {
+    let recording = include_str!("../../../tests/recordings/pods_killed_leaver.txt");
+    let at = |text| second(recording, "preStop", text);
+    let deleted = at("DELETING") - at("SIGKILL");
+    assert!(at("SIGKILL") < at("DELETING") && at("DELETING") < at("running ready=False restarts=1"));
+    let cluster = Cluster::of(2, Storage::EmptyDir).await;
+    cluster.fake.end("vmq-1", 137);
+    sleep(Duration::from_secs_f64(deleted.min(0.9))).await;
+    delete(&cluster, "vmq-1", DeleteParams::default()).await;
+    cluster.until(|cluster| cluster.fake.starts("vmq-1").len() == 2).await;
+    assert!(is_deleting(&cluster.pod("vmq-1").unwrap()));
+    cluster.until(|cluster| !cluster.fake.log("stop").is_empty()).await;
+    assert_eq!(cluster.fake.log("stop"), ["stop vmq-1 60"]);
+}
+
+/// kubelet waits for what the first deletion has asked for (`pods_second_delete.txt`).
+#[tokio::test(start_paused = true)]
+async fn a_second_deletion_does_not_shorten_the_stop() {
+    let recording = include_str!("../../../tests/recordings/pods_second_delete.txt");
+    for pod in ["deaf-5", "deaf-1"] {
+        let at = |text| second(recording, "", &format!("{pod}{text}"));
+        let (first, asked, gone) = (at(": DELETE"), at(": second"), at(" GONE"));
+        assert!(asked - first < 6.0 && gone - first > 60.0, "{pod}: {first} {asked} {gone}");
+    }
+    let cluster = Cluster::of(1, Storage::EmptyDir).await;
+    cluster.fake.set_stop(Duration::from_mins(1));
+    delete(&cluster, "vmq-0", DeleteParams::default()).await;
+    sleep(Duration::from_secs(5)).await;
+    delete(&cluster, "vmq-0", DeleteParams::default().grace_period(1)).await;
+    assert_eq!(cluster.pod("vmq-0").unwrap()["metadata"]["deletionGracePeriodSeconds"], 1);
+    sleep(Duration::from_secs(54)).await;
+    assert_eq!(cluster.fake.starts("vmq-0").len(), 1, "its first process runs still");
+    cluster.until(|cluster| cluster.fake.starts("vmq-0").len() == 2).await;
+    assert_eq!(cluster.fake.log("stop"), ["stop vmq-0 60"]);
+}
