@@ -78,6 +78,9 @@ pub struct Limits {
     /// A pod without deletion mark this long after the patch is deleted by uid: `OrderedReady` waits
     /// for an unhealthy lower ordinal.
     pub pod_mark: Duration,
+    /// A pod that ends takes 1.5 to 3 s, one whose container was just started up to 5.4 s with the hook of
+    /// docs/operating.md, and all of its grace without (`pods_killed_leaver.txt`).
+    pub pod_late: Duration,
     /// The pod is gone: grace of 60 s (official chart) and some.
     pub pod_gone: Duration,
     /// The claims are gone.
@@ -158,6 +161,7 @@ impl Default for Limits {
             replaced: seconds(10),
             patch: seconds(10),
             pod_mark: seconds(5),
+            pod_late: seconds(10),
             pod_gone: seconds(90),
             volume: seconds(60),
             quiet: seconds(5),

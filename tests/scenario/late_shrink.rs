@@ -84,6 +84,33 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
     ends_well(&mut world).await;
 }
 
+/// The container runs again when its pod is deleted, and its first process hears no SIGTERM yet: it runs for its grace
+/// (`pods_killed_leaver.txt`: 61.8 s, and 5.4 s with the hook).
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_container_that_cannot_hear_its_end_yet_is_named(
+    #[values(Via::ManagementApi, Via::Exec)] via: Via,
+    #[values(false, true)] hook: bool,
+) {
+    let waits = "until grep -Eq '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' /proc/1/status; do sleep 1; done";
+    let waits = ["sh", "-c", waits].map(str::to_owned).to_vec();
+    let mut world = three(via).install(|install| install.pre_stop = hook.then_some(waits)).start().await;
+    world.kubernetes.faults().add(scale(Fault::Slow(seconds(3))).times(1));
+    begin(&mut world).await;
+    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
+    assert_eq!(restarted(&world, 2), (1, false), "its container has just been started\n{}", world.dump());
+    let told = |world: &World| world.condition("PodEndsLate").is_some();
+    if !hook {
+        world.until("it is told", seconds(15), told).await;
+        let told = world.condition("PodEndsLate").expect("it was told");
+        assert!(told.message.contains("docs/operating.md"), "{told:?}");
+    }
+    let waited = world.until("the pod is gone", minutes(2), |world| world.pod_count() == 2).await;
+    assert_eq!(waited < seconds(10), hook, "gone after {waited:?}\n{}", world.dump());
+    assert!(!hook || !told(&world), "it did not end late\n{}", world.dump());
+    ends_well(&mut world).await;
+}
+
 /// Somebody deletes the twin's pod: the next one comes with the template's label, on the data of the
 /// node that has left.
 #[rstest]

@@ -57,6 +57,7 @@ fn linger(draft: &mut Draft, look: &Look<'_>, pod: &Pod) {
     if !pod.deleting && look.now.since(draft.intent.entered) >= look.limits.pod_mark {
         draft.ask(Effect::DeletePod { ordinal, uid: pod.uid.clone() });
     }
+    ends_late(draft, look, pod);
     if draft.wait("PodGone", look.limits.pod_gone) {
         let text = format!(
             "pod {ordinal} has left the cluster and is not wanted, but does not end; it stays fenced. See its \
@@ -65,4 +66,23 @@ fn linger(draft: &mut Draft, look: &Look<'_>, pod: &Pod) {
         );
         draft.tell("PodStays", Severity::Warning, text);
     }
+}
+
+/// Its container was started about when the pod was deleted, and heard no SIGTERM: it runs for its grace (61.8 s of 60,
+/// and 5.4 s with the hook: `pods_killed_leaver.txt`). No deletion of ours can shorten that: kubelet does not look at a
+/// second one while it waits, and without any grace the process outlives its pod (`pods_second_delete.txt`).
+fn ends_late(draft: &mut Draft, look: &Look<'_>, pod: &Pod) {
+    let anew = look.same_pod(&draft.intent).is_none_or(|own| own.restarts > draft.intent.restarts);
+    if !anew || !pod.deleting || look.now.since(draft.intent.entered) < look.limits.pod_late {
+        return;
+    }
+    let text = format!(
+        "pod {} has left the cluster, and its container was started once more about when the pod was deleted: its first \
+         process hears no SIGTERM before it asks for it, and then runs until terminationGracePeriodSeconds are over. \
+         Nothing is lost meanwhile; the next change waits. A second `kubectl delete` does not shorten it, `--force` leaves \
+         the process running: let it end. A preStop hook spares the wait (docs/operating.md, \"A pod that takes its whole \
+         grace\")",
+        draft.intent.ordinal
+    );
+    draft.tell("PodEndsLate", Severity::Info, text);
 }

@@ -3,7 +3,7 @@
 use lifecycle::{Call, Effect, Kind, ListenerState, Ordinal, Outcome, Step};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, kind, tells, unknown};
+use crate::scene::{Scene, at, kind, reasons, tells, unknown};
 
 /// Ordinal 2 has left, and the size holds it still.
 fn left() -> Scene {
@@ -124,6 +124,36 @@ fn not_where_that_could_harm(#[case] disturb: fn(&mut Scene)) {
     let mut scene = ends();
     disturb(&mut scene);
     assert!(!asks(&scene));
+}
+
+/// The leaver's own pod, which ends.
+fn ends_anew(restarts: u32) -> Scene {
+    let mut scene = ends();
+    scene.pod(2).uid = "pod-2".into();
+    scene.pod(2).restarts = restarts;
+    scene.dropped();
+    scene
+}
+
+#[rstest]
+#[case::of_the_leaver(ends_anew(1))]
+#[case::made_in_its_place(ends())]
+fn one_that_was_started_about_when_it_was_deleted_and_ends_late_is_told(#[case] mut scene: Scene) {
+    assert!(
+        !reasons(&scene.after(9_999)).contains(&"PodEndsLate"),
+        "others take up to 3 s, with the hook 5.4 s"
+    );
+    let out = scene.after(10_000);
+    assert!(tells(&out, "PodEndsLate", "docs/operating.md"), "{out:?}");
+    let deletes = |effect: &Effect| matches!(effect, Effect::DeletePod { .. });
+    assert!(!out.effects.iter().any(deletes), "no second deletion ends it: {:?}", out.effects);
+    scene.pod(2).deleting = false;
+    assert!(!reasons(&scene.after(10_000)).contains(&"PodEndsLate"), "it is not deleted yet");
+}
+
+#[test]
+fn one_whose_container_was_not_started_anew_ends_late_for_another_reason() {
+    assert!(!reasons(&ends_anew(0).after(80_000)).contains(&"PodEndsLate"));
 }
 
 #[test]
