@@ -1,5 +1,5 @@
 //! What we add to the broker's own time when a node leaves, and how soon a jump of the load is answered: the
-//! real controller against the stand-ins.
+//! real controller against the simulators.
 //!
 //! `cargo bench --bench shrink` prints the figures. It fails only beyond twice a budget: a shared machine is
 //! noisy, and a regression that matters is larger than that. The figures are made of waits and round trips, so
@@ -12,7 +12,7 @@
 //! `cargo bench --workspace --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
 //!
 //! Each round has a world and a runtime of its own. A paused clock brings it to the point of interest; from
-//! there on time is real, and everything that the stand-ins cost is in the figures too.
+//! there on time is real, and everything that the simulators cost is in the figures too.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

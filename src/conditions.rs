@@ -28,7 +28,7 @@ const ENDED: &str = "Ended";
 /// ago are dropped first.
 const CONDITIONS_MAX: usize = 48;
 
-/// Longest message, in bytes. Enough for cause, place and cure.
+/// Longest message, in bytes. Enough for cause, place and remedy.
 const MESSAGE_BYTES_MAX: usize = 1_024;
 
 /// Something that stands in this look.
@@ -38,7 +38,7 @@ pub struct Told {
     pub name: &'static str,
     /// How bad.
     pub severity: Severity,
-    /// Cause, place and cure.
+    /// Cause, place and remedy.
     pub message: String,
     /// The controller cannot do its work while it stands: `Ready` is False.
     pub blocks: bool,
@@ -84,7 +84,7 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
                 wait.name,
                 now.since(wait.until).as_secs(),
                 wait.because.as_ref().map(|why| format!(" ({why})")).unwrap_or_default(),
-                wait.cure
+                wait.remedy
             ),
             blocks: false,
         });
@@ -153,7 +153,7 @@ fn stood_for(condition: &Condition, now: &MetaTime) -> Duration {
 }
 
 /// A condition that this look does not tell. One that does not stand has a reason and a text of its own: the old
-/// alarm and its cure would be taken for today's.
+/// alarm and its remedy would be taken for today's.
 fn untold(old: &Condition, rest: Rest, at: &MetaTime) -> Condition {
     let changed = |status: &str, reason: &str, what: &str, since: &MetaTime| Condition {
         status: status.into(),

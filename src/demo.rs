@@ -1,4 +1,4 @@
-//! `vernescale demo`: the real exporter, controller and loadgen on stand-ins for
+//! `vernescale demo`: the real exporter, controller and loadgen on simulators for
 //! VerneMQ and Kubernetes, in one process and on loopback only.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -350,7 +350,7 @@ fn step_of(status: &serde_json::Value) -> Option<String> {
     status["step"].as_str().map(str::to_owned)
 }
 
-/// The lifecycle's waits, shortened like the stand-in's times of a join.
+/// The lifecycle's waits, shortened like the simulator's times of a join.
 fn limits() -> lifecycle::Limits {
     lifecycle::Limits {
         joined: Duration::from_secs(1),

@@ -72,7 +72,7 @@ impl Draft {
     }
 
     pub(crate) fn wait_until(&mut self, name: &'static str, until: Time) -> bool {
-        self.out.wait = Some(Wait { name, until, cure: waits::cure(name), because: None });
+        self.out.wait = Some(Wait { name, until, remedy: waits::remedy(name), because: None });
         self.now > until
     }
 

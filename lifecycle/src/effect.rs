@@ -109,7 +109,7 @@ pub struct Wait {
     /// When the wait becomes a condition of its own.
     pub until: Time,
     /// What to look at then.
-    pub cure: &'static str,
+    pub remedy: &'static str,
     /// What stands in the way as of this look, with the numbers, where a step says so.
     pub because: Option<String>,
 }
@@ -121,7 +121,7 @@ pub struct Condition {
     pub reason: &'static str,
     /// How bad.
     pub severity: Severity,
-    /// Cause, place and cure in a sentence or two.
+    /// Cause, place and remedy in a sentence or two.
     pub message: String,
 }
 

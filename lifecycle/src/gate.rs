@@ -175,7 +175,7 @@ fn target_quiet(look: &Look<'_>) -> Verdict {
 /// that says no: that alone is no disruption.
 fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
     Verdict::worst(below(size).map(|ordinal| {
-        let (name, trouble, cure) = match look.facts.pods.get(&ordinal) {
+        let (name, trouble, remedy) = match look.facts.pods.get(&ordinal) {
             None => (
                 "PodMissing",
                 "does not exist",
@@ -198,7 +198,7 @@ fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
             ),
             Some(_) => return Verdict::Clear,
         };
-        Verdict::No(name, format!("pod {ordinal} {trouble}: {cure}"))
+        Verdict::No(name, format!("pod {ordinal} {trouble}: {remedy}"))
     }))
 }
 

@@ -2,7 +2,7 @@
 
 /// What a person can look at or do, for each name that a step waits by. Short: it ends a message that
 /// says which step of which ordinal waits.
-const CURES: [(&str, &str); 27] = [
+const REMEDIES: [(&str, &str); 27] = [
     ("CanaryCrossed", "see the logs of the new pod and of pod 0, and the user of spec.canarySecretRef"),
     (
         "EndpointsDropped",
@@ -69,8 +69,8 @@ const CURES: [(&str, &str); 27] = [
 ];
 
 /// What to look at when `name` is overdue.
-pub(crate) fn cure(name: &str) -> &'static str {
-    CURES.iter().find(|(known, _)| *known == name).map_or("", |(_, cure)| cure)
+pub(crate) fn remedy(name: &str) -> &'static str {
+    REMEDIES.iter().find(|(known, _)| *known == name).map_or("", |(_, remedy)| remedy)
 }
 
 #[cfg(test)]
@@ -99,7 +99,7 @@ mod tests {
 
     /// I11: nothing is waited for without a word of what to do about it.
     #[test]
-    fn every_wait_of_the_source_has_its_cure_and_every_cure_its_wait() {
+    fn every_wait_of_the_source_has_its_remedy_and_every_remedy_its_wait() {
         let ours = |path: &PathBuf| !path.ends_with("draft.rs") && !path.ends_with("waits.rs");
         let all = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
         let waits: BTreeSet<String> = all
@@ -107,11 +107,11 @@ mod tests {
             .filter(|path| ours(path))
             .flat_map(|path| waits_of(&std::fs::read_to_string(path).unwrap()))
             .collect();
-        let cures: BTreeSet<String> = CURES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let remedies: BTreeSet<String> = REMEDIES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert!(waits.len() > 20, "the source is not read as it is written: {waits:?}");
-        assert_eq!(waits, cures);
+        assert_eq!(waits, remedies);
         for name in waits {
-            assert!(cure(&name).contains("see ") || cure(&name).starts_with("compare "), "{name}");
+            assert!(remedy(&name).contains("see ") || remedy(&name).starts_with("compare "), "{name}");
         }
     }
 }

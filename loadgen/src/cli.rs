@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_usage_names_the_cure() {
+    fn wrong_usage_names_the_remedy() {
         for (words, part) in [
             ("publish --url mqtt://a --topic t", "--rate"),
             ("publish --url mqtt://a --topic t --rate 1 --flood", "--flood"),

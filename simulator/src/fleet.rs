@@ -1,4 +1,4 @@
-//! A stand-in VerneMQ cluster with sockets, in this process: the cluster model
+//! A simulated VerneMQ cluster with sockets, in this process: the cluster model
 //! under one lock, a task a connection, and a ticker that lets the model's time pass.
 //!
 //! The lock is a plain mutex: it is held for the handful of microseconds that a
@@ -113,7 +113,7 @@ impl Fleet {
             mqtt: SocketAddr::from((spec.address, spec.mqtt_port)),
             http: SocketAddr::from((spec.address, spec.http_port)),
             cluster: SocketAddr::from((spec.address, CLUSTER_PORT)),
-            build: format!("stand-in {}", spec.version.name()),
+            build: format!("simulator {}", spec.version.name()),
             version: spec.version,
         };
         self.boot_on(&spec.name, &host, spec.discover.as_ref())

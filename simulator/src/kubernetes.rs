@@ -49,7 +49,7 @@ pub use self::{
 use self::{pipe::Dial, shared::Shared, store::Key};
 use net::Clock;
 
-/// A running stand-in. Clones are handles of the same one; when the last is
+/// A running simulator. Clones are handles of the same one; when the last is
 /// dropped, its server, controllers and kubelet stop.
 #[derive(Clone)]
 pub struct Kubernetes {
@@ -120,7 +120,7 @@ impl Kubernetes {
     }
 
     /// The writes that clients asked for, oldest first; the latest 10,000.
-    /// Writes of the stand-in's own controllers are not among them.
+    /// Writes of the simulator's own controllers are not among them.
     pub fn log(&self) -> Vec<Write> {
         self.shared.record().all()
     }

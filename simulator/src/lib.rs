@@ -1,4 +1,4 @@
-//! Stand-ins for the systems around vernescale: a VerneMQ cluster and a
+//! Simulators for the systems around vernescale: a VerneMQ cluster and a
 //! Kubernetes API, as nasty as the real ones were measured to be.
 
 pub mod fleet;

@@ -1,4 +1,4 @@
-//! A stand-in VerneMQ node: what a broker's sockets and its `vmq-admin` say,
+//! A simulated VerneMQ broker: what a broker's sockets and its `vmq-admin` say,
 //! on top of the cluster model. It decides nothing about the cluster itself.
 
 pub(crate) mod admin;

@@ -1,5 +1,5 @@
-//! The stand-in cluster as pods: what the official image's entrypoint makes of
-//! a container, so that the stand-in kubelet can run the nodes of a [`Fleet`].
+//! The simulated cluster as pods: what the official image's entrypoint makes of
+//! a container, so that the simulated kubelet can run the nodes of a [`Fleet`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -135,7 +135,7 @@ impl Pods {
             discover,
         };
         if let Err(error) = self.fleet.boot(spec).await {
-            tracing::error!(pod = %container.pod, %error, "the stand-in node cannot start");
+            tracing::error!(pod = %container.pod, %error, "the simulated broker cannot start");
             if let Some(running) = self.known().pods.get_mut(&container.pod) {
                 running.failed = true;
             }

@@ -11,7 +11,7 @@ use super::Quantity;
 use super::quantity::positive;
 
 /// Which source a metric has. Only `Pods` and `External` are accepted; the
-/// others are listed so that the API server can answer with the cure.
+/// others are listed so that the API server can answer with the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MetricType {
     /// The mean over the nodes, as they report it themselves.

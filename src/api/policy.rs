@@ -19,22 +19,22 @@ const FENCE_WAIT: std::ops::RangeInclusive<Duration> = Duration::from_millis(100
 /// A spec that nothing can be decided by. The API server refuses most of them;
 /// an object may be older than the rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("spec.{field}: {cause}; {cure}")]
+#[error("spec.{field}: {cause}; {remedy}")]
 pub struct PolicyError {
     /// Path below `spec`.
     pub field: String,
     /// What is wrong.
     pub cause: String,
     /// What to write instead.
-    pub cure: &'static str,
+    pub remedy: &'static str,
 }
 
 fn refuse<T>(
     field: impl Into<String>,
     cause: impl Into<String>,
-    cure: &'static str,
+    remedy: &'static str,
 ) -> Result<T, PolicyError> {
-    Err(PolicyError { field: field.into(), cause: cause.into(), cure })
+    Err(PolicyError { field: field.into(), cause: cause.into(), remedy })
 }
 
 impl TryFrom<&VerneMQAutoscalerSpec> for Policy {
@@ -157,7 +157,7 @@ fn number(field: &str, quantity: &Quantity) -> Result<f64, PolicyError> {
     quantity.value().map_err(|error: QuantityError| PolicyError {
         field: field.into(),
         cause: error.to_string(),
-        cure: "the notation is that of Kubernetes",
+        remedy: "the notation is that of Kubernetes",
     })
 }
 

@@ -52,10 +52,10 @@ fn the_yaml_is_the_definition() {
     "!has(self.selector)",
     "Leave it out"
 )]
-fn the_api_server_refuses_and_says_the_cure(#[case] path: &str, #[case] rule: &str, #[case] cure: &str) {
+fn the_api_server_refuses_and_says_the_remedy(#[case] path: &str, #[case] rule: &str, #[case] remedy: &str) {
     let all = rules(path);
     let found = all.iter().find(|(have, _)| have == rule).unwrap_or_else(|| panic!("{rule} not in {all:?}"));
-    assert!(found.1.contains(cure), "{}", found.1);
+    assert!(found.1.contains(remedy), "{}", found.1);
 }
 
 #[test]

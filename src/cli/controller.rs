@@ -95,17 +95,17 @@ impl Arguments {
         };
         let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
         let what = format!("kubeconfig {} cannot be used", file.display());
-        let cure = "correct --kubeconfig or --context";
-        let read = Kubeconfig::read_from(file).map_err(|error| unusable(&what, &error, cure))?;
+        let remedy = "correct --kubeconfig or --context";
+        let read = Kubeconfig::read_from(file).map_err(|error| unusable(&what, &error, remedy))?;
         let config = kube::Config::from_custom_kubeconfig(read, &options).await;
-        config.map_err(|error| unusable(&what, &error, cure))
+        config.map_err(|error| unusable(&what, &error, remedy))
     }
 }
 
 /// One line: the errors of the configuration hold the text of their causes, some of it in several lines.
-fn unusable(what: &str, error: &dyn std::error::Error, cure: &str) -> anyhow::Error {
+fn unusable(what: &str, error: &dyn std::error::Error, remedy: &str) -> anyhow::Error {
     let why: Vec<_> = error.to_string().split_whitespace().map(str::to_owned).collect();
-    anyhow::anyhow!("{what}: {}; {cure}", why.join(" "))
+    anyhow::anyhow!("{what}: {}; {remedy}", why.join(" "))
 }
 
 /// One read, so that what only a person can correct is said at once and to whoever starts us. What is in our
@@ -114,7 +114,7 @@ async fn check(client: &kube::Client, namespace: &str) -> anyhow::Result<()> {
     let one = ListParams::default().limit(1);
     let list = resources(client, namespace);
     let Err(failure) = api("list vernemqautoscalers", list.list(&one)).await else { return Ok(()) };
-    let cure = match &failure {
+    let remedy = match &failure {
         Failure::NotFound { .. } => "define the kind: vernescale crd | kubectl apply -f -",
         Failure::Forbidden { .. } => {
             "or serve the namespace that the chart was installed into: --namespace NAME"
@@ -122,7 +122,7 @@ async fn check(client: &kube::Client, namespace: &str) -> anyhow::Result<()> {
         Failure::Unknown { .. } => "see whether the API server runs there, and correct the kubeconfig if not",
         _ => "nothing was changed",
     };
-    Err(anyhow::anyhow!("{failure}; {cure}"))
+    Err(anyhow::anyhow!("{failure}; {remedy}"))
 }
 
 /// A name that no other process has, and that says where it runs.

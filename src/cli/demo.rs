@@ -12,8 +12,8 @@ use crate::demo::{self, Fault, Practice, Profile, Settings, Snapshot, Verdict};
 use crate::http_server::listen_address;
 
 const ABOUT: &str = "\
-Everything runs in this process and on loopback: stand-in brokers that behave as VerneMQ 2.1.2 was recorded to,
-a stand-in Kubernetes API, and the real exporter, controller and load generator. Joins, our waits and our windows are
+Everything runs in this process and on loopback: simulated brokers that behave as VerneMQ 2.1.2 was recorded to,
+a simulated Kubernetes API, and the real exporter, controller and load generator. Joins, our waits and our windows are
 shortened, so that little more than a minute is enough; the first lines say by how much.
 
 The exit code is 0 only if nothing acknowledged was lost and no dead member or twin is left.";

@@ -132,7 +132,7 @@ fn a_wait_that_is_told_by_its_step_is_told_once() {
         "step": "Fence", "started": 0, "entered": 0,
     }))
     .unwrap();
-    let wait = lifecycle::Wait { name: "NotKnown", until: Time(10_000), cure: "see", because: None };
+    let wait = lifecycle::Wait { name: "NotKnown", until: Time(10_000), remedy: "see", because: None };
     let condition = lifecycle::Condition {
         reason: "NotKnown",
         severity: Severity::Info,
@@ -174,7 +174,7 @@ fn an_overdue_wait_has_its_name() {
     }))
     .unwrap();
     let wait =
-        lifecycle::Wait { name: "PodGone", until: Time(10_000), cure: "see its finalizers", because: None };
+        lifecycle::Wait { name: "PodGone", until: Time(10_000), remedy: "see its finalizers", because: None };
     let output = Output { intent: Some(intent), wait: Some(wait), ..Output::default() };
     assert_eq!(of_output(&output, Time(10_000)), []);
     let told = of_output(&output, Time(15_000));

@@ -34,9 +34,9 @@ pub(super) fn look(
         if now.since(*at) < UNREADABLE_FOR {
             continue;
         }
-        let (name, cure) = cure(trouble, keyed);
+        let (name, remedy) = remedy(trouble, keyed);
         let text = format!(
-            "pod {ordinal} has been unreadable for {} s: {}. {cure}",
+            "pod {ordinal} has been unreadable for {} s: {}. {remedy}",
             now.since(*at).as_secs(),
             trouble.message
         );
@@ -46,9 +46,9 @@ pub(super) fn look(
 }
 
 /// The condition for each kind of unreadable answer, and what to do. `keyed`: a key is sent.
-fn cure(trouble: &Trouble, keyed: bool) -> (&'static str, String) {
+fn remedy(trouble: &Trouble, keyed: bool) -> (&'static str, String) {
     let port = trouble.page.port_setting();
-    let (name, cure) = match trouble.kind {
+    let (name, remedy) = match trouble.kind {
         "Unauthorized" => return ("ManagementUnauthorized", unauthorized(&trouble.refused, keyed)),
         "NotUnderstood" => (
             "ManagementNotUnderstood",
@@ -87,7 +87,7 @@ fn cure(trouble: &Trouble, keyed: bool) -> (&'static str, String) {
             format!("The answer is not understood: see whether {port} is where VerneMQ serves {}", trouble.page.path()),
         ),
     };
-    (name, cure)
+    (name, remedy)
 }
 
 /// Each module of the HTTP listener has a key of its own scope, or asks for none (`http_module.MODULE.auth.mode`).
@@ -117,17 +117,17 @@ mod tests {
     #[test]
     fn a_key_that_lacks_is_told_by_scope_and_where_none_is_sent() {
         let pages = [Page::Metrics, Page::Status];
-        let (name, cure) = cure(&trouble("Unauthorized", Page::Metrics, &pages), true);
+        let (name, remedy) = remedy(&trouble("Unauthorized", Page::Metrics, &pages), true);
         assert_eq!(name, "ManagementUnauthorized");
         let words = [
             "scope=metrics, scope=status",
             "keys do not spread",
             "vmq_metrics_http.auth.mode and http_module.vmq_status_http.auth.mode",
         ];
-        assert!(words.iter().all(|word| cure.contains(word)), "{cure}");
-        assert!(!cure.contains("is not set") && !cure.contains("mgmt"), "{cure}");
-        let (_, cure) = super::cure(&trouble("Unauthorized", Page::Members, &[Page::Members]), false);
-        assert!(cure.contains("secretRef is not set") && cure.contains("scope=mgmt"), "{cure}");
+        assert!(words.iter().all(|word| remedy.contains(word)), "{remedy}");
+        assert!(!remedy.contains("is not set") && !remedy.contains("mgmt"), "{remedy}");
+        let (_, remedy) = super::remedy(&trouble("Unauthorized", Page::Members, &[Page::Members]), false);
+        assert!(remedy.contains("secretRef is not set") && remedy.contains("scope=mgmt"), "{remedy}");
     }
 
     #[test]
@@ -137,8 +137,8 @@ mod tests {
             (Page::Status, "spec.management.metricsPort is where VerneMQ serves /status.json"),
             (Page::Members, "spec.management.port is where VerneMQ serves /api/v1/cluster/show"),
         ] {
-            let (name, cure) = cure(&trouble("Malformed", page, &[]), true);
-            assert!(name == "ManagementMalformed" && cure.contains(port), "{cure}");
+            let (name, remedy) = remedy(&trouble("Malformed", page, &[]), true);
+            assert!(name == "ManagementMalformed" && remedy.contains(port), "{remedy}");
         }
     }
 }

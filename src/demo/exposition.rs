@@ -1,4 +1,4 @@
-//! The real exporter on the stand-in brokers, and what its `/metrics` says.
+//! The real exporter on the simulated brokers, and what its `/metrics` says.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Today's practice on the same stand-ins: HPA's algorithm, straight on the StatefulSet.
+//! Today's practice on the same simulators: HPA's algorithm, straight on the StatefulSet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

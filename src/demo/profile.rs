@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// Longest load that a demo plays; it is a demonstration, not a soak test.
 const TOTAL_MAX: Duration = Duration::from_mins(15);
-/// The stand-ins and the load share one process and two cores with each other.
+/// The simulators and the load share one process and two cores with each other.
 const RATE_MAX: f64 = 5_000.0;
 
 /// A load over time, and what the cluster is asked to make of it.

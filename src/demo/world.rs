@@ -1,4 +1,4 @@
-//! The world that the demo plays in: stand-ins for VerneMQ and Kubernetes on
+//! The world that the demo plays in: simulators for VerneMQ and Kubernetes on
 //! loopback, the real exporter on them, and everything that is read from them.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ const MQTT_PORT: u16 = 1883;
 /// Longest wait for the first node.
 const FIRST_NODE: Duration = Duration::from_secs(30);
 
-/// Where the stand-in API listens: whoever has it has the block, for two demos on one machine must not meet.
+/// Where the simulated API listens: whoever has it has the block, for two demos on one machine must not meet.
 const API_PORT: u16 = 16_443;
 
 /// Blocks of loopback addresses, 127.64 to 127.223.
@@ -44,15 +44,15 @@ pub(super) struct World {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// Loopback addresses or ports are taken.
-    #[error("the stand-in Kubernetes API cannot listen on 127.{block}.0.1: {source}")]
+    #[error("the simulated Kubernetes API cannot listen on 127.{block}.0.1: {source}")]
     Listen {
         /// Second byte.
         block: u8,
         /// Cause.
         source: std::io::Error,
     },
-    /// The stand-in refused its own objects.
-    #[error("the stand-in Kubernetes API refused our objects: {0}")]
+    /// The simulator refused its own objects.
+    #[error("the simulated Kubernetes API refused our objects: {0}")]
     Install(String),
     /// Nothing came up.
     #[error("no broker was ready within {} s; are the addresses 127.{block}.0.0/24 usable here?", FIRST_NODE.as_secs())]

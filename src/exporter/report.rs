@@ -178,7 +178,9 @@ impl Report {
             Link::Up | Link::Subscribed | Link::Connecting => {
                 tracing::info!(source = %self.place, reason = link.label(), "{cause}");
             }
-            _ => tracing::warn!(source = %self.place, reason = link.label(), cure = link.cure(), "{cause}"),
+            _ => {
+                tracing::warn!(source = %self.place, reason = link.label(), remedy = link.remedy(), "{cause}")
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub struct Finding {
     pub reason: &'static str,
     /// How bad.
     pub severity: Severity,
-    /// Cause, place and cure.
+    /// Cause, place and remedy.
     pub message: String,
     /// The size is not changed while this stands.
     pub blocks: bool,

@@ -86,7 +86,7 @@ impl Link {
     }
 
     /// What to do about it.
-    pub const fn cure(self) -> &'static str {
+    pub const fn remedy(self) -> &'static str {
         match self {
             Self::Connecting | Self::Subscribed | Self::Up => "nothing to do",
             Self::NoMessages => {

@@ -30,7 +30,7 @@ pub enum Reply {
     Alert(String),
 }
 
-/// Why an HTTP answer says nothing about the cluster. Each has its own cure, so
+/// Why an HTTP answer says nothing about the cluster. Each has its own remedy, so
 /// each has its own name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {

@@ -1,4 +1,4 @@
-//! What a real API server refuses of our kind, and what it says. The stand-in knows the schema, and no rule in CEL.
+//! What a real API server refuses of our kind, and what it says. The simulator knows the schema, and no rule in CEL.
 
 use std::time::Duration;
 

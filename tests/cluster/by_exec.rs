@@ -81,7 +81,7 @@ async fn out_of_reach(world: &World) -> Option<String> {
     }
 }
 
-/// Every message that the real one sends is what the stand-in sends, and in this order.
+/// Every message that the real one sends is what the simulator sends, and in this order.
 async fn as_the_stand_in_has_it(world: &World, kubelet: &ExecKubelet) {
     for (output, expected) in table() {
         kubelet.instead("say", Instead::Says(output));

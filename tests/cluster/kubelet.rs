@@ -1,5 +1,5 @@
 //! The part of kubelet that the tests need: it sees pods on the real API
-//! server, has stand-in nodes run for them, and says so through the status
+//! server, has simulated brokers run for them, and says so through the status
 //! subresource. It restarts a container at once when its process ends, as kubelet does.
 
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
 //! The controller on a real API server with the real StatefulSet controller:
-//! what the stand-in Kubernetes got wrong would show here. Time is real, so
+//! what the simulated Kubernetes got wrong would show here. Time is real, so
 //! nothing about it is asserted; waits end with a deadline.
 //!
 //! Needs Go (to build the control plane, once), or a cluster to work on (`VERNESCALE_TEST_KUBECONFIG`, the file

@@ -1,4 +1,4 @@
-//! What cannot work is refused at once: in one message with cause, place and cure.
+//! What cannot work is refused at once: in one message with cause, place and remedy.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -37,8 +37,8 @@ fn an_address_that_is_none() {
     assert!(secret.contains("--password-file"), "{secret}");
     let broker = ["exporter", "--broker", "mqtt://127.0.0.1:1", "--listen"];
     for listen in ["127.0.0.1", "localhost:8888", ":8888", "127.0.0.1:80999", ""] {
-        let cure = ["--listen", listen, "IP address", "127.0.0.1:8888"];
-        refused(&[&broker[..], &[listen]].concat(), 2, &cure);
+        let remedy = ["--listen", listen, "IP address", "127.0.0.1:8888"];
+        refused(&[&broker[..], &[listen]].concat(), 2, &remedy);
     }
     // An address of documentation: no machine has it.
     refused(&[&broker[..], &["192.0.2.1:8888"]].concat(), 1, &["192.0.2.1:8888", "--listen", "assign"]);

@@ -138,8 +138,8 @@ async fn something_else_answers(
     };
     world.load(1.0).await;
     world.start_controller("a");
-    let (condition, cure) = answer.told();
-    stands(&mut world, condition, cure).await;
+    let (condition, remedy) = answer.told();
+    stands(&mut world, condition, remedy).await;
     assert_eq!(world.status().protection_level, Some(0), "nobody can be asked");
     world.wish(2);
     world.edit_spec(&ports(via, PLAIN));

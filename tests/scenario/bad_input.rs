@@ -19,12 +19,12 @@ pub(crate) fn two_and_one_too_many(via: Via) -> Builder {
 }
 
 /// The condition is there and says this; neither one less nor one more is made of it.
-pub(crate) async fn stands(world: &mut World, condition: &str, cure: &str) {
+pub(crate) async fn stands(world: &mut World, condition: &str, remedy: &str) {
     world
         .until(&format!("{condition} is told"), seconds(40), |world| world.condition(condition).is_some())
         .await;
     let message = world.condition(condition).map(|told| told.message).unwrap_or_default();
-    assert!(message.contains(cure), "{message}");
+    assert!(message.contains(remedy), "{message}");
     let size = world.replicas();
     for wish in [1, 3] {
         world.wish(wish);
@@ -108,8 +108,8 @@ async fn a_statefulset_that_we_cannot_order(
     let mut world = builder.start().await;
     world.load(1.0).await;
     world.start_controller("a");
-    let (condition, cure) = bad.told();
-    stands(&mut world, condition, cure).await;
+    let (condition, remedy) = bad.told();
+    stands(&mut world, condition, remedy).await;
     world.wish(2);
     let mut mended = manifest(&world);
     let good = json!({
@@ -147,9 +147,9 @@ async fn ordinals_that_begin_later(#[case] via: Via) {
     world.until("nothing is told", seconds(20), |world| world.condition("OrdinalsStart").is_none()).await;
     let told = |world: &World| world.condition("MemberDead").map(|told| told.message);
     world.until("it is a dead member", minutes(3), |world| told(world).is_some()).await;
-    let cure = format!("cluster leave node={dead}");
-    assert!(told(&world).is_some_and(|message| message.contains(&cure)), "{}", world.dump());
-    let argv: Vec<String> = cure.split(' ').map(String::from).collect();
+    let remedy = format!("cluster leave node={dead}");
+    assert!(told(&world).is_some_and(|message| message.contains(&remedy)), "{}", world.dump());
+    let argv: Vec<String> = remedy.split(' ').map(String::from).collect();
     let asked = world.node(1).expect("it runs");
     assert!(world.fleet.admin(&asked, &argv).await.stdout.contains("Done"), "{}", world.dump());
     // Its data as well: no other node may come upon it.

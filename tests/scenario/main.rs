@@ -1,5 +1,5 @@
 //! Whole stories, in one process under a paused clock: the real controller, the
-//! stand-in Kubernetes and the stand-in VerneMQ, clients that count what they
+//! simulated Kubernetes and the simulated VerneMQ, clients that count what they
 //! lose, and probers that count what is refused. Each story runs in both ways of
 //! asking for a leave.
 

@@ -60,7 +60,7 @@ async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
         let one = format!(r#"vernescale_{gauge}{{name="{NAME}"}} 1"#);
         assert!(shows(&world, &one), "{one} is not in {}", world.metrics("a"));
     }
-    // The stand-in has no autoscalers: each list of them is a call that failed.
+    // The simulator has no autoscalers: each list of them is a call that failed.
     let unlisted = r#"vernescale_errors_total{kind="NotFound"} "#;
     for series in ["vernescale_leading 1", r#"vernescale_errors_total{kind="Unknown"} 1"#, unlisted] {
         assert!(shows(&world, series), "{series} is not in {}", world.metrics("a"));

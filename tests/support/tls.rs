@@ -1,4 +1,4 @@
-//! TLS in front of the stand-in nodes' HTTP listeners, with certificates that a private authority has signed.
+//! TLS in front of the simulated brokers' HTTP listeners, with certificates that a private authority has signed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// Where the stand-in nodes speak plain HTTP.
+/// Where the simulated brokers speak plain HTTP.
 pub(crate) const PLAIN: u16 = 8_888;
 
 /// An authority's certificate (PEM), and a server that it has signed for all pods behind a headless Service.

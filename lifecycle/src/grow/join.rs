@@ -145,12 +145,12 @@ fn stays_alone(draft: &Draft, look: &Look<'_>, answered: Time) -> bool {
 
 fn failed(draft: &mut Draft, look: &Look<'_>, why: &str) {
     let ordinal = draft.intent.ordinal;
-    let cure = if alone(draft, look) {
+    let remedy = if alone(draft, look) {
         "It is a cluster of one: its volume holds old data or a client reached it before it joined. Delete \
          its claim and its pod, and it starts afresh (the price is every message that is queued on it)"
     } else {
         "See its log and `vmq-admin cluster show` on each pod"
     };
-    let text = format!("pod {ordinal} has not come into step: {why}. It is not served. {cure}");
+    let text = format!("pod {ordinal} has not come into step: {why}. It is not served. {remedy}");
     draft.tell("JoinFailed", Severity::Warning, text);
 }

@@ -29,13 +29,13 @@ fn a_late_shrink_says_so(
     #[case] seconds: u64,
     #[case] wait: &str,
     #[case] reason: &'static str,
-    #[case] cure: &str,
+    #[case] remedy: &str,
     #[case] disturb: fn(&mut Scene),
 ) {
     let mut scene = Scene::shrinking(3, step);
     scene.intent.as_mut().unwrap().verified = true;
     disturb(&mut scene);
-    check(&mut scene, seconds, wait, (reason, cure));
+    check(&mut scene, seconds, wait, (reason, remedy));
 }
 
 #[rstest]
@@ -52,24 +52,24 @@ fn a_late_growth_says_so(
     #[case] seconds: u64,
     #[case] wait: &str,
     #[case] reason: &'static str,
-    #[case] cure: &str,
+    #[case] remedy: &str,
     #[case] disturb: fn(&mut Scene),
 ) {
     let mut scene = Scene::growing(3, step);
     disturb(&mut scene);
-    check(&mut scene, seconds, wait, (reason, cure));
+    check(&mut scene, seconds, wait, (reason, remedy));
 }
 
-fn check(scene: &mut Scene, seconds: u64, wait: &str, (reason, cure): (&'static str, &str)) {
+fn check(scene: &mut Scene, seconds: u64, wait: &str, (reason, remedy): (&'static str, &str)) {
     let out = scene.turn(0);
     assert_eq!(out.wait.map(|wait| wait.name), Some(wait));
     let on_time = scene.after(seconds * 1_000);
     assert!(!reasons(&on_time).contains(&reason), "too early: {:?}", on_time.conditions);
     let late = scene.after(seconds * 1_000 + 1);
     let place = scene.top().to_string();
-    let whole = tells(&late, reason, cure) && tells(&late, reason, &place);
+    let whole = tells(&late, reason, remedy) && tells(&late, reason, &place);
     assert!(whole, "what, where and what to do: {:?}", late.conditions);
-    assert!(late.wait.is_none_or(|wait| !wait.cure.is_empty()));
+    assert!(late.wait.is_none_or(|wait| !wait.remedy.is_empty()));
 }
 
 /// What is waited for is what is not known, whatever the step would wait for else.

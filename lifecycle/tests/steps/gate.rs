@@ -62,14 +62,14 @@ fn the_last_node_never_leaves(#[case] reason: &str, #[case] disturb: fn(&mut Sce
 #[case::doors_unknown("ShrinkWaits", "spec.management.port", |s: &mut Scene| s.node(2).listeners = unknown())]
 fn a_shrink_does_not_begin(
     #[case] reason: &'static str,
-    #[case] cure: &str,
+    #[case] remedy: &str,
     #[case] disturb: fn(&mut Scene),
 ) {
     let mut scene = Scene::new(3, 2);
     disturb(&mut scene);
     let out = scene.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
-    assert!(tells(&out, reason, cure), "{:?}", out.conditions);
+    assert!(tells(&out, reason, remedy), "{:?}", out.conditions);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn one(core: &mut Core, shared: &Arc<Shared>, event: Event) {
         Event::Listening { node, at, on } => sockets::want(core, shared, &node, sockets::Which::Mqtt(at), on),
         Event::Http { node, on } => sockets::want(core, shared, &node, sockets::Which::Http, on),
         Event::Exited { node, code } => {
-            tracing::debug!(%node, code, "stand-in node's process ended");
+            tracing::debug!(%node, code, "simulated broker's process ended");
             sockets::slam(core, &node);
         }
     }

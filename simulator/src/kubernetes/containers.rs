@@ -1,4 +1,4 @@
-//! What the kubelet of the stand-in asks of whatever runs the processes.
+//! What the kubelet of the simulator asks of whatever runs the processes.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
@@ -50,7 +50,7 @@ pub struct ExecOutput {
     pub code: i32,
 }
 
-/// The container runtime under the stand-in's kubelet. Pods are known by name:
+/// The container runtime under the simulator's kubelet. Pods are known by name:
 /// the kubelet never has two containers of one name at a time.
 pub trait Containers: Send + Sync + 'static {
     /// Runs the container; returns once its process has been started, which is

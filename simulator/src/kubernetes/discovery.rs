@@ -12,7 +12,7 @@ pub(super) fn document(path: &str) -> Option<Value> {
     match parts.as_slice() {
         ["version"] => Some(json!({
             "major": "1", "minor": "35", "gitVersion": "v1.35.4", "gitCommit": "", "gitTreeState": "clean",
-            "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "stand-in",
+            "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "", "platform": "simulator",
         })),
         ["readyz" | "livez" | "healthz"] => Some(json!("ok")),
         ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"],

@@ -37,7 +37,7 @@ struct Node {
 impl Node {
     fn name(&self, pod: &Key) -> Arc<tokio::sync::Mutex<()>> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        // Kept for the life of the stand-in: as many as there were names of pods.
+        // Kept for the life of the simulator: as many as there were names of pods.
         names.entry(pod.name.clone()).or_default().clone()
     }
 

@@ -1,4 +1,4 @@
-//! The kinds that the stand-in serves, and what is peculiar to each.
+//! The kinds that the simulator serves, and what is peculiar to each.
 
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, StatefulSet},

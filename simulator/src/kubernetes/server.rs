@@ -51,7 +51,7 @@ pub(super) async fn serve(
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => drop(connections.spawn(connection(stream, shared.clone()))),
                 Err(error) => {
-                    tracing::warn!(%error, "the stand-in API cannot accept");
+                    tracing::warn!(%error, "the simulated API cannot accept");
                     sleep(Duration::from_millis(50)).await;
                 }
             },
@@ -71,7 +71,7 @@ where
     let service = service_fn(move |request| answer(shared.clone(), request));
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     if let Err(error) = served.await {
-        tracing::debug!(%error, "a connection to the stand-in API ended");
+        tracing::debug!(%error, "a connection to the simulated API ended");
     }
 }
 

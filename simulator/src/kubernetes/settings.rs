@@ -1,8 +1,8 @@
-//! How fast the stand-in is, and which addresses it takes.
+//! How fast the simulator is, and which addresses it takes.
 
 use std::{net::Ipv4Addr, time::Duration};
 
-/// The loopback addresses `127.a.b.0/24` of one stand-in: `.1` is the API
+/// The loopback addresses `127.a.b.0/24` of one simulator: `.1` is the API
 /// server's, the rest are the pods'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -59,7 +59,7 @@ impl Default for Timing {
     }
 }
 
-/// What a stand-in starts with.
+/// What a simulator starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Its addresses. Two that run at the same time need two blocks.

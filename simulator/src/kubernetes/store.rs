@@ -59,7 +59,7 @@ pub(super) enum Part {
     Spec,
     /// The status alone, as the `status` subresource; of built-in kinds labels and annotations too.
     Status,
-    /// Everything: the controllers of this stand-in.
+    /// Everything: the controllers of this simulator.
     All,
 }
 

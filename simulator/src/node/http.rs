@@ -103,7 +103,7 @@ async fn reply(fleet: &Fleet, at: &NodeName, request: &Request<Incoming>) -> Res
             let status = fleet.with_model(|model, _| model.status(at));
             text(200, "application/json", render::status_json(&status))
         }
-        "/status" => text(200, "text/html", "<!doctype html><title>stand-in for VerneMQ</title>\n".into()),
+        "/status" => text(200, "text/html", "<!doctype html><title>simulator for VerneMQ</title>\n".into()),
         "/health" => page(HealthPage::Health),
         "/health/ping" => page(HealthPage::Ping),
         "/health/listeners" => page(HealthPage::Listeners),

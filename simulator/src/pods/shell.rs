@@ -12,7 +12,7 @@ pub(super) fn words(argv: Vec<String>, hostname: &str) -> Result<Vec<String>, St
     }
     let line = line.replace("${HOSTNAME}", hostname).replace("$HOSTNAME", hostname);
     if line.contains('$') || line.contains(SPECIAL) {
-        return Err(format!("{program}: the stand-in runs one plain command with $HOSTNAME, not: {line}\n"));
+        return Err(format!("{program}: the simulator runs one plain command with $HOSTNAME, not: {line}\n"));
     }
     Ok(line.split_whitespace().map(str::to_owned).collect())
 }

@@ -70,7 +70,7 @@ async fn output_and_exit_code_come_back() {
     assert_eq!(log[0].body, serde_json::json!(["echo", "--flag", "node=a b&c"]));
 }
 
-/// The words of the runtime under the stand-in that end like this.
+/// The words of the runtime under the simulator that end like this.
 fn argv(output: &ExecOutput) -> Vec<String> {
     let words = match output {
         ExecOutput { code: 7, stderr, .. } => ["complain".to_owned(), stderr.clone()],

@@ -1,4 +1,4 @@
-//! The stand-in Kubernetes API, met by a real `kube::Client` under a paused clock.
+//! The simulated Kubernetes API, met by a real `kube::Client` under a paused clock.
 
 #![expect(clippy::unwrap_used, reason = "what is unwrapped in a test is what it asserts")]
 
@@ -28,7 +28,7 @@ use serde_json::Value;
 use simulator::kubernetes::{Kubernetes, Settings, Storage, VernemqInstall};
 use tokio::time::timeout;
 
-/// A stand-in and the runtime under it.
+/// A simulator and the runtime under it.
 struct Cluster {
     kubernetes: Kubernetes,
     fake: Arc<Fake>,
@@ -53,7 +53,7 @@ impl Cluster {
         cluster
     }
 
-    /// A stand-in with this many pods and `storage`.
+    /// A simulator with this many pods and `storage`.
     async fn of(replicas: u32, storage: Storage) -> Self {
         Self::with(VernemqInstall { replicas, storage, ..VernemqInstall::default() }).await
     }

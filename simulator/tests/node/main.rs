@@ -1,4 +1,4 @@
-//! The stand-in node over real sockets: rumqttc's clients, raw MQTT bytes and
+//! The simulated broker over real sockets: rumqttc's clients, raw MQTT bytes and
 //! raw HTTP, a fleet of three, under paused time.
 //! What a broker must say is read from the recordings of the real one.
 

@@ -100,11 +100,11 @@ fn rules_that_name_only_policies_keep_the_window_of_lowering() {
 #[case(json!({"churn": [{"leaves": 1, "per": "0s"}]}), "spec.churn.per", "168h")]
 #[case(json!({"churn": [{"leaves": 1, "per": "200h"}]}), "spec.churn.per", "168h")]
 #[case(json!({"behavior": {"scaleUp": {"tolerance": "1"}}}), "spec.behavior.scaleUp.tolerance", "100m")]
-fn a_bad_spec_is_refused_with_place_and_cure(
+fn a_bad_spec_is_refused_with_place_and_remedy(
     #[case] fields: serde_json::Value,
     #[case] place: &str,
-    #[case] cure: &str,
+    #[case] remedy: &str,
 ) {
     let text = refused(&fields);
-    assert!(text.starts_with(place) && text.contains(cure), "{text}");
+    assert!(text.starts_with(place) && text.contains(remedy), "{text}");
 }

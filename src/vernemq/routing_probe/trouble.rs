@@ -1,4 +1,4 @@
-//! Why a canary does not cross, and what to do: each cause has a cure of its own.
+//! Why a canary does not cross, and what to do: each cause has a remedy of its own.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ impl Trouble {
         !matches!(self.cause, Cause::Lost(_) | Cause::Cut(_) | Cause::Publish(_))
     }
 
-    /// Cause, place and cure.
+    /// Cause, place and remedy.
     pub(super) fn text(&self) -> String {
         let Self { place, cause } = self;
         match cause {
@@ -107,7 +107,7 @@ fn ids() -> String {
 }
 
 fn connack(place: &str, code: u8) -> String {
-    let (what, cure) = if LOGIN.contains(&code) {
+    let (what, remedy) = if LOGIN.contains(&code) {
         (
             "does not let the canary in",
             format!(
@@ -127,7 +127,7 @@ fn connack(place: &str, code: u8) -> String {
     } else {
         ("refuses the canary", "see the broker's log".into())
     };
-    format!("{place} {what} (CONNACK {code:#04x}): {cure}")
+    format!("{place} {what} (CONNACK {code:#04x}): {remedy}")
 }
 
 /// What a canary that crossed nowhere has come to.

@@ -135,7 +135,7 @@ impl Builder {
         let a = 64 + u8::try_from(std::process::id() % 128).unwrap_or(0);
         let block = Cluster::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
         let kubernetes =
-            Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the stand-in starts");
+            Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the simulator starts");
         for mut object in self.install.objects() {
             self.changes.iter().for_each(|change| change(&mut object));
             kubernetes.apply(&object).expect("VerneMQ installs");

@@ -232,7 +232,7 @@ impl PodRun {
             "metadata": {"name": format!("{name}.{:016x}", store.revision()), "namespace": self.key.namespace},
             "involvedObject": {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": self.uid,
                                "namespace": self.key.namespace},
-            "source": {"component": "kubelet", "host": "stand-in"},
+            "source": {"component": "kubelet", "host": "simulator"},
             "firstTimestamp": now, "lastTimestamp": now, "count": 1,
         });
         drop(store.create(event));

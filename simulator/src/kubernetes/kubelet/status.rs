@@ -40,7 +40,7 @@ fn set_condition(pod: &mut Value, kind: &str, holds: bool, now: Time) {
 
 /// The pod has a node and waits for its container.
 pub(super) fn scheduled(pod: &mut Value, now: Time) {
-    pod["spec"]["nodeName"] = json!("stand-in");
+    pod["spec"]["nodeName"] = json!("simulator");
     map(pod, "status").insert("phase".into(), json!("Pending"));
     pod["status"]["startTime"] = json!(rfc3339(now));
     set_condition(pod, "PodScheduled", true, now);
@@ -85,12 +85,12 @@ fn container(pod: &mut Value, state: &Value, last: Option<Ended>, restarts: u32,
     let started = state.get("running").is_some();
     let created = state.get("waiting").is_none() || last.is_some();
     let mut status = json!({
-        "name": text(pod, "/spec/containers/0/name"), "image": image, "imageID": format!("stand-in://{image}"),
+        "name": text(pod, "/spec/containers/0/name"), "image": image, "imageID": format!("simulator://{image}"),
         "restartCount": restarts, "ready": false, "started": started, "state": state,
         "lastState": last.map_or(json!({}), Ended::state),
     });
     if created {
-        status["containerID"] = json!(format!("stand-in://{uid}/{restarts}"));
+        status["containerID"] = json!(format!("simulator://{uid}/{restarts}"));
     }
     map(pod, "status").insert("containerStatuses".into(), json!([status]));
     ready(pod, false, now);

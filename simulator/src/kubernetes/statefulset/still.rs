@@ -11,7 +11,7 @@ use super::super::object;
 /// What is written in the first seconds does not wake it: then it waits for the claim still.
 const DOZES: Duration = Duration::from_secs(3);
 
-/// What stands still, by the uid of its StatefulSet: since when, and what they were then. At most those of one stand-in.
+/// What stands still, by the uid of its StatefulSet: since when, and what they were then. At most those of one simulator.
 #[derive(Default)]
 pub(super) struct Still {
     asleep: BTreeMap<String, (Time, Option<Value>)>,
