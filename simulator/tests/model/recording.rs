@@ -122,7 +122,7 @@ fn every_recording_is_replayed_by_a_test() {
         entries.map(|entry| entry.expect("it can be read").path()).collect()
     };
     // Unit tests read them, too.
-    let mut folders = ["tests", "src", "simulator"].map(|one| root.join(one)).to_vec();
+    let mut folders = ["tests", "src", "simulator", "autoscaler"].map(|one| root.join(one)).to_vec();
     let mut code = String::new();
     while let Some(folder) = folders.pop() {
         for path in read(&folder) {
