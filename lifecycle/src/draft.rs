@@ -54,6 +54,7 @@ impl Draft {
         self.intent.step = step;
         self.intent.asked |= step == Step::Leave;
         self.intent.entered = self.now;
+        self.intent.unseen = None;
         self.broken();
         Flow::Again
     }

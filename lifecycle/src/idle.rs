@@ -64,6 +64,7 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         answered: None,
         in_step: None,
         progress: None,
+        unseen: None,
         asked: false,
         armed: false,
         asker: None,

@@ -55,6 +55,9 @@ pub struct Intent {
     /// The last progress of a leave that has begun; written at most every few seconds.
     #[serde(default)]
     pub progress: Option<Progress>,
+    /// Since when nobody says what has become of a leave that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<Time>,
     /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
     #[serde(default)]
     pub asked: bool,

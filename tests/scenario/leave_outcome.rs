@@ -124,7 +124,11 @@ async fn a_graceful_stop_makes_a_stuck_leave_fire(#[case] via: Via) {
     assert!(told.contains("(SIGTERM) has two ends, and neither is promised"), "{told}");
 
     world.fleet.signal(&node(&world, 2), Signal::Term);
-    world.until("the size is lowered", seconds(4), |world| world.replicas() == 2).await;
+    let lowered = |world: &World| {
+        assert!(world.condition("LeaveOutcomeUnknown").is_none(), "late at once\n{}", world.dump());
+        world.replicas() == 2
+    };
+    world.until("the size is lowered", seconds(4), lowered).await;
     ends_well(&mut world).await;
     assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
 }

@@ -41,7 +41,9 @@ pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
 
 fn outcome_unseen(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.broken();
-    let since = draft.intent.progress.map_or(draft.intent.entered, |progress| progress.at);
+    // Not from the last progress: a leave that was stuck for long ends so, too, and its outcome is known soon
+    // (dropped 1.4 s after a SIGTERM: `pods_stuck_leave.txt`).
+    let since = *draft.intent.unseen.get_or_insert(look.now);
     if draft.wait_until("LeaveOutcome", since + look.limits.stall) {
         let text = format!(
             "whether pod {} has left is not to be seen: its management address does not say, and the \
@@ -74,6 +76,7 @@ fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
             Verdict::Unknown(_) => return outcome_unseen(draft, look),
         }
     }
+    draft.intent.unseen = None;
     let reread = if draft.intent.armed { look.limits.reread_armed } else { look.limits.reread };
     let held = draft.held();
     if held < reread {
@@ -147,6 +150,7 @@ fn armed(draft: &mut Draft) {
 /// It cannot be revoked any more: its queues fall, or it is stuck.
 fn begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
     draft.broken();
+    draft.intent.unseen = None;
     note_progress(draft, look);
     if over_before_migration(&look.facts.calls.leave) {
         match undisturbed(&draft.intent, look) {

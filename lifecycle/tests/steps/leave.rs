@@ -3,7 +3,7 @@
 use lifecycle::{Call, Effect, Limits, ListenerState, Ordinal, Step};
 use rstest::rstest;
 
-use crate::scene::{Scene, at, reasons};
+use crate::scene::{Scene, at, reasons, tells, unknown};
 
 fn asks(scene: &Scene, millis: u64) -> bool {
     scene.after(millis).effects.iter().any(|effect| matches!(effect, Effect::Leave { .. }))
@@ -196,4 +196,24 @@ fn after_a_foreign_raise_of_the_size_the_pod_that_left_is_made_anew() {
     let out = scene.after(0);
     assert!(out.finished.unwrap().leave_verified);
     assert_eq!((out.intent.as_ref().unwrap().epoch, out.intent.unwrap().step), (2, Step::FenceNewcomer));
+}
+
+/// A SIGTERM ends a leave that is stuck: the leaver is silent from then on, and the survivors drop it 1.4 s later
+/// (`pods_stuck_leave.txt`). What was late before is another thing.
+#[test]
+fn an_outcome_is_late_only_when_it_has_been_unknown_for_so_long() {
+    let mut scene = Scene::shrinking(3, Step::Leave);
+    scene.doors(None);
+    scene.turn(0);
+    assert!(tells(&scene.turn(600_000), "LeaveStuck", "SIGTERM"));
+    let said = |scene: &Scene, millis| reasons(&scene.after(millis)).contains(&"LeaveOutcomeUnknown");
+    scene.node(2).listeners = unknown();
+    let out = scene.turn(600_300);
+    assert_eq!(out.wait.map(|wait| wait.name), Some("LeaveOutcome"));
+    assert!(!said(&scene, 660_300) && said(&scene, 660_301));
+    scene.doors(None);
+    scene.turn(640_000);
+    scene.node(2).listeners = unknown();
+    scene.turn(641_000);
+    assert!(!said(&scene, 701_000) && said(&scene, 701_001), "it was known in between");
 }

@@ -1,9 +1,9 @@
 //! SIGTERM where it does something else than end a node: in its leave, and at its start. From one run in which the
-//! leaver's pod was deleted: once by a person, and, made again, at once by its StatefulSet; and from one in which it came in
-//! the midst of a migration.
+//! leaver's pod was deleted: once by a person, and, made again, at once by its StatefulSet; from one in which it came in
+//! the midst of a migration; and from one whose leave was stuck.
 
 use lifecycle::Time;
-use simulator::model::{Answer, Connect, Protocol, Signal, Via};
+use simulator::model::{Answer, Connect, Fault, Protocol, Signal, Via};
 
 use crate::lab::{Lab, all_allowed, host, leave, name, park_many, settings};
 use crate::recording;
@@ -41,6 +41,27 @@ fn in_a_leave_it_ends_the_leave_and_the_others_drop_the_node() {
 
 fn at_or_zero(line: &str) -> u64 {
     if line.starts_with('[') { at(line) } else { 0 }
+}
+
+#[test]
+fn one_that_is_stuck_is_ended_by_it_and_the_others_drop_the_node() {
+    let rec = recording!("pods_stuck_leave.txt");
+    let (stuck, asked) = (line(rec, "OK after 68.7 s: LeaveStuck", 0), line(rec, "SIGTERM of the broker", 0));
+    let since = |text| at(line(rec, text, 0)) - at(asked);
+    assert!(at(stuck) < at(asked) && since("view of vmq-1 [Errno 111]") < since("view of vmq-0 0=T 1=F"));
+    let mut lab = Lab::cluster(2, all_allowed());
+    park_many(&mut lab, 2, 1, |_| "t".into());
+    let fault = Fault::StickQueue { node: name(2), client_id: "s0".into(), on: true };
+    lab.model.fault(&fault, Time(lab.now));
+    lab.ask(1, leave(&name(2), 30), Via::Http);
+    lab.run(at(stuck) - at(line(rec, "RECORD Shrink 1 Leave", 0)));
+    assert_eq!(lab.show(1), "1=T 2=T", "it is stuck");
+    lab.signal(2, Signal::Term);
+    let (closed, dropped) = (since("view of vmq-1 [Errno 111]"), since("RECORD Shrink 1 Shrink"));
+    lab.run(closed);
+    assert!(!lab.model.http_up(&name(2)), "its management is down within {closed} ms");
+    lab.run(dropped - closed);
+    assert_eq!(lab.show(1), "1=T", "dropped within {dropped} ms");
 }
 
 #[test]
