@@ -308,7 +308,7 @@ fn a_foreign_fall_ends_a_growth(
     assert_eq!(scene.after(0).finished.unwrap().outcome, Outcome::Failed);
 }
 
-/// KubeBlocks #10448: nothing shrinks while a join is open.
+/// `KubeBlocks` #10448: nothing shrinks while a join is open.
 #[test]
 fn a_join_ends_before_a_shrink_begins() {
     let mut scene = Scene::growing(3, Step::Join);
