@@ -179,7 +179,7 @@ impl Report {
                 tracing::info!(source = %self.place, reason = link.label(), "{cause}");
             }
             _ => {
-                tracing::warn!(source = %self.place, reason = link.label(), remedy = link.remedy(), "{cause}")
+                tracing::warn!(source = %self.place, reason = link.label(), remedy = link.remedy(), "{cause}");
             }
         }
     }
