@@ -2,18 +2,17 @@
 //!
 //! ```text
 //! FleetView ─► measure ─► desired ─► panic ─► stabilize ─► limits ─► [min, max] ─► wish
-//!                  └─► absorb, stated, sources, churn, settle, mode ─► vetoes (apart from the wish)
+//!                  └─► headroom, stated, sources, churn, settle, mode ─► vetoes (apart from the wish)
 //! ```
 //!
 //! A wish says where the size should go, a veto that it must not move now. What
 //! is unknown may raise the wish and never lowers it.
 
-mod absorb;
 mod current;
-mod damp;
 mod desired;
 mod explain;
 mod guard;
+mod headroom;
 mod history;
 pub mod hpa;
 mod measure;
@@ -21,6 +20,7 @@ mod panic;
 mod policy;
 mod quantity;
 mod skew;
+mod stabilization;
 mod stated;
 mod unmeasured;
 
@@ -30,15 +30,15 @@ use lifecycle::{Condition, Time, Veto};
 
 use crate::metrics::{FleetView, Span};
 
-pub use absorb::Prediction;
 pub use current::{Change, ConnsMax, Current, Room};
 pub use desired::Desired;
 pub use explain::{Clamp, Explain, Reason, Rule};
+pub use headroom::Prediction;
 pub use history::{Alarm, Change as SizeChange, History, Load, Stated, Wish};
 pub use measure::Measured;
 pub use policy::{
-    Aim, Budget, CHURN_PERIOD_MAX, Limit, Metric, Mode, PanicRules, Policy, Rules, ScalingPolicyType,
-    SelectPolicy,
+    Budget, CHURN_PERIOD_MAX, Limit, Metric, Mode, PanicRules, Policy, Rules, ScalingPolicyType,
+    SelectPolicy, TargetKind,
 };
 
 use panic::Panic;
@@ -91,7 +91,7 @@ pub fn decide(
     for span in Span::ALL.into_iter().filter(|span| *span < policy.window) {
         windows.extend(measure_all(policy, span, view, current));
     }
-    let predictions = absorb::predict(&windows, &connections, current);
+    let predictions = headroom::predict(&windows, &connections, current);
     let wish = way.wish;
     let held = stated::hold(policy, wish, &connections, view, current, &mut history, now);
     let needed: Vec<_> = measured.iter().chain(&held.publishes).cloned().collect();
@@ -161,13 +161,19 @@ impl Way {
         // A wish above max is bounded first: it must not hold the size up for a window once max is raised.
         history.note_wish(way.wish.min(policy.max.max(size)), now);
         let up = if panic.is_some() { std::time::Duration::ZERO } else { policy.up.stabilization };
-        let stable = damp::stabilize(history, up, policy.down.stabilization, size, now);
+        let stable = stabilization::stabilize(history, up, policy.down.stabilization, size, now);
         way.clamp(Rule::Stabilization, stable);
         if way.wish > size {
-            way.clamp(Rule::ScaleUpLimit, way.wish.min(damp::limit_up(&policy.up, history, size, now)));
+            way.clamp(
+                Rule::ScaleUpLimit,
+                way.wish.min(stabilization::limit_up(&policy.up, history, size, now)),
+            );
         }
         if way.wish < size {
-            way.clamp(Rule::ScaleDownLimit, way.wish.max(damp::limit_down(&policy.down, history, size, now)));
+            way.clamp(
+                Rule::ScaleDownLimit,
+                way.wish.max(stabilization::limit_down(&policy.down, history, size, now)),
+            );
         }
         way
     }
@@ -186,14 +192,14 @@ impl Way {
             size: self.size,
             reasons: self.reasons,
             wish: self.wish,
-            flip: String::new(),
+            next_change: String::new(),
             after_leave: Vec::new(),
         };
-        explain.flip = match explain.binding() {
+        explain.next_change = match explain.binding() {
             None => String::new(),
             Some(Reason::Outside(_)) => "kubectl scale, HPA or KEDA change it".into(),
             Some(Reason::Metric(desired)) => {
-                explain::flip_of(desired, self.size, policy.up.tolerance, policy.down.tolerance)
+                explain::next_change_of(desired, self.size, policy.up.tolerance, policy.down.tolerance)
             }
             Some(Reason::Clamp(clamp)) => match clamp.rule {
                 Rule::MaxReplicas if policy.max >= REPLICAS_MAX => {
@@ -208,7 +214,7 @@ impl Way {
                     let left = panic.map_or(0, |panic| panic.until.since(now).as_secs());
                     format!("held for {left} s more after a jump of the load")
                 }
-                Rule::Stabilization => damp::next_flip(history, policy, clamp, now),
+                Rule::Stabilization => stabilization::next_change(history, policy, clamp, now),
                 Rule::ScaleUpLimit => "behavior.scaleUp lets more come later".into(),
                 Rule::ScaleDownLimit => "behavior.scaleDown lets more go later".into(),
             },

@@ -68,7 +68,7 @@ pub struct Facts {
     /// The size that the decision wants, inside min and max already.
     pub wish: u32,
     /// What forbids a shrink from outside this machine (numbers not fresh,
-    /// absorb, churn budget, mode, ...). Never blocks a raise.
+    /// headroom, churn budget, mode, ...). Never blocks a raise.
     pub shrink_vetoes: BTreeSet<Veto>,
     /// What forbids a raise (mode, paused, foreign owner, ...).
     pub grow_vetoes: BTreeSet<Veto>,

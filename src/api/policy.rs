@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autoscaler::decide::{Aim, Budget, CHURN_PERIOD_MAX, Limit, Metric, PanicRules, Policy, Rules};
+use autoscaler::decide::{Budget, CHURN_PERIOD_MAX, Limit, Metric, PanicRules, Policy, Rules, TargetKind};
 use autoscaler::metrics::Span;
 
 use super::{
@@ -127,21 +127,21 @@ fn metric(index: usize, spec: &MetricSpec) -> Result<Metric, PolicyError> {
             "use active_mqtt_connections",
         );
     }
-    let aim = match (spec.type_, target.type_) {
+    let kind = match (spec.type_, target.type_) {
         (MetricType::Pods, TargetType::Value) => {
             return refuse(field, "a Pods metric with target.type Value", "use averageValue");
         }
-        (MetricType::Pods, TargetType::AverageValue) => Aim::Node,
-        (_, TargetType::AverageValue) => Aim::Share,
-        (_, TargetType::Value) => Aim::Total,
+        (MetricType::Pods, TargetType::AverageValue) => TargetKind::Node,
+        (_, TargetType::AverageValue) => TargetKind::Share,
+        (_, TargetType::Value) => TargetKind::Total,
     };
-    Ok(Metric { name: name.to_owned(), target: aim_value(&field, target, aim)?, aim })
+    Ok(Metric { name: name.to_owned(), target: target_value(&field, target, kind)?, kind })
 }
 
-fn aim_value(field: &str, target: &MetricTarget, aim: Aim) -> Result<f64, PolicyError> {
-    let (name, quantity) = match aim {
-        Aim::Node | Aim::Share => ("averageValue", &target.average_value),
-        Aim::Total => ("value", &target.value),
+fn target_value(field: &str, target: &MetricTarget, kind: TargetKind) -> Result<f64, PolicyError> {
+    let (name, quantity) = match kind {
+        TargetKind::Node | TargetKind::Share => ("averageValue", &target.average_value),
+        TargetKind::Total => ("value", &target.value),
     };
     let field = format!("{field}.target.{name}");
     match quantity {

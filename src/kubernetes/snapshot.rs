@@ -67,14 +67,14 @@ pub async fn read(
     };
     let Some(resource) = &objects.resource else { return Ok(objects) };
     seen(resource);
-    let aim = &resource.spec.target_ref.name;
+    let set = &resource.spec.target_ref.name;
     objects.rivals = all
         .iter()
-        .filter(|other| other.uid() != resource.uid() && target(other) == Some(aim))
+        .filter(|other| other.uid() != resource.uid() && target(other) == Some(set))
         .filter_map(|other| Some((other.uid()?, other.name_any())))
         .collect();
     let statefulsets = Api::<StatefulSet>::namespaced(client.clone(), namespace);
-    objects.statefulset = api("get statefulset", statefulsets.get_opt(aim)).await?;
+    objects.statefulset = api("get statefulset", statefulsets.get_opt(set)).await?;
     let Some(statefulset) = &objects.statefulset else { return Ok(objects) };
 
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);

@@ -3,7 +3,7 @@
 //! value to its target.
 
 use super::measure::Measured;
-use super::policy::{Aim, Metric, Policy};
+use super::policy::{Metric, Policy, TargetKind};
 
 /// A quotient that is a whole number but for the last bits is that number.
 const ROUNDING: f64 = 1e-9;
@@ -11,7 +11,7 @@ const ROUNDING: f64 = 1e-9;
 /// What one metric asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
-    /// The metric and its aim.
+    /// The metric and its target.
     pub metric: Metric,
     /// The number that is compared with the target; none where nothing was heard.
     pub shown: Option<f64>,
@@ -44,9 +44,9 @@ pub(super) fn desired(policy: &Policy, measured: &Measured, size: u32, kept: u32
 
 /// The smallest number of nodes at which the value is at its target.
 pub(super) fn nodes_for(measured: &Measured, size: u32) -> u32 {
-    match measured.metric.aim {
-        Aim::Node | Aim::Share => ceil(measured.total / measured.metric.target),
-        Aim::Total => ceil(f64::from(size) * measured.total / measured.metric.target),
+    match measured.metric.kind {
+        TargetKind::Node | TargetKind::Share => ceil(measured.total / measured.metric.target),
+        TargetKind::Total => ceil(f64::from(size) * measured.total / measured.metric.target),
     }
 }
 

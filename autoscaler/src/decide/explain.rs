@@ -1,11 +1,11 @@
 //! Why this size: the metrics, each clamp in order, the binding one, what would
-//! flip it, and what a leave would do to the survivors. Values first; `Display` writes them for people.
+//! change it, and what a leave would do to the survivors. Values first; `Display` writes them for people.
 
 use std::fmt;
 
-use super::absorb::Prediction;
 use super::desired::Desired;
-use super::policy::Aim;
+use super::headroom::Prediction;
+use super::policy::TargetKind;
 use super::quantity;
 
 /// Longest text in our status: more than eight metrics and all clamps need.
@@ -63,7 +63,7 @@ pub struct Explain {
     /// The wish at the end.
     pub wish: u32,
     /// What would change the wish.
-    pub flip: String,
+    pub next_change: String,
     /// Each node's load after one leave; empty where none is wanted.
     pub after_leave: Vec<Prediction>,
 }
@@ -96,7 +96,7 @@ impl Explain {
 
 fn shown(desired: &Desired) -> String {
     let value = desired.shown.map_or("<unknown>".into(), quantity::print);
-    let average = if desired.metric.aim == Aim::Share { " (avg)" } else { "" };
+    let average = if desired.metric.kind == TargetKind::Share { " (avg)" } else { "" };
     format!("{value}/{}{average}", quantity::print(desired.metric.target))
 }
 
@@ -112,14 +112,14 @@ fn numbers(after_leave: &[Prediction]) -> Option<String> {
 }
 
 /// What would make a metric ask for another number of nodes.
-pub(super) fn flip_of(desired: &Desired, size: u32, up: f64, down: f64) -> String {
+pub(super) fn next_change_of(desired: &Desired, size: u32, up: f64, down: f64) -> String {
     let name = &desired.metric.name;
     if !desired.unknown.is_empty() {
         return format!("nothing lowers until every member is heard: {}", desired.unknown[0]);
     }
-    let one = match desired.metric.aim {
-        Aim::Node | Aim::Share => desired.metric.target,
-        Aim::Total => desired.metric.target / f64::from(size.max(1)),
+    let one = match desired.metric.kind {
+        TargetKind::Node | TargetKind::Share => desired.metric.target,
+        TargetKind::Total => desired.metric.target / f64::from(size.max(1)),
     };
     let (now, wish) = (f64::from(size), f64::from(desired.size));
     let above = if desired.size < size { wish } else { wish.max(now * (1.0 + up)) } * one;
@@ -156,7 +156,7 @@ impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
         parts.push(format!("wish {} of {} now", self.wish, self.size));
-        parts.push(self.flip.clone());
+        parts.push(self.next_change.clone());
         parts.extend(numbers(&self.after_leave));
         let mut text = parts.join("; ");
         if text.chars().count() > TEXT_MAX {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lifecycle::{NodeName, Time};
 
 use super::{
-    Aim, Budget, ConnsMax, Current, Decision, History, Metric, Mode, PanicRules, Policy, Rules, SelectPolicy,
-    decide,
+    Budget, ConnsMax, Current, Decision, History, Metric, Mode, PanicRules, Policy, Rules, SelectPolicy,
+    TargetKind, decide,
 };
 use crate::metrics::{self, FleetView, NodeView, OtherSource, Reading, Source, Span, Why};
 
@@ -24,7 +24,7 @@ pub(super) fn name(number: usize) -> NodeName {
 
 /// A metric of each node, and its target.
 pub(super) fn per_node(name: &str, target: f64) -> Metric {
-    Metric { name: name.into(), target, aim: Aim::Node }
+    Metric { name: name.into(), target, kind: TargetKind::Node }
 }
 
 /// 60m messages a second per node, 1 to 10 nodes, Active; the rest as it is by default.

@@ -3,7 +3,7 @@
 
 use lifecycle::{Time, Veto};
 
-use super::absorb::Prediction;
+use super::headroom::Prediction;
 use super::history::History;
 use super::measure::Measured;
 use super::panic::Panic;

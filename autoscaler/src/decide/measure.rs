@@ -6,7 +6,7 @@ use std::time::Duration;
 use lifecycle::{NodeName, Time};
 
 use super::Current;
-use super::policy::{Aim, Metric};
+use super::policy::{Metric, TargetKind};
 use crate::metrics::{self, FleetView, NodeView, Reading, Span};
 
 /// Two sources further apart than this share of the larger contradict each other.
@@ -22,7 +22,7 @@ const APART_WINDOWS: u32 = 3;
 /// One metric over all members.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// The metric and its aim.
+    /// The metric and its target.
     pub metric: Metric,
     /// What each member says; none where it is not known.
     pub nodes: BTreeMap<NodeName, Option<f64>>,
@@ -44,9 +44,11 @@ impl Measured {
 
     /// Value over target for `size` nodes.
     pub fn ratio(&self, size: u32) -> f64 {
-        match self.metric.aim {
-            Aim::Node | Aim::Share => self.total / (self.metric.target * f64::from(size.max(1))),
-            Aim::Total => self.total / self.metric.target,
+        match self.metric.kind {
+            TargetKind::Node | TargetKind::Share => {
+                self.total / (self.metric.target * f64::from(size.max(1)))
+            }
+            TargetKind::Total => self.total / self.metric.target,
         }
     }
 
@@ -54,9 +56,9 @@ impl Measured {
     pub fn shown(&self) -> Option<f64> {
         let heard = self.nodes.values().flatten().count();
         let known = heard > 0;
-        known.then(|| match self.metric.aim {
-            Aim::Node | Aim::Share => self.total / heard as f64,
-            Aim::Total => self.total,
+        known.then(|| match self.metric.kind {
+            TargetKind::Node | TargetKind::Share => self.total / heard as f64,
+            TargetKind::Total => self.total,
         })
     }
 }
@@ -122,7 +124,7 @@ pub(super) fn connections(view: &FleetView, current: &Current) -> Measured {
     let has = |name: &str| view.nodes.values().any(|node| node.metrics.contains_key(name));
     let limited = "active_mqtt_connections";
     let name = if has(limited) { limited } else { "total_active_connections" };
-    let metric = Metric { name: name.into(), target: 1.0, aim: Aim::Share };
+    let metric = Metric { name: name.into(), target: 1.0, kind: TargetKind::Share };
     measure(&metric, Span::OneMinute, view, current)
 }
 

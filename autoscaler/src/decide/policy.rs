@@ -21,7 +21,7 @@ pub struct Policy {
     pub mode: Mode,
     /// The wish of the scale subresource; none where the size follows the metrics.
     pub outside_wish: Option<u32>,
-    /// What the size follows. With an outside wish only absorb looks at them.
+    /// What the size follows. With an outside wish only the headroom is taken from them.
     pub metrics: Vec<Metric>,
     /// Over which time a counter becomes a rate.
     pub window: Span,
@@ -37,20 +37,20 @@ pub struct Policy {
     pub settle: Duration,
 }
 
-/// One metric and what is aimed at.
+/// One metric and its target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
     /// Plain name, without `vernemq_`.
     pub name: String,
-    /// Aim, larger than zero.
+    /// TargetKind, larger than zero.
     pub target: f64,
-    /// How the aim is meant.
-    pub aim: Aim,
+    /// How the target is meant.
+    pub kind: TargetKind,
 }
 
 /// How a target is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aim {
+pub enum TargetKind {
     /// `Pods` with `averageValue`: per node.
     Node,
     /// `External` with `averageValue`: over all nodes, divided by their number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lifecycle::{Condition, NodeName, Severity, Time};
 
 use super::measure::Measured;
-use super::policy::Aim;
+use super::policy::TargetKind;
 use super::quantity;
 
 /// Hottest node over the mean, from which on it is skew.
@@ -18,7 +18,7 @@ const WINDOWS: u32 = 3;
 
 /// The hottest node of a metric per node, where it is skewed at this moment.
 fn hottest(measured: &Measured) -> Option<(&NodeName, f64, f64)> {
-    if measured.metric.aim != Aim::Node {
+    if measured.metric.kind != TargetKind::Node {
         return None;
     }
     let mean = measured.shown()?;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use lifecycle::{Condition, Severity, Time, Veto};
 
 use super::Current;
-use super::absorb::{MARGIN, Prediction};
+use super::headroom::{MARGIN, Prediction};
 use super::history::{History, Load, Stated};
 use super::measure::{Measured, measure};
-use super::policy::{Aim, Metric, Policy};
+use super::policy::{Metric, Policy, TargetKind};
 use crate::metrics::{FleetView, Span};
 
 /// What everybody who publishes costs a broker, of all transports.
@@ -68,7 +68,7 @@ pub(super) fn hold(
 /// The load of today over all nodes, none where some of it is not known; one that has just come counts, one that has
 /// just gone does not yet. And the rate over the shortest window, the first that is known.
 fn load(connections: &Measured, view: &FleetView, current: &Current) -> (Measured, Option<Load>) {
-    let metric = Metric { name: PUBLISHES.into(), target: 1.0, aim: Aim::Share };
+    let metric = Metric { name: PUBLISHES.into(), target: 1.0, kind: TargetKind::Share };
     let publishes = measure(&metric, Span::TenSeconds, view, current);
     let longer = measure(&metric, Span::OneMinute, view, current);
     let longer = if longer.complete() { longer.total } else { 0.0 };

@@ -188,7 +188,7 @@ fn a_load_that_has_just_come_counts_against_a_shrink() {
 
 #[test]
 fn the_largest_wish_of_several_metrics_wins() {
-    let connections = Metric { name: CONNECTIONS.into(), target: 5.0, aim: Aim::Share };
+    let connections = Metric { name: CONNECTIONS.into(), target: 5.0, kind: TargetKind::Share };
     let metrics = vec![per_node(RATE, 0.06), connections];
     let mut looks = Looks::from(Policy { metrics, ..policy() }, 10);
     let decision = looks.look(2, 0.09);
@@ -201,7 +201,7 @@ fn the_wish_from_outside_is_taken_as_it_is_and_vetoed_like_ours() {
     let scale = Policy { outside_wish: Some(2), ..policy() };
     let mut looks = Looks::from(scale, 10);
     let decision = looks.look(5, 0.06);
-    assert_eq!(decision.wish, 2, "not damped");
+    assert_eq!(decision.wish, 2, "not stabilized");
     assert_eq!(names(&decision.shrink_vetoes), ["WouldOverload"]);
     looks.policy = Policy { outside_wish: Some(99), metrics: Vec::new(), ..policy() };
     let decision = looks.look(5, 0.06);
@@ -240,7 +240,7 @@ fn a_wish_far_above_max_does_not_hold_the_size_once_max_is_raised() {
 }
 
 #[test]
-fn explain_names_the_metric_the_clamps_and_the_flip() {
+fn explain_names_the_metric_the_clamps_and_the_next_change() {
     let mut looks = Looks::from(policy(), 10);
     let text = looks.look(5, 0.06).explain.to_string();
     assert_eq!(

@@ -63,15 +63,18 @@ fn the_fences_wait_is_bounded(#[case] wait: &str, #[case] fine: bool) {
 }
 
 #[test]
-fn a_metric_is_read_with_its_aim_and_without_the_prefix() {
+fn a_metric_is_read_with_its_target_and_without_the_prefix() {
     let policy = policy(&json!({"metrics": [
         {"type": "Pods", "pods": {"metric": {"name": "vernemq_mqtt_publish_received"},
             "target": {"type": "AverageValue", "averageValue": "60m"}}},
         {"type": "External", "external": {"metric": {"name": "queue_processes"},
             "target": {"type": "Value", "value": "2k"}}},
     ]}));
-    let aims: Vec<_> = policy.metrics.iter().map(|m| (m.name.as_str(), m.target, m.aim)).collect();
-    assert_eq!(aims, [("mqtt_publish_received", 0.06, Aim::Node), ("queue_processes", 2_000.0, Aim::Total)]);
+    let targets: Vec<_> = policy.metrics.iter().map(|m| (m.name.as_str(), m.target, m.kind)).collect();
+    assert_eq!(
+        targets,
+        [("mqtt_publish_received", 0.06, TargetKind::Node), ("queue_processes", 2_000.0, TargetKind::Total)]
+    );
 }
 
 #[test]

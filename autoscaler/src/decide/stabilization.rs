@@ -28,7 +28,7 @@ pub(super) fn stabilize(history: &History, up: Duration, down: Duration, size: u
 }
 
 /// When the window that holds the wish lets it move.
-pub(super) fn next_flip(history: &History, policy: &Policy, clamp: &Clamp, now: Time) -> String {
+pub(super) fn next_change(history: &History, policy: &Policy, clamp: &Clamp, now: Time) -> String {
     let (wishes, span) = if clamp.to > clamp.from {
         (&history.highest, policy.down.stabilization)
     } else {

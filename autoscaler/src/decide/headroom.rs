@@ -1,7 +1,7 @@
-//! Absorb: what the survivors would carry after one leave, with a margin.
+//! Headroom: what the survivors would carry after one leave, with a margin.
 
 use super::measure::Measured;
-use super::policy::Aim;
+use super::policy::TargetKind;
 use super::quantity;
 use super::{ConnsMax, Current};
 
@@ -42,10 +42,10 @@ pub(super) fn predict(windows: &[Measured], connections: &Measured, current: &Cu
     let mut predictions: Vec<Prediction> = Vec::new();
     for measured in windows {
         let name = &measured.metric.name;
-        let (share, bound) = match measured.metric.aim {
-            Aim::Node | Aim::Share => (measured.total / left, measured.metric.target),
-            // The part of a node, of the whole and of the aim alike.
-            Aim::Total => (measured.total / left, measured.metric.target / size),
+        let (share, bound) = match measured.metric.kind {
+            TargetKind::Node | TargetKind::Share => (measured.total / left, measured.metric.target),
+            // The part of a node, of the whole and of the target alike.
+            TargetKind::Total => (measured.total / left, measured.metric.target / size),
         };
         let after = share * MARGIN;
         match predictions.iter_mut().find(|have| &have.name == name && have.bound.total_cmp(&bound).is_eq()) {
