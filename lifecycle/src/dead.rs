@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::draft::Look;
 use crate::holdings::holdings;
 use crate::members::{below, view};
+use crate::transition::Context;
 use crate::{Condition, Intent, Kind, NodeName, Ordinal, Pod, Severity};
 
 /// What people must see, whatever else goes on.
-pub(crate) fn conditions(active: Option<&Intent>, look: &Look<'_>) -> Vec<Condition> {
+pub(crate) fn conditions(active: Option<&Intent>, ctx: &Context<'_>) -> Vec<Condition> {
     let mut all = Vec::new();
-    all.extend(foreign_fall(active, look));
-    all.extend(down(look).into_iter().filter(|name| ours(active) != Some(*name)).map(|n| judge(look, n)));
-    all.extend(split(active, look));
+    all.extend(foreign_fall(active, ctx));
+    all.extend(down(ctx).into_iter().filter(|name| ours(active) != Some(*name)).map(|n| judge(ctx, n)));
+    all.extend(split(active, ctx));
     all
 }
 
@@ -22,10 +22,10 @@ fn ours(active: Option<&Intent>) -> Option<&NodeName> {
 }
 
 /// A pod ends that no leave of ours was about (a fall is not a leave: docker-vernemq #302).
-fn foreign_fall(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
-    let size = look.facts.target.replicas;
+fn foreign_fall(active: Option<&Intent>, ctx: &Context<'_>) -> Option<Condition> {
+    let size = ctx.facts.target.replicas;
     let ordinal =
-        look.facts.pods.keys().find(|o| {
+        ctx.facts.pods.keys().find(|o| {
             o.0 >= size && active.is_none_or(|intent| intent.ordinal != **o || !intent.may_lower())
         })?;
     Some(Condition {
@@ -39,21 +39,21 @@ fn foreign_fall(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
 }
 
 /// Members that no view has running, where at least one view was seen.
-fn down<'a>(look: &Look<'a>) -> BTreeSet<&'a NodeName> {
-    let views: Vec<_> = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal)).collect();
+fn down<'a>(ctx: &Context<'a>) -> BTreeSet<&'a NodeName> {
+    let views: Vec<_> = ctx.facts.nodes.keys().filter_map(|ordinal| view(ctx, *ordinal)).collect();
     let listed = views.iter().flat_map(|members| members.keys());
     listed.filter(|name| views.iter().all(|members| members.get(*name) != Some(&true))).collect()
 }
 
-fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
-    let home = look.facts.nodes.iter().find(|(_, node)| node.name.as_ref() == Some(name)).map(|(o, _)| *o);
-    let size = look.facts.target.replicas;
-    let may_return = match home.filter(|ordinal| look.facts.pods.contains_key(ordinal)) {
-        Some(ordinal) => ordinal.0 < size && !long_unready(look, ordinal),
+fn judge(ctx: &Context<'_>, name: &NodeName) -> Condition {
+    let home = ctx.facts.nodes.iter().find(|(_, node)| node.name.as_ref() == Some(name)).map(|(o, _)| *o);
+    let size = ctx.facts.target.replicas;
+    let may_return = match home.filter(|ordinal| ctx.facts.pods.contains_key(ordinal)) {
+        Some(ordinal) => ordinal.0 < size && !long_unready(ctx, ordinal),
         // Its pod is not there: it may be one that is being made again, or one not heard yet.
         None => below(size).any(|ordinal| {
-            !look.facts.pods.contains_key(&ordinal)
-                || look.name(ordinal).is_none() && !long_unready(look, ordinal)
+            !ctx.facts.pods.contains_key(&ordinal)
+                || ctx.name(ordinal).is_none() && !long_unready(ctx, ordinal)
         }),
     };
     if may_return {
@@ -80,31 +80,31 @@ fn judge(look: &Look<'_>, name: &NodeName) -> Condition {
     }
 }
 
-fn long_unready(look: &Look<'_>, ordinal: Ordinal) -> bool {
-    let Some(pod) = look.facts.pods.get(&ordinal) else { return false };
-    let since = pod.ready_changed.unwrap_or(look.now);
-    !pod.ready && look.now.since(since) >= look.limits.dead
+fn long_unready(ctx: &Context<'_>, ordinal: Ordinal) -> bool {
+    let Some(pod) = ctx.facts.pods.get(&ordinal) else { return false };
+    let since = pod.ready_changed.unwrap_or(ctx.now);
+    !pod.ready && ctx.now.since(since) >= ctx.limits.dead
 }
 
-fn long_ready(look: &Look<'_>, pod: &Pod) -> bool {
-    pod.ready_changed.is_some_and(|since| look.now.since(since) >= look.limits.agree)
+fn long_ready(ctx: &Context<'_>, pod: &Pod) -> bool {
+    pod.ready_changed.is_some_and(|since| ctx.now.since(since) >= ctx.limits.agree)
 }
 
 /// Ready pods whose nodes do not all see one another: they are several clusters, and all of them serve. In every rollout
 /// a pod is ready before its node has joined again, and one that has restarted sees only itself for up to 19 s
 /// (docs/broker/netsplit.md, "The coordinator restarts"): all that count must have been ready for longer than
 /// that takes.
-fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
+fn split(active: Option<&Intent>, ctx: &Context<'_>) -> Option<Condition> {
     let apart = |o: &Ordinal| active.is_none_or(|intent| intent.ordinal != *o);
     let well = |o: &Ordinal| {
-        look.facts.pods.get(o).is_some_and(|pod| pod.ready && !pod.deleting && long_ready(look, pod))
+        ctx.facts.pods.get(o).is_some_and(|pod| pod.ready && !pod.deleting && long_ready(ctx, pod))
     };
-    let settled: Vec<Ordinal> = below(look.facts.target.replicas).filter(|o| apart(o) && well(o)).collect();
-    let names: BTreeSet<&NodeName> = settled.iter().filter_map(|o| look.name(*o)).collect();
+    let settled: Vec<Ordinal> = below(ctx.facts.target.replicas).filter(|o| apart(o) && well(o)).collect();
+    let names: BTreeSet<&NodeName> = settled.iter().filter_map(|o| ctx.name(*o)).collect();
     // By what each sees of the others.
     let mut clusters: BTreeMap<BTreeSet<&NodeName>, Vec<Ordinal>> = BTreeMap::new();
     for ordinal in settled {
-        let Some(members) = view(look, ordinal) else { continue };
+        let Some(members) = view(ctx, ordinal) else { continue };
         let sees = names.iter().copied().filter(|name| members.contains_key(*name)).collect();
         clusters.entry(sees).or_default().push(ordinal);
     }
@@ -116,14 +116,14 @@ fn split(active: Option<&Intent>, look: &Look<'_>) -> Option<Condition> {
          own, each of which takes clients and loses their messages. Compare `vmq-admin cluster show` on each. If they \
          are, choose which one stays, take the label vernescale.dev/serving from the pods of the others, and delete \
          their claims and pods; what one holds is lost with its claim",
-        look.limits.agree.as_secs(),
-        told(look, clusters.into_values().collect())
+        ctx.limits.agree.as_secs(),
+        told(ctx, clusters.into_values().collect())
     );
     Some(Condition { reason: "MembersDisagree", severity: Severity::Critical, message })
 }
 
 /// The clusters, the largest first, with what each node holds but those of the one that is larger than all others.
-fn told(look: &Look<'_>, mut clusters: Vec<Vec<Ordinal>>) -> String {
+fn told(ctx: &Context<'_>, mut clusters: Vec<Vec<Ordinal>>) -> String {
     clusters.sort_by_key(|pods| std::cmp::Reverse(pods.len()));
     let largest = match &clusters[..] {
         [first, second, ..] if first.len() == second.len() => 0,
@@ -131,7 +131,7 @@ fn told(look: &Look<'_>, mut clusters: Vec<Vec<Ordinal>>) -> String {
     };
     let one = |(n, pods): (usize, &Vec<Ordinal>)| {
         let pods = pods.iter().map(|ordinal| {
-            let holds = if n < largest { String::new() } else { format!(" ({})", holdings(look, *ordinal)) };
+            let holds = if n < largest { String::new() } else { format!(" ({})", holdings(ctx, *ordinal)) };
             format!("pod {ordinal}{holds}")
         });
         pods.collect::<Vec<_>>().join(", ")

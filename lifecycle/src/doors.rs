@@ -1,6 +1,6 @@
 //! The leaver's listeners: the one sign that tells a leave that has begun from one that has not.
 
-use crate::draft::Look;
+use crate::transition::Context;
 use crate::{Intent, Listener, ListenerState, Observed, Ordinal};
 
 /// What the leaver's management API says of the listeners that were recorded at the gate.
@@ -15,8 +15,8 @@ pub(crate) enum Doors {
 }
 
 /// Reads them for the intent's ordinal.
-pub(crate) fn doors(intent: &Intent, look: &Look<'_>) -> Doors {
-    match look.facts.nodes.get(&intent.ordinal).map(|node| &node.listeners) {
+pub(crate) fn doors(intent: &Intent, ctx: &Context<'_>) -> Doors {
+    match ctx.facts.nodes.get(&intent.ordinal).map(|node| &node.listeners) {
         Some(Observed::Seen(list)) => {
             let known = |listener: &&Listener| intent.listeners.iter().any(|was| same(was, listener));
             if list.iter().any(|listener| known(&listener)) { Doors::Present } else { Doors::Deleted }
@@ -26,8 +26,8 @@ pub(crate) fn doors(intent: &Intent, look: &Look<'_>) -> Doors {
 }
 
 /// No listener of the node takes clients, and there are some; false where they were not read.
-pub(crate) fn suspended(look: &Look<'_>, ordinal: Ordinal) -> bool {
-    let listeners = look.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
+pub(crate) fn suspended(ctx: &Context<'_>, ordinal: Ordinal) -> bool {
+    let listeners = ctx.facts.nodes.get(&ordinal).and_then(|node| node.listeners.seen());
     listeners.is_some_and(|list| {
         !list.is_empty() && list.iter().all(|listener| listener.state == ListenerState::Suspended)
     })

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below, view};
 use crate::pace::Pace;
 use crate::settled::settled;
+use crate::transition::Context;
 use crate::{Intent, NodeName, Ordinal, Veto};
 
 /// What makes them one build again.
@@ -13,29 +13,29 @@ const ONE_BUILD: &str = ", and a leave fails between two builds: set one fixed i
                          `kubectl rollout status` until all pods have it";
 
 /// May the highest ordinal leave?
-pub(crate) fn shrink(look: &Look<'_>) -> Verdict {
-    Verdict::worst([departs(look, None), settled(look)])
+pub(crate) fn shrink(ctx: &Context<'_>) -> Verdict {
+    Verdict::worst([departs(ctx, None), settled(ctx)])
 }
 
 /// The same of a newcomer that was never served: that it is not ready is why it goes.
-pub(crate) fn give_back(look: &Look<'_>) -> Verdict {
-    departs(look, look.facts.target.replicas.checked_sub(1).map(Ordinal))
+pub(crate) fn give_back(ctx: &Context<'_>) -> Verdict {
+    departs(ctx, ctx.facts.target.replicas.checked_sub(1).map(Ordinal))
 }
 
 /// May the size be lowered below a newcomer without a leave? There is none to ask for where every survivor was
 /// seen and lists the survivors and nobody else; and nothing is lost where nobody was sent there.
-pub(crate) fn stranger(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
+pub(crate) fn stranger(ctx: &Context<'_>, newcomer: Ordinal) -> Verdict {
     Verdict::worst([
-        vetoed(&look.facts.shrink_vetoes),
-        target_quiet(look),
-        agree(look, newcomer.0, Match::Exact),
-        empty_handed(look, newcomer),
+        vetoed(&ctx.facts.shrink_vetoes),
+        target_quiet(ctx),
+        agree(ctx, newcomer.0, Match::Exact),
+        empty_handed(ctx, newcomer),
     ])
 }
 
 /// It is fenced, and what runs in it holds no client's messages.
-fn empty_handed(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
-    let Some(pod) = look.facts.pods.get(&newcomer) else { return Verdict::Clear };
+fn empty_handed(ctx: &Context<'_>, newcomer: Ordinal) -> Verdict {
+    let Some(pod) = ctx.facts.pods.get(&newcomer) else { return Verdict::Clear };
     if pod.routed || pod.serving != Some(false) {
         let text =
             format!("pod {newcomer} is not fenced yet: its label vernescale.dev/serving must be \"false\"");
@@ -44,7 +44,7 @@ fn empty_handed(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
     if !pod.running {
         return Verdict::Clear;
     }
-    let Some(node) = look.facts.nodes.get(&newcomer) else {
+    let Some(node) = ctx.facts.nodes.get(&newcomer) else {
         return Verdict::Unknown(format!("what pod {newcomer} holds: it was not asked"));
     };
     match (&node.members, &node.counts) {
@@ -67,39 +67,39 @@ fn empty_handed(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
 }
 
 /// `unready` is one whose readiness does not count.
-fn departs(look: &Look<'_>, unready: Option<Ordinal>) -> Verdict {
-    let size = look.facts.target.replicas;
+fn departs(ctx: &Context<'_>, unready: Option<Ordinal>) -> Verdict {
+    let size = ctx.facts.target.replicas;
     if size < 2 {
         return Verdict::No("LastNode", "the last node never leaves: its queues would be lost".into());
     }
     Verdict::worst([
-        vetoed(&look.facts.shrink_vetoes),
-        target_quiet(look),
-        pods_well(look, size, unready),
-        one_build(look, size),
-        agree(look, size, Match::Exact),
-        listeners_known(look, Ordinal(size - 1)),
-        drain_fits(look, Ordinal(size - 1)),
+        vetoed(&ctx.facts.shrink_vetoes),
+        target_quiet(ctx),
+        pods_well(ctx, size, unready),
+        one_build(ctx, size),
+        agree(ctx, size, Match::Exact),
+        listeners_known(ctx, Ordinal(size - 1)),
+        drain_fits(ctx, Ordinal(size - 1)),
     ])
 }
 
 /// May one more node be added?
-pub(crate) fn grow(look: &Look<'_>) -> Verdict {
-    let size = look.facts.target.replicas;
+pub(crate) fn grow(ctx: &Context<'_>) -> Verdict {
+    let size = ctx.facts.target.replicas;
     Verdict::worst([
-        vetoed(&look.facts.grow_vetoes),
-        target_quiet(look),
-        pods_well(look, size, None),
-        agree(look, size, Match::GhostsAllowed),
+        vetoed(&ctx.facts.grow_vetoes),
+        target_quiet(ctx),
+        pods_well(ctx, size, None),
+        agree(ctx, size, Match::GhostsAllowed),
         // After what keeps the members from being asked: people are to read of the cause.
-        vetoed(&look.facts.raise_vetoes),
-        claim_absent(look, Ordinal(size)),
+        vetoed(&ctx.facts.raise_vetoes),
+        claim_absent(ctx, Ordinal(size)),
     ])
 }
 
 /// Has something begun that a shrink before its leave must give way to (I2)?
-pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
-    let size = look.facts.target.replicas;
+pub(crate) fn undisturbed(intent: &Intent, ctx: &Context<'_>) -> Verdict {
+    let size = ctx.facts.target.replicas;
     let leaver = intent.ordinal;
     if size != leaver.0 + 1 {
         let text = format!(
@@ -108,10 +108,10 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
         );
         return Verdict::No("ForeignScale", text);
     }
-    if look.facts.wish > leaver.0 {
-        return Verdict::No("WishRaised", format!("{} nodes are wanted again", look.facts.wish));
+    if ctx.facts.wish > leaver.0 {
+        return Verdict::No("WishRaised", format!("{} nodes are wanted again", ctx.facts.wish));
     }
-    let Some(pod) = look.same_pod(intent) else {
+    let Some(pod) = ctx.same_pod(intent) else {
         return Verdict::No(
             "LeaverReplaced",
             format!("pod {leaver} is gone or is another one: its Events say who deleted it"),
@@ -123,10 +123,10 @@ pub(crate) fn undisturbed(intent: &Intent, look: &Look<'_>) -> Verdict {
     }
     // A rollout makes numbers unknown as well: people are to read of the cause.
     Verdict::worst([
-        target_quiet(look),
-        overruled(&look.facts.shrink_vetoes),
-        pods_well(look, size, Some(leaver)),
-        agree(look, size, Match::Exact),
+        target_quiet(ctx),
+        overruled(&ctx.facts.shrink_vetoes),
+        pods_well(ctx, size, Some(leaver)),
+        agree(ctx, size, Match::Exact),
     ])
 }
 
@@ -151,8 +151,8 @@ fn overruled(vetoes: &BTreeSet<Veto>) -> Verdict {
     }))
 }
 
-fn target_quiet(look: &Look<'_>) -> Verdict {
-    let target = &look.facts.target;
+fn target_quiet(ctx: &Context<'_>) -> Verdict {
+    let target = &ctx.facts.target;
     if target.deleting {
         return Verdict::No("TargetDeleting", "the StatefulSet is being deleted".into());
     }
@@ -161,7 +161,7 @@ fn target_quiet(look: &Look<'_>) -> Verdict {
                     waits for, and `kubectl describe pod` why";
         return Verdict::No("RolloutUnderWay", text.into());
     }
-    let beyond = look.facts.pods.keys().find(|ordinal| ordinal.0 >= target.replicas);
+    let beyond = ctx.facts.pods.keys().find(|ordinal| ordinal.0 >= target.replicas);
     beyond.map_or(Verdict::Clear, |ordinal| {
         let text = format!(
             "pod {ordinal} still exists though it is not wanted: `kubectl describe pod` shows finalizers and \
@@ -173,9 +173,9 @@ fn target_quiet(look: &Look<'_>) -> Verdict {
 
 /// All pods are there and well. A leaver whose listeners are suspended may have a readiness probe
 /// that says no: that alone is no disruption.
-fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
+fn pods_well(ctx: &Context<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
     Verdict::worst(below(size).map(|ordinal| {
-        let (name, trouble, remedy) = match look.facts.pods.get(&ordinal) {
+        let (name, trouble, remedy) = match ctx.facts.pods.get(&ordinal) {
             None => (
                 "PodMissing",
                 "does not exist",
@@ -205,15 +205,15 @@ fn pods_well(look: &Look<'_>, size: u32, leaver: Option<Ordinal>) -> Verdict {
 /// One image and one version, one that we know: a leave ships a closure, which another build cannot
 /// run (docs/broker/leave.md, "Across versions"), and what it shows of itself is read from words and
 /// counters.
-fn one_build(look: &Look<'_>, size: u32) -> Verdict {
-    let mut images = below(size).filter_map(|o| look.facts.pods.get(&o)).map(|pod| &pod.image);
+fn one_build(ctx: &Context<'_>, size: u32) -> Verdict {
+    let mut images = below(size).filter_map(|o| ctx.facts.pods.get(&o)).map(|pod| &pod.image);
     let first = images.next();
     if images.any(|image| Some(image) != first) {
         return Verdict::No("MixedVersions", format!("the pods run different images{ONE_BUILD}"));
     }
     let mut versions = Vec::new();
     for ordinal in below(size) {
-        match look.facts.nodes.get(&ordinal).map(|node| &node.version) {
+        match ctx.facts.nodes.get(&ordinal).map(|node| &node.version) {
             Some(crate::Observed::Seen(version)) => versions.push(version),
             Some(crate::Observed::Unknown(why)) => {
                 return Verdict::Unknown(format!("version of pod {ordinal}: {why}"));
@@ -224,21 +224,21 @@ fn one_build(look: &Look<'_>, size: u32) -> Verdict {
     if versions.windows(2).any(|pair| pair[0] != pair[1]) {
         return Verdict::No("MixedVersions", format!("the nodes run different versions{ONE_BUILD}"));
     }
-    match versions.first().filter(|version| !look.limits.versions.contains(version)) {
+    match versions.first().filter(|version| !ctx.limits.versions.contains(version)) {
         None => Verdict::Clear,
         Some(version) => Verdict::No(
             "VersionUnknown",
             format!(
                 "the nodes run {version}, and leaves were measured with {}: add it to spec.leave.versions \
                  once you have tried one",
-                look.limits.versions.join(", ")
+                ctx.limits.versions.join(", ")
             ),
         ),
     }
 }
 
-fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {
-    match look.facts.nodes.get(&leaver).map(|node| &node.listeners) {
+fn listeners_known(ctx: &Context<'_>, leaver: Ordinal) -> Verdict {
+    match ctx.facts.nodes.get(&leaver).map(|node| &node.listeners) {
         Some(crate::Observed::Seen(list)) if list.is_empty() => Verdict::No(
             "NoListener",
             format!(
@@ -252,8 +252,8 @@ fn listeners_known(look: &Look<'_>, leaver: Ordinal) -> Verdict {
 }
 
 /// A drain that cannot be through within its budget would be undone at its end: whoever was moved by it, for nothing.
-fn drain_fits(look: &Look<'_>, leaver: Ordinal) -> Verdict {
-    let counts = match look.facts.nodes.get(&leaver).map(|node| &node.counts) {
+fn drain_fits(ctx: &Context<'_>, leaver: Ordinal) -> Verdict {
+    let counts = match ctx.facts.nodes.get(&leaver).map(|node| &node.counts) {
         Some(crate::Observed::Seen(counts)) => counts,
         Some(crate::Observed::Unknown(why)) => {
             return Verdict::Unknown(format!("sessions of pod {leaver}: {why}"));
@@ -261,12 +261,12 @@ fn drain_fits(look: &Look<'_>, leaver: Ordinal) -> Verdict {
         None => return Verdict::Unknown(format!("sessions of pod {leaver}: not asked")),
     };
     let sessions = u32::try_from(counts.online.max(0)).unwrap_or(u32::MAX);
-    let (rate, budget) = (Pace::of(sessions, look.limits).rate, look.limits.drain);
-    let needs = Pace::span(sessions, rate) + look.limits.drained;
+    let (rate, budget) = (Pace::of(sessions, ctx.limits).rate, ctx.limits.drain);
+    let needs = Pace::span(sessions, rate) + ctx.limits.drained;
     if needs <= budget {
         return Verdict::Clear;
     }
-    let wanted = u64::from(sessions).div_ceil(budget.saturating_sub(look.limits.drained).as_secs().max(1));
+    let wanted = u64::from(sessions).div_ceil(budget.saturating_sub(ctx.limits.drained).as_secs().max(1));
     Verdict::No(
         "DrainTooLong",
         format!(
@@ -282,11 +282,11 @@ fn drain_fits(look: &Look<'_>, leaver: Ordinal) -> Verdict {
 
 /// A used volume must not be used again (docs/broker/join.md, "A node that has left"); one that is
 /// terminating is still there.
-fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
-    let Some(claim) = look.facts.claims.get(&newcomer).and_then(|claims| claims.first()) else {
+fn claim_absent(ctx: &Context<'_>, newcomer: Ordinal) -> Verdict {
+    let Some(claim) = ctx.facts.claims.get(&newcomer).and_then(|claims| claims.first()) else {
         return Verdict::Clear;
     };
-    let text = match without_pod(look, newcomer.0).next() {
+    let text = match without_pod(ctx, newcomer.0).next() {
         // It was not we who took its pod away, and it did not leave.
         Some(member) => format!(
             "claim {} of ordinal {newcomer} is there, and {member} is a member without a pod. If the claim is its \
@@ -305,9 +305,9 @@ fn claim_absent(look: &Look<'_>, newcomer: Ordinal) -> Verdict {
 }
 
 /// Members that some view lists, none has running, and no pod's node is; none while a pod has not said its name.
-fn without_pod<'a>(look: &Look<'a>, size: u32) -> impl Iterator<Item = &'a NodeName> {
-    let names: BTreeSet<_> = below(size).filter_map(|ordinal| look.name(ordinal)).collect();
-    let views: Vec<_> = look.facts.nodes.keys().filter_map(|ordinal| view(look, *ordinal)).collect();
+fn without_pod<'a>(ctx: &Context<'a>, size: u32) -> impl Iterator<Item = &'a NodeName> {
+    let names: BTreeSet<_> = below(size).filter_map(|ordinal| ctx.name(ordinal)).collect();
+    let views: Vec<_> = ctx.facts.nodes.keys().filter_map(|ordinal| view(ctx, *ordinal)).collect();
     let running = |name: &NodeName| views.iter().any(|members| members.get(name) == Some(&true));
     let listed: BTreeSet<_> = views.iter().flat_map(|members| members.keys()).collect();
     let known = names.len() == size as usize;

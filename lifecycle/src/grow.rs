@@ -16,7 +16,7 @@ pub(crate) use proof::{AGAIN, apart, live, on_the_way};
 pub(crate) use raise::raise;
 pub(crate) use serve::{serve, settle};
 
-use crate::draft::{Draft, Flow, Look};
+use crate::transition::{Context, Flow, Transition};
 use crate::{Effect, Kind, Outcome, Pod, Step, idle};
 
 /// Where the newcomer's pod stands.
@@ -29,34 +29,39 @@ enum Newcomer<'a> {
 
 /// A pod that was replaced comes with the template's label and must be fenced anew; one that is no
 /// longer wanted by the StatefulSet ends the growth.
-fn newcomer<'a>(draft: &mut Draft, look: &Look<'a>) -> Newcomer<'a> {
-    let ordinal = draft.intent.ordinal;
-    if look.facts.target.replicas <= ordinal.0 {
-        let size = look.facts.target.replicas;
+fn newcomer<'a>(transition: &mut Transition, ctx: &Context<'a>) -> Newcomer<'a> {
+    let ordinal = transition.intent.ordinal;
+    if ctx.facts.target.replicas <= ordinal.0 {
+        let size = ctx.facts.target.replicas;
         let text = format!("replicas became {size} by another hand while ordinal {ordinal} was joining");
-        return Newcomer::Gone(draft.fail(text));
+        return Newcomer::Gone(transition.fail(text));
     }
-    match look.same_pod(&draft.intent) {
+    match ctx.same_pod(&transition.intent) {
         Some(pod) => Newcomer::Here(pod),
-        None => Newcomer::Gone(draft.enter(Step::FenceNewcomer)),
+        None => Newcomer::Gone(transition.enter(Step::FenceNewcomer)),
     }
 }
 
 /// Ends a change of an ordinal, and begins the growth of whatever is in its place now: it is fenced, proven and
 /// served like any other newcomer. The finished change lives on in the output; the record is the newcomer's.
-pub(crate) fn adopt(draft: &mut Draft, look: &Look<'_>, outcome: Outcome, reason: String) -> Flow {
-    let ordinal = draft.intent.ordinal;
-    draft.intent.reason = Some(reason);
-    draft.finish(outcome);
-    draft.intent = idle::blank(Some(&draft.intent), Kind::Grow, ordinal, look.now);
-    draft.enter(Step::FenceNewcomer)
+pub(crate) fn adopt(
+    transition: &mut Transition,
+    ctx: &Context<'_>,
+    outcome: Outcome,
+    reason: String,
+) -> Flow {
+    let ordinal = transition.intent.ordinal;
+    transition.intent.reason = Some(reason);
+    transition.finish(outcome);
+    transition.intent = idle::blank(Some(&transition.intent), Kind::Grow, ordinal, ctx.now);
+    transition.enter(Step::FenceNewcomer)
 }
 
 /// Keeps clients away until the node is known to be in step with the others.
-fn keep_fenced(draft: &mut Draft, pod: &Pod) {
+fn keep_fenced(transition: &mut Transition, pod: &Pod) {
     if pod.serving != Some(false) {
-        draft.ask(Effect::LabelServing {
-            ordinal: draft.intent.ordinal,
+        transition.ask(Effect::LabelServing {
+            ordinal: transition.intent.ordinal,
             pod_uid: pod.uid.clone(),
             serving: false,
         });

@@ -1,11 +1,11 @@
 //! What a node holds: what is lost with its claim, for whoever is about to delete one.
 
-use crate::draft::Look;
+use crate::transition::Context;
 use crate::{Observed, Ordinal};
 
 /// In words, by its own counts of this look.
-pub(crate) fn holdings(look: &Look<'_>, ordinal: Ordinal) -> String {
-    match look.facts.nodes.get(&ordinal).map(|node| &node.counts) {
+pub(crate) fn holdings(ctx: &Context<'_>, ordinal: Ordinal) -> String {
+    match ctx.facts.nodes.get(&ordinal).map(|node| &node.counts) {
         Some(Observed::Seen(counts)) => format!(
             "{} sessions online, {} offline, {} queues, {} retained messages",
             counts.online, counts.offline, counts.queues, counts.retained

@@ -6,7 +6,6 @@
 mod cancel;
 mod dead;
 mod doors;
-mod draft;
 mod effect;
 mod facts;
 mod gate;
@@ -24,6 +23,7 @@ mod step;
 mod still;
 mod stray;
 mod time;
+mod transition;
 mod unserved;
 mod verify;
 mod waits;

@@ -124,9 +124,9 @@ pub struct Limits {
     pub held: Duration,
     /// Time between looks while the 1.7 s after a leave count
     /// (docs/broker/kubernetes.md, "Restarts by kubelet"), and while draining.
-    pub look_soon: Duration,
+    pub requeue_soon: Duration,
     /// Time between looks otherwise.
-    pub look: Duration,
+    pub requeue: Duration,
 }
 
 impl Default for Limits {
@@ -178,8 +178,8 @@ impl Default for Limits {
             unsettled: seconds(600),
             dead: seconds(600),
             held: seconds(15 * 60),
-            look_soon: Duration::from_millis(200),
-            look: seconds(1),
+            requeue_soon: Duration::from_millis(200),
+            requeue: seconds(1),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::draft::Look;
+use crate::transition::Context;
 use crate::{NodeName, Observed, Ordinal};
 
 /// What helps where something is not known.
@@ -45,8 +45,8 @@ impl Verdict {
 }
 
 /// A node's `cluster show`, if it was seen.
-pub(crate) fn view<'a>(look: &Look<'a>, ordinal: Ordinal) -> Option<&'a BTreeMap<NodeName, bool>> {
-    look.facts.nodes.get(&ordinal)?.members.seen()
+pub(crate) fn view<'a>(ctx: &Context<'a>, ordinal: Ordinal) -> Option<&'a BTreeMap<NodeName, bool>> {
+    ctx.facts.nodes.get(&ordinal)?.members.seen()
 }
 
 /// Ordinals from 0 up to, not including, `end`.
@@ -65,13 +65,19 @@ pub(crate) enum Match {
 }
 
 /// Every pod's node runs in the view of every pod's node, for the pods 0 up to `end`.
-pub(crate) fn agree(look: &Look<'_>, end: u32, how: Match) -> Verdict {
-    let names: BTreeSet<&NodeName> = below(end).filter_map(|ordinal| look.name(ordinal)).collect();
-    Verdict::worst(below(end).map(|ordinal| one_view(look, ordinal, &names, end, how)))
+pub(crate) fn agree(ctx: &Context<'_>, end: u32, how: Match) -> Verdict {
+    let names: BTreeSet<&NodeName> = below(end).filter_map(|ordinal| ctx.name(ordinal)).collect();
+    Verdict::worst(below(end).map(|ordinal| one_view(ctx, ordinal, &names, end, how)))
 }
 
-fn one_view(look: &Look<'_>, ordinal: Ordinal, names: &BTreeSet<&NodeName>, end: u32, how: Match) -> Verdict {
-    let Some(node) = look.facts.nodes.get(&ordinal) else {
+fn one_view(
+    ctx: &Context<'_>,
+    ordinal: Ordinal,
+    names: &BTreeSet<&NodeName>,
+    end: u32,
+    how: Match,
+) -> Verdict {
+    let Some(node) = ctx.facts.nodes.get(&ordinal) else {
         return Verdict::Unknown(format!("the node of pod {ordinal} was not asked"));
     };
     let members = match &node.members {

@@ -5,9 +5,9 @@
 //! retained message is an object as well (`join_sync_2.1.2.txt`). More queues than that belong to nobody there. API keys
 //! are objects, too: so many left-over queues more are not seen.
 
-use crate::draft::Look;
 use crate::grow::{AGAIN, apart, live, on_the_way};
 use crate::members::{Verdict, below};
+use crate::transition::Context;
 use crate::{Facts, Observed, Ordinal, Time};
 
 /// What one process saw of queues that lie where they do not belong, from look to look. It begins with nothing seen.
@@ -50,22 +50,22 @@ impl Unsettled {
 }
 
 /// While a pod is young: nothing is amiss, and nothing was for the settle time.
-pub(crate) fn settled(look: &Look<'_>) -> Verdict {
-    let ready = |pod: Ordinal| Some((look.facts.pods.get(&pod)?.ready_changed?, pod));
-    let youngest = below(look.facts.target.replicas).filter_map(ready).max();
-    let asks = look.limits.unsettled;
-    let Some((_, pod)) = youngest.filter(|(since, _)| look.now.since(*since) < asks) else {
+pub(crate) fn settled(ctx: &Context<'_>) -> Verdict {
+    let ready = |pod: Ordinal| Some((ctx.facts.pods.get(&pod)?.ready_changed?, pod));
+    let youngest = below(ctx.facts.target.replicas).filter_map(ready).max();
+    let asks = ctx.limits.unsettled;
+    let Some((_, pod)) = youngest.filter(|(since, _)| ctx.now.since(*since) < asks) else {
         return Verdict::Clear;
     };
     let until = format!(
         "A leave can stick meanwhile. This is waited for until pod {pod} has been ready for {} s at the latest",
         asks.as_secs()
     );
-    let settle = look.limits.settle;
-    match Tally::of(look.facts).map_or_else(|verdict| verdict, Tally::verdict) {
+    let settle = ctx.limits.settle;
+    match Tally::of(ctx.facts).map_or_else(|verdict| verdict, Tally::verdict) {
         Verdict::No(name, why) => Verdict::No(name, format!("{why}. {until}")),
         Verdict::Unknown(why) => Verdict::Unknown(format!("QueuesUnsettled: {why}. {until}")),
-        Verdict::Clear if look.facts.unsettled.is_some_and(|at| look.now.since(at) < settle) => {
+        Verdict::Clear if ctx.facts.unsettled.is_some_and(|at| ctx.now.since(at) < settle) => {
             let why = format!(
                 "less than {} s ago (spec.settle) queues and clients' records were still on their way",
                 settle.as_secs()

@@ -24,7 +24,7 @@ pub(crate) use verify::verify;
 pub(crate) use volume::volume;
 
 use crate::Effect;
-use crate::draft::{Draft, Look};
+use crate::transition::{Context, Transition};
 
 /// Characters of an answer that are told: the record is an annotation.
 const TOLD_MAX: usize = 400;
@@ -36,10 +36,10 @@ fn brief(answer: &str) -> String {
 
 /// Whatever is in the leaver's place stays fenced: another pod comes with the template's label, perhaps on the data of
 /// a node that has left, and must not be served before that is known (I10).
-fn fence_replacement(draft: &mut Draft, look: &Look<'_>) {
-    let ordinal = draft.intent.ordinal;
-    let there = look.facts.pods.get(&ordinal);
+fn fence_replacement(transition: &mut Transition, ctx: &Context<'_>) {
+    let ordinal = transition.intent.ordinal;
+    let there = ctx.facts.pods.get(&ordinal);
     if let Some(pod) = there.filter(|pod| pod.serving != Some(false)) {
-        draft.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
+        transition.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
     }
 }

@@ -1,8 +1,8 @@
 //! One step: from the recorded intent and what was seen to what is done next.
 
-use crate::draft::{Draft, Flow, Look};
 use crate::idle::Start;
 use crate::still::still;
+use crate::transition::{Context, Flow, Transition};
 use crate::unserved::unserved;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
 
@@ -14,19 +14,19 @@ const STEPS_AT_MOST: usize = 16;
 /// `intent` is what the StatefulSet's annotation says, finished or not; `facts` one fresh look.
 /// Resuming after a crash is the same call with [`crate::Calls::default`].
 pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) -> Output {
-    let look = Look { facts, limits, now };
+    let ctx = Context { facts, limits, now };
     let mut out = match intent.filter(|intent| intent.active()) {
-        None => match idle::start(intent, &look) {
-            Start::Begin(intent) => run(intent, &look),
+        None => match idle::start(intent, &ctx) {
+            Start::Begin(intent) => run(intent, &ctx),
             Start::Stay(output) => output,
         },
-        Some(intent) if facts.target.deleting => orphaned(intent, &look),
-        Some(intent) => run(intent.clone(), &look),
+        Some(intent) if facts.target.deleting => orphaned(intent, &ctx),
+        Some(intent) => run(intent.clone(), &ctx),
     };
-    out.conditions.extend(dead::conditions(intent.filter(|intent| intent.active()), &look));
+    out.conditions.extend(dead::conditions(intent.filter(|intent| intent.active()), &ctx));
     let changing = out.intent.as_ref().filter(|intent| intent.active()).map(|intent| intent.ordinal);
-    out.conditions.extend(unserved(changing, &look));
-    if let Some((told, touch)) = still(out.intent.as_ref().filter(|intent| intent.active()), &look) {
+    out.conditions.extend(unserved(changing, &ctx));
+    if let Some((told, touch)) = still(out.intent.as_ref().filter(|intent| intent.active()), &ctx) {
         out.conditions.push(told);
         out.effects.extend(touch);
     }
@@ -34,48 +34,48 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
 }
 
 /// Takes an active intent as far as this look allows.
-fn run(intent: Intent, look: &Look<'_>) -> Output {
-    let mut draft = Draft::new(intent, look);
+fn run(intent: Intent, ctx: &Context<'_>) -> Output {
+    let mut transition = Transition::new(intent, ctx);
     for _ in 0..STEPS_AT_MOST {
-        if advance(&mut draft, look) == Flow::Look {
+        if advance(&mut transition, ctx) == Flow::Requeue {
             break;
         }
     }
-    let Draft { intent, mut out, .. } = draft;
+    let Transition { intent, mut out, .. } = transition;
     out.intent = Some(intent);
     out
 }
 
-fn advance(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    match draft.intent.step {
-        Step::Fence => shrink::fence(draft, look),
-        Step::Suspend => shrink::suspend(draft, look),
-        Step::Drain => shrink::drain(draft, look),
-        Step::Leave => shrink::leave(draft, look),
-        Step::Verify => shrink::verify(draft, look),
-        Step::Shrink => shrink::patch(draft, look),
-        Step::PodGone => shrink::pod_gone(draft, look),
-        Step::Volume => shrink::volume(draft, look),
-        Step::Quiet => shrink::quiet(draft, look),
-        Step::Cancel => cancel::undo(draft, look),
-        Step::Raise => grow::raise(draft, look),
-        Step::FenceNewcomer => grow::fence(draft, look),
-        Step::Join => grow::join(draft, look),
-        Step::Canary => grow::canary(draft, look),
-        Step::Serve => grow::serve(draft, look),
-        Step::Settle => grow::settle(draft, look),
-        Step::Done => Flow::Look,
+fn advance(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    match transition.intent.step {
+        Step::Fence => shrink::fence(transition, ctx),
+        Step::Suspend => shrink::suspend(transition, ctx),
+        Step::Drain => shrink::drain(transition, ctx),
+        Step::Leave => shrink::leave(transition, ctx),
+        Step::Verify => shrink::verify(transition, ctx),
+        Step::Shrink => shrink::patch(transition, ctx),
+        Step::PodGone => shrink::pod_gone(transition, ctx),
+        Step::Volume => shrink::volume(transition, ctx),
+        Step::Quiet => shrink::quiet(transition, ctx),
+        Step::Cancel => cancel::undo(transition, ctx),
+        Step::Raise => grow::raise(transition, ctx),
+        Step::FenceNewcomer => grow::fence(transition, ctx),
+        Step::Join => grow::join(transition, ctx),
+        Step::Canary => grow::canary(transition, ctx),
+        Step::Serve => grow::serve(transition, ctx),
+        Step::Settle => grow::settle(transition, ctx),
+        Step::Done => Flow::Requeue,
     }
 }
 
 /// The StatefulSet goes, and with it the annotation: nothing is left to do or to undo.
-fn orphaned(intent: &Intent, look: &Look<'_>) -> Output {
-    let mut draft = Draft::new(intent.clone(), look);
-    draft.tell(
+fn orphaned(intent: &Intent, ctx: &Context<'_>) -> Output {
+    let mut transition = Transition::new(intent.clone(), ctx);
+    transition.tell(
         "TargetDeleting",
         Severity::Warning,
         format!("the StatefulSet is being deleted; the change of ordinal {} stops here", intent.ordinal),
     );
-    draft.out.intent = Some(intent.clone());
-    draft.out
+    transition.out.intent = Some(intent.clone());
+    transition.out
 }

@@ -2,14 +2,14 @@
 //! (`kubectl replace`, a chart applied by force), or somebody has fenced it.
 
 use crate::doors::suspended;
-use crate::draft::Look;
 use crate::members::below;
+use crate::transition::Context;
 use crate::{Condition, Ordinal, Severity};
 
 /// All but the one that a change is about.
-pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Condition> {
-    let others = below(look.facts.target.replicas).filter(|ordinal| Some(*ordinal) != changing);
-    let found: Vec<_> = others.filter_map(|ordinal| why(look, ordinal)).collect();
+pub(crate) fn unserved(changing: Option<Ordinal>, ctx: &Context<'_>) -> Option<Condition> {
+    let others = below(ctx.facts.target.replicas).filter(|ordinal| Some(*ordinal) != changing);
+    let found: Vec<_> = others.filter_map(|ordinal| why(ctx, ordinal)).collect();
     (!found.is_empty()).then(|| Condition {
         reason: "PodUnserved",
         severity: Severity::Warning,
@@ -22,9 +22,9 @@ pub(crate) fn unserved(changing: Option<Ordinal>, look: &Look<'_>) -> Option<Con
     })
 }
 
-fn why(look: &Look<'_>, ordinal: Ordinal) -> Option<String> {
-    let pod = look.facts.pods.get(&ordinal).filter(|pod| pod.running && !pod.deleting)?;
-    match (pod.serving == Some(false), suspended(look, ordinal)) {
+fn why(ctx: &Context<'_>, ordinal: Ordinal) -> Option<String> {
+    let pod = ctx.facts.pods.get(&ordinal).filter(|pod| pod.running && !pod.deleting)?;
+    match (pod.serving == Some(false), suspended(ctx, ordinal)) {
         (false, false) => None,
         (true, false) => Some(format!("pod {ordinal} is fenced (label vernescale.dev/serving)")),
         (false, true) => Some(format!("all listeners of pod {ordinal} are suspended")),

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::draft::Look;
 use crate::members::{Match, Verdict, agree, below, view};
+use crate::transition::Context;
 use crate::{Call, Intent, NodeName, Ordinal, Process, Reach};
 
 /// Who is asked to have another node leave: the lowest ordinal, which leaves last.
@@ -15,46 +15,46 @@ pub(crate) const ASKER: Ordinal = Ordinal(0);
 
 /// The leave has happened: it was asked for, and the broker said so and has a second witness, or the process is gone
 /// and a survivor's view is without the node.
-pub(crate) fn left(intent: &Intent, look: &Look<'_>) -> bool {
+pub(crate) fn left(intent: &Intent, ctx: &Context<'_>) -> bool {
     if !intent.asked {
         return false;
     }
-    let done = said_done(&look.facts.calls.leave);
-    let gone = process_gone(intent, look) && lasting_survivor(intent, look);
-    (done && witnessed(intent, look))
-        || (gone && a_survivor_dropped(intent, look))
-        || (alone(intent, look) && all_dropped(intent, look))
+    let done = said_done(&ctx.facts.calls.leave);
+    let gone = process_gone(intent, ctx) && lasting_survivor(intent, ctx);
+    (done && witnessed(intent, ctx))
+        || (gone && a_survivor_dropped(intent, ctx))
+        || (alone(intent, ctx) && all_dropped(intent, ctx))
 }
 
 /// The second witness of a `Done` that was said: the leaver's process has stopped to listen, or a survivor has dropped
 /// it.
-pub(crate) fn witnessed(intent: &Intent, look: &Look<'_>) -> bool {
-    stops(intent, look) || a_survivor_dropped(intent, look)
+pub(crate) fn witnessed(intent: &Intent, ctx: &Context<'_>) -> bool {
+    stops(intent, ctx) || a_survivor_dropped(intent, ctx)
 }
 
 /// The process that was asked to leave runs, and nobody listens in it any more. `Done` is said of a misspelt name, too,
 /// or by an asker that has lost its data and knows nobody: then this one would listen.
-fn stops(intent: &Intent, look: &Look<'_>) -> bool {
-    let same = look.same_pod(intent).is_some_and(|pod| pod.restarts == intent.restarts);
-    let refused = look.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
-    same && refused && asker_lasts(intent, look)
+fn stops(intent: &Intent, ctx: &Context<'_>) -> bool {
+    let same = ctx.same_pod(intent).is_some_and(|pod| pod.restarts == intent.restarts);
+    let refused = ctx.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
+    same && refused && asker_lasts(intent, ctx)
 }
 
 /// One run of a pod's broker.
-pub(crate) fn process(look: &Look<'_>, ordinal: Ordinal) -> Option<Process> {
-    let pod = look.facts.pods.get(&ordinal)?;
+pub(crate) fn process(ctx: &Context<'_>, ordinal: Ordinal) -> Option<Process> {
+    let pod = ctx.facts.pods.get(&ordinal)?;
     Some(Process { uid: pod.uid.clone(), restarts: pod.restarts })
 }
 
 /// A sole survivor that sees only itself may have left the leaver's cluster, too: by losing its
 /// data. One that has run on since the gate has not.
-fn lasting_survivor(intent: &Intent, look: &Look<'_>) -> bool {
-    intent.ordinal.0 > 1 || asker_lasts(intent, look)
+fn lasting_survivor(intent: &Intent, ctx: &Context<'_>) -> bool {
+    intent.ordinal.0 > 1 || asker_lasts(intent, ctx)
 }
 
 /// The asker has run on since the gate, where it listed the leaver.
-fn asker_lasts(intent: &Intent, look: &Look<'_>) -> bool {
-    intent.asker.is_some() && process(look, ASKER) == intent.asker
+fn asker_lasts(intent: &Intent, ctx: &Context<'_>) -> bool {
+    intent.asker.is_some() && process(ctx, ASKER) == intent.asker
 }
 
 /// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
@@ -73,73 +73,73 @@ pub(crate) fn over_before_migration(call: &Call) -> bool {
 /// The process that was to leave has ended, whether or not another runs in its place. The address of a container
 /// that has ended in a pod that is deleted goes silent rather than refuse (`pods_delete_in_leave.txt`, 88.91 to
 /// 89.89 s: time in which nobody makes that pod again).
-pub(crate) fn process_gone(intent: &Intent, look: &Look<'_>) -> bool {
-    let Some(pod) = look.same_pod(intent) else { return true };
-    let refused = look.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
+pub(crate) fn process_gone(intent: &Intent, ctx: &Context<'_>) -> bool {
+    let Some(pod) = ctx.same_pod(intent) else { return true };
+    let refused = ctx.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
     refused || pod.restarts > intent.restarts || !pod.running
 }
 
 /// A survivor's view is without the leaver; another's than the asker's where there is one.
-pub(crate) fn a_survivor_dropped(intent: &Intent, look: &Look<'_>) -> bool {
+pub(crate) fn a_survivor_dropped(intent: &Intent, ctx: &Context<'_>) -> bool {
     let survivors = intent.ordinal.0;
     // The leaver itself says otherwise: one of the two is wrong. One that lists the others without itself has left
     // (`q4_still_online.txt` E: so it does for the moment between its leave and its end).
     let itself = |v: &BTreeMap<NodeName, bool>| {
         v.len() > 1 && intent.node.as_ref().is_none_or(|own| v.contains_key(own))
     };
-    let denied = look.same_pod(intent).is_some() && view(look, intent.ordinal).is_some_and(itself);
+    let denied = ctx.same_pod(intent).is_some() && view(ctx, intent.ordinal).is_some_and(itself);
     !denied
         && below(survivors)
             .filter(|o| survivors == 1 || *o != ASKER)
-            .any(|o| dropped(intent, look, o, survivors))
+            .any(|o| dropped(intent, ctx, o, survivors))
 }
 
 /// The view of every survivor is without the leaver.
-pub(crate) fn all_dropped(intent: &Intent, look: &Look<'_>) -> bool {
-    dropped_by(intent, look, intent.ordinal.0)
+pub(crate) fn all_dropped(intent: &Intent, ctx: &Context<'_>) -> bool {
+    dropped_by(intent, ctx, intent.ordinal.0)
 }
 
 /// The same of those that are there still, once the leave is verified: another hand may have lowered the size
 /// further, and nobody can ask a pod that is gone.
-pub(crate) fn all_left_dropped(intent: &Intent, look: &Look<'_>) -> bool {
-    dropped_by(intent, look, intent.ordinal.0.min(look.facts.target.replicas))
+pub(crate) fn all_left_dropped(intent: &Intent, ctx: &Context<'_>) -> bool {
+    dropped_by(intent, ctx, intent.ordinal.0.min(ctx.facts.target.replicas))
 }
 
-fn dropped_by(intent: &Intent, look: &Look<'_>, survivors: u32) -> bool {
+fn dropped_by(intent: &Intent, ctx: &Context<'_>, survivors: u32) -> bool {
     // One that nobody knew may never have said its name: then they list one another and nobody else.
     if intent.stranger && intent.node.is_none() {
-        return agree(look, survivors, Match::Exact) == Verdict::Clear;
+        return agree(ctx, survivors, Match::Exact) == Verdict::Clear;
     }
-    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, look, ordinal, survivors))
+    survivors > 0 && below(survivors).all(|ordinal| dropped(intent, ctx, ordinal, survivors))
 }
 
 /// Survivors whose view has the node of the ordinal.
-pub(crate) fn listed_by(intent: &Intent, look: &Look<'_>) -> Vec<Ordinal> {
-    let Some(name) = intent.node.as_ref().or_else(|| look.name(intent.ordinal)) else { return Vec::new() };
-    let survivors = below(intent.ordinal.0.min(look.facts.target.replicas));
-    survivors.filter(|o| view(look, *o).is_some_and(|members| members.contains_key(name))).collect()
+pub(crate) fn listed_by(intent: &Intent, ctx: &Context<'_>) -> Vec<Ordinal> {
+    let Some(name) = intent.node.as_ref().or_else(|| ctx.name(intent.ordinal)) else { return Vec::new() };
+    let survivors = below(intent.ordinal.0.min(ctx.facts.target.replicas));
+    survivors.filter(|o| view(ctx, *o).is_some_and(|members| members.contains_key(name))).collect()
 }
 
 /// Every survivor's view was seen, and each has the leaver.
-pub(crate) fn all_have(intent: &Intent, look: &Look<'_>) -> bool {
+pub(crate) fn all_have(intent: &Intent, ctx: &Context<'_>) -> bool {
     let Some(name) = &intent.node else { return false };
-    below(intent.ordinal.0).all(|o| view(look, o).is_some_and(|members| members.contains_key(name)))
+    below(intent.ordinal.0).all(|o| view(ctx, o).is_some_and(|members| members.contains_key(name)))
 }
 
 /// This survivor's view is without the leaver, and is the view of the cluster rather than that of
 /// one that sees only itself: an issuer that restarts does for up to 19 s
 /// (docs/broker/netsplit.md, "The coordinator restarts").
-fn dropped(intent: &Intent, look: &Look<'_>, ordinal: Ordinal, survivors: u32) -> bool {
-    let (Some(members), Some(leaver)) = (view(look, ordinal), &intent.node) else { return false };
-    let complete = below(survivors).filter_map(|o| look.name(o)).all(|name| members.contains_key(name));
+fn dropped(intent: &Intent, ctx: &Context<'_>, ordinal: Ordinal, survivors: u32) -> bool {
+    let (Some(members), Some(leaver)) = (view(ctx, ordinal), &intent.node) else { return false };
+    let complete = below(survivors).filter_map(|o| ctx.name(o)).all(|name| members.contains_key(name));
     !members.contains_key(leaver) && complete && (survivors == 1 || members.len() > 1)
 }
 
 /// The leaver's pod runs a node that sees nobody but itself: the container was restarted after the
 /// leave (docs/broker/join.md, "A node that has left"). Counts only together with all survivors.
-fn alone(intent: &Intent, look: &Look<'_>) -> bool {
+fn alone(intent: &Intent, ctx: &Context<'_>) -> bool {
     let Some(leaver) = &intent.node else { return false };
-    view(look, intent.ordinal).is_some_and(|members| sees_only(members.keys(), leaver))
+    view(ctx, intent.ordinal).is_some_and(|members| sees_only(members.keys(), leaver))
 }
 
 fn sees_only<'a>(mut members: impl Iterator<Item = &'a NodeName>, name: &NodeName) -> bool {

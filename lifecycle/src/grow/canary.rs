@@ -3,8 +3,8 @@
 //! the join: our own are new, and new ones are sent as events, ahead of the exchange
 //! (docs/broker/join.md, "In step"). That the old ones are there is what [`super::proof`] has shown before.
 
-use crate::draft::{Draft, Flow, Look};
 use crate::members::Verdict;
+use crate::transition::{Context, Flow, Transition};
 use crate::verify::ASKER;
 use crate::{Call, Effect, Severity, Step};
 
@@ -12,24 +12,24 @@ use super::give_way::give_way;
 use super::join::joined;
 use super::{Newcomer, keep_fenced, newcomer};
 
-pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let pod = match newcomer(draft, look) {
+pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    let pod = match newcomer(transition, ctx) {
         Newcomer::Here(pod) => pod,
         Newcomer::Gone(flow) => return flow,
     };
-    keep_fenced(draft, pod);
-    if pod.restarts != draft.intent.restarts || matches!(joined(look), Verdict::No(..)) {
-        return draft.enter(Step::Join);
+    keep_fenced(transition, pod);
+    if pod.restarts != transition.intent.restarts || matches!(joined(ctx), Verdict::No(..)) {
+        return transition.enter(Step::Join);
     }
     // The first node has nobody to send to.
-    if draft.intent.ordinal == ASKER || crossed(draft, look) {
-        return draft.enter(Step::Serve);
+    if transition.intent.ordinal == ASKER || crossed(transition, ctx) {
+        return transition.enter(Step::Serve);
     }
-    if look.facts.calls.canary != Call::InFlight {
-        draft.ask(Effect::Canary { newcomer: draft.intent.ordinal, peer: ASKER });
+    if ctx.facts.calls.canary != Call::InFlight {
+        transition.ask(Effect::Canary { newcomer: transition.intent.ordinal, peer: ASKER });
     }
-    if draft.wait("CanaryCrossed", look.limits.canary) {
-        let why = match &look.facts.calls.canary {
+    if transition.wait("CanaryCrossed", ctx.limits.canary) {
+        let why = match &ctx.facts.calls.canary {
             Call::Refused(why) | Call::Unknown(why) => format!(" ({why})"),
             Call::None | Call::InFlight | Call::Answered(_) => String::new(),
         };
@@ -37,17 +37,17 @@ pub(crate) fn canary(draft: &mut Draft, look: &Look<'_>) -> Flow {
             "no message has crossed between pod {} and pod {ASKER} though both are members{why}. The newcomer \
              is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
              may connect with the client ids of status.canaryClients, and publish and subscribe to vernescale/canary/#",
-            draft.intent.ordinal
+            transition.intent.ordinal
         );
-        draft.tell("CanaryLost", Severity::Critical, text);
-        return give_way(draft, look, "no message has crossed to it");
+        transition.tell("CanaryLost", Severity::Critical, text);
+        return give_way(transition, ctx, "no message has crossed to it");
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// In this step: the pod may have been made again after an earlier one.
-fn crossed(draft: &Draft, look: &Look<'_>) -> bool {
-    let calls = &look.facts.calls;
-    let ours = calls.canary_sent.is_some_and(|sent| sent >= draft.intent.entered);
+fn crossed(transition: &Transition, ctx: &Context<'_>) -> bool {
+    let calls = &ctx.facts.calls;
+    let ours = calls.canary_sent.is_some_and(|sent| sent >= transition.intent.entered);
     ours && matches!(&calls.canary, Call::Answered(text) if text.trim() == "crossed")
 }

@@ -1,89 +1,89 @@
 //! Is the newcomer a member that routes? Its own word and `Ready` prove nothing: for 7.5 s it
 //! acknowledges what it then loses (docs/broker/join.md, "Losses after a join").
 
-use crate::draft::{Draft, Flow, Look};
 use crate::members::{Match, Verdict, agree, below, view};
+use crate::transition::{Context, Flow, Transition};
 use crate::{Pod, Reach, Severity, Step, Time};
 
 use super::give_way::give_way;
 use super::proof::{self, AGAIN, Lack};
 use super::{Newcomer, keep_fenced, newcomer};
 
-pub(crate) fn join(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let pod = match newcomer(draft, look) {
+pub(crate) fn join(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    let pod = match newcomer(transition, ctx) {
         Newcomer::Here(pod) => pod,
         Newcomer::Gone(flow) => return flow,
     };
-    keep_fenced(draft, pod);
-    if pod.restarts != draft.intent.restarts {
-        draft.intent.restarts = pod.restarts;
-        draft.intent.answered = None;
-        draft.broken();
+    keep_fenced(transition, pod);
+    if pod.restarts != transition.intent.restarts {
+        transition.intent.restarts = pod.restarts;
+        transition.intent.answered = None;
+        transition.broken();
     }
-    if let Some(name) = look.name(draft.intent.ordinal) {
-        draft.intent.node = Some(name.clone());
+    if let Some(name) = ctx.name(transition.intent.ordinal) {
+        transition.intent.node = Some(name.clone());
     }
-    let Some(answered) = first_answer(draft, look) else { return silent(draft, look) };
+    let Some(answered) = first_answer(transition, ctx) else { return silent(transition, ctx) };
     // Or anew, where it was sent back here.
-    let from = answered.max(draft.intent.entered);
-    let overdue = draft.wait_until("NewcomerInStep", from + look.limits.join);
-    let why = match joined(look) {
-        Verdict::Clear => match in_step(draft, look, pod) {
-            Ok(()) => return draft.enter(Step::Canary),
+    let from = answered.max(transition.intent.entered);
+    let overdue = transition.wait_until("NewcomerInStep", from + ctx.limits.join);
+    let why = match joined(ctx) {
+        Verdict::Clear => match in_step(transition, ctx, pod) {
+            Ok(()) => return transition.enter(Step::Canary),
             Err(lack) => {
-                told(draft, look, &lack);
+                told(transition, ctx, &lack);
                 lack.to_string()
             }
         },
         Verdict::No(_, why) | Verdict::Unknown(why) => {
-            draft.broken();
+            transition.broken();
             why
         }
     };
-    draft.waits_because(&why);
-    if overdue || stays_alone(draft, look, answered) {
-        failed(draft, look, &why);
-        return give_way(draft, look, &why);
+    transition.waits_because(&why);
+    if overdue || stays_alone(transition, ctx, answered) {
+        failed(transition, ctx, &why);
+        return give_way(transition, ctx, &why);
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// When its broker was first seen to answer, with whatever status.
-fn first_answer(draft: &mut Draft, look: &Look<'_>) -> Option<Time> {
-    let reach = look.facts.nodes.get(&draft.intent.ordinal).map(|node| node.reach);
+fn first_answer(transition: &mut Transition, ctx: &Context<'_>) -> Option<Time> {
+    let reach = ctx.facts.nodes.get(&transition.intent.ordinal).map(|node| node.reach);
     if reach == Some(Reach::Answers) {
-        draft.intent.answered.get_or_insert(look.now);
+        transition.intent.answered.get_or_insert(ctx.now);
     }
-    draft.intent.answered
+    transition.intent.answered
 }
 
 /// It waits for its machine, its image or its volume, or boots: that is no join yet, and may take its time.
-fn silent(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.broken();
-    let overdue = draft.wait("NewcomerAnswers", look.limits.boot);
-    let ordinal = draft.intent.ordinal;
-    let why = match look.facts.nodes.get(&ordinal).map(|node| node.reach) {
+fn silent(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.broken();
+    let overdue = transition.wait("NewcomerAnswers", ctx.limits.boot);
+    let ordinal = transition.intent.ordinal;
+    let why = match ctx.facts.nodes.get(&ordinal).map(|node| node.reach) {
         Some(Reach::Refused) => "nothing listens at its HTTP ports",
         _ => "its HTTP ports do not answer",
     };
-    draft.waits_because(why);
+    transition.waits_because(why);
     if !overdue {
-        return Flow::Look;
+        return Flow::Requeue;
     }
     let text = format!(
         "the broker of pod {ordinal} does not answer: {why}. It is not served. See `kubectl describe pod` for its \
          machine, image and volume, its log, and whether a NetworkPolicy keeps us from its HTTP listener"
     );
-    draft.tell("NewcomerSilent", Severity::Warning, text);
-    give_way(draft, look, "it does not answer")
+    transition.tell("NewcomerSilent", Severity::Warning, text);
+    give_way(transition, ctx, "it does not answer")
 }
 
 /// Every member lists every member as running, the newcomer among them, and all views are the same.
 /// All pods that are wanted count: another hand may have raised the size by more than one.
-pub(super) fn joined(look: &Look<'_>) -> Verdict {
-    let size = look.facts.target.replicas;
-    let verdict = agree(look, size, Match::GhostsAllowed);
-    let mut views = below(size).filter_map(|ordinal| view(look, ordinal));
+pub(super) fn joined(ctx: &Context<'_>) -> Verdict {
+    let size = ctx.facts.target.replicas;
+    let verdict = agree(ctx, size, Match::GhostsAllowed);
+    let mut views = below(size).filter_map(|ordinal| view(ctx, ordinal));
     let first = views.next();
     if verdict == Verdict::Clear && views.any(|view| Some(view) != first) {
         return Verdict::No("MembersDisagree", "the views of the members differ".into());
@@ -92,24 +92,24 @@ pub(super) fn joined(look: &Look<'_>) -> Verdict {
 }
 
 /// All views have agreed for ten seconds, and in two readings in a row nothing was lacking.
-fn in_step(draft: &mut Draft, look: &Look<'_>, pod: &Pod) -> Result<(), Lack> {
-    let long = draft.held() >= look.limits.joined;
-    if let Some(lack) = proof::lack(look, draft.intent.ordinal) {
-        draft.intent.in_step = None;
+fn in_step(transition: &mut Transition, ctx: &Context<'_>, pod: &Pod) -> Result<(), Lack> {
+    let long = transition.held() >= ctx.limits.joined;
+    if let Some(lack) = proof::lack(ctx, transition.intent.ordinal) {
+        transition.intent.in_step = None;
         return Err(lack);
     }
-    let read = proof::read_at(look);
-    let first = *draft.intent.in_step.get_or_insert(read);
+    let read = proof::read_at(ctx);
+    let first = *transition.intent.in_step.get_or_insert(read);
     if !pod.ready {
-        return Err(Lack::NotReady { newcomer: draft.intent.ordinal });
+        return Err(Lack::NotReady { newcomer: transition.intent.ordinal });
     }
-    let again = read.since(first) >= AGAIN.min(look.limits.joined);
+    let again = read.since(first) >= AGAIN.min(ctx.limits.joined);
     if long && again { Ok(()) } else { Err(Lack::Time) }
 }
 
 /// What is told at once, and what once a join that is in order would be through.
-fn told(draft: &mut Draft, look: &Look<'_>, lack: &Lack) {
-    let ordinal = draft.intent.ordinal;
+fn told(transition: &mut Transition, ctx: &Context<'_>, lack: &Lack) {
+    let ordinal = transition.intent.ordinal;
     match lack {
         Lack::NotCounted { .. } => {
             let text = format!(
@@ -117,40 +117,40 @@ fn told(draft: &mut Draft, look: &Look<'_>, lack: &Lack) {
                  vmq_swc's, the broker's default: set metadata_plugin = vmq_swc on every node, or see what takes it from \
                  /metrics. To give the node up, lower the size again"
             );
-            draft.tell("ObjectsNotCounted", Severity::Warning, text);
+            transition.tell("ObjectsNotCounted", Severity::Warning, text);
         }
         Lack::Count { .. } | Lack::Groups { .. } | Lack::Unknown { .. }
-            if draft.held() >= look.limits.joined =>
+            if transition.held() >= ctx.limits.joined =>
         {
             let text = format!("pod {ordinal} is a member and not in step yet: {lack}. It is not served");
-            draft.tell("NewcomerBehind", Severity::Info, text);
+            transition.tell("NewcomerBehind", Severity::Info, text);
         }
         _ => {}
     }
 }
 
 /// A cluster of one beside the others'.
-fn alone(draft: &Draft, look: &Look<'_>) -> bool {
-    let ordinal = draft.intent.ordinal;
-    ordinal.0 > 0 && view(look, ordinal).is_some_and(|members| members.len() == 1)
+fn alone(transition: &Transition, ctx: &Context<'_>) -> bool {
+    let ordinal = transition.intent.ordinal;
+    ordinal.0 > 0 && view(ctx, ordinal).is_some_and(|members| members.len() == 1)
 }
 
 /// Ready, and answering, for longer than any join takes: waiting does not make it a member. Without a readiness probe
 /// it was ready before it had booted.
-fn stays_alone(draft: &Draft, look: &Look<'_>, answered: Time) -> bool {
-    let pod = look.same_pod(&draft.intent).filter(|pod| pod.ready);
+fn stays_alone(transition: &Transition, ctx: &Context<'_>, answered: Time) -> bool {
+    let pod = ctx.same_pod(&transition.intent).filter(|pod| pod.ready);
     let since = pod.and_then(|pod| pod.ready_changed).map(|ready| ready.max(answered));
-    alone(draft, look) && since.is_some_and(|since| look.now.since(since) >= look.limits.agree)
+    alone(transition, ctx) && since.is_some_and(|since| ctx.now.since(since) >= ctx.limits.agree)
 }
 
-fn failed(draft: &mut Draft, look: &Look<'_>, why: &str) {
-    let ordinal = draft.intent.ordinal;
-    let remedy = if alone(draft, look) {
+fn failed(transition: &mut Transition, ctx: &Context<'_>, why: &str) {
+    let ordinal = transition.intent.ordinal;
+    let remedy = if alone(transition, ctx) {
         "It is a cluster of one: its volume holds old data or a client reached it before it joined. Delete \
          its claim and its pod, and it starts afresh (the price is every message that is queued on it)"
     } else {
         "See its log and `vmq-admin cluster show` on each pod"
     };
     let text = format!("pod {ordinal} has not come into step: {why}. It is not served. {remedy}");
-    draft.tell("JoinFailed", Severity::Warning, text);
+    transition.tell("JoinFailed", Severity::Warning, text);
 }

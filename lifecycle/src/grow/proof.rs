@@ -7,8 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::draft::Look;
 use crate::members::below;
+use crate::transition::Context;
 use crate::{Node, Observed, Ordinal, Time};
 
 /// Live objects by which a newcomer may differ from another member: with three connects a second they were apart by
@@ -64,32 +64,32 @@ impl fmt::Display for Lack {
 }
 
 /// Compares the newcomer with each other pod that is wanted.
-pub(super) fn lack(look: &Look<'_>, newcomer: Ordinal) -> Option<Lack> {
-    let all = look.facts.target.replicas;
+pub(super) fn lack(ctx: &Context<'_>, newcomer: Ordinal) -> Option<Lack> {
+    let all = ctx.facts.target.replicas;
     let mut others = below(all).filter(|ordinal| *ordinal != newcomer).peekable();
     // Who is alone has nobody to be in step with.
     others.peek()?;
-    let own = match node(look, newcomer) {
+    let own = match node(ctx, newcomer) {
         Ok(own) => own,
         Err(lack) => return Some(lack),
     };
-    others.find_map(|member| behind(look, (newcomer, own), member).err()).or_else(|| groups(newcomer, own))
+    others.find_map(|member| behind(ctx, (newcomer, own), member).err()).or_else(|| groups(newcomer, own))
 }
 
 /// When the oldest of the readings was taken that [`lack`] compares.
-pub(super) fn read_at(look: &Look<'_>) -> Time {
-    let readings = below(look.facts.target.replicas)
-        .filter_map(|ordinal| Some(look.facts.nodes.get(&ordinal)?.objects.seen()?.at));
-    readings.min().unwrap_or(look.now)
+pub(super) fn read_at(ctx: &Context<'_>) -> Time {
+    let readings = below(ctx.facts.target.replicas)
+        .filter_map(|ordinal| Some(ctx.facts.nodes.get(&ordinal)?.objects.seen()?.at));
+    readings.min().unwrap_or(ctx.now)
 }
 
-fn node<'a>(look: &Look<'a>, pod: Ordinal) -> Result<&'a Node, Lack> {
+fn node<'a>(ctx: &Context<'a>, pod: Ordinal) -> Result<&'a Node, Lack> {
     let unasked = || Lack::Unknown { pod, what: "the node", why: "it was not asked".into() };
-    look.facts.nodes.get(&pod).ok_or_else(unasked)
+    ctx.facts.nodes.get(&pod).ok_or_else(unasked)
 }
 
-fn behind(look: &Look<'_>, (newcomer, own): (Ordinal, &Node), member: Ordinal) -> Result<(), Lack> {
-    let other = node(look, member)?;
+fn behind(ctx: &Context<'_>, (newcomer, own): (Ordinal, &Node), member: Ordinal) -> Result<(), Lack> {
+    let other = node(ctx, member)?;
     let (has, its) = (retained(newcomer, own)?, retained(member, other)?);
     if has != its {
         return Err(Lack::Count { what: "retained messages", newcomer, has, member, its, apart: 0 });

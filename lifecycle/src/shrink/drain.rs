@@ -4,54 +4,54 @@
 
 use crate::cancel::{Guard, cancel, guard};
 use crate::doors::{Doors, doors};
-use crate::draft::{Draft, Flow, Look};
 use crate::members::below;
 use crate::pace::Pace;
+use crate::transition::{Context, Flow, Transition};
 use crate::{Call, Effect, Severity, Step};
 
 use super::{brief, leave};
 
-pub(crate) fn drain(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let overdue = draft.wait("SessionsDrained", look.limits.drain);
+pub(crate) fn drain(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    let overdue = transition.wait("SessionsDrained", ctx.limits.drain);
     // Before every round: where a member is down, a kicked client cannot come back
     // (docs/broker/http-api.md, "With a member down").
-    match guard(draft, look, overdue) {
+    match guard(transition, ctx, overdue) {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,
     }
-    if doors(&draft.intent, look) == Doors::Deleted {
-        return draft.enter(Step::Leave);
+    if doors(&transition.intent, ctx) == Doors::Deleted {
+        return transition.enter(Step::Leave);
     }
-    if draft.intent.sessions == 0 {
-        return ask_to_leave(draft, look);
+    if transition.intent.sessions == 0 {
+        return ask_to_leave(transition, ctx);
     }
-    let online = online(draft, look);
-    let few = online.is_some_and(|online| online <= i64::from(look.limits.max_online_at_kill));
-    match &look.facts.calls.drain {
+    let online = online(transition, ctx);
+    let few = online.is_some_and(|online| online <= i64::from(ctx.limits.max_online_at_kill));
+    match &ctx.facts.calls.drain {
         call if few && listed_none(call) => {
-            if draft.held() >= look.limits.drained {
-                drained(draft, look);
-                return ask_to_leave(draft, look);
+            if transition.held() >= ctx.limits.drained {
+                drained(transition, ctx);
+                return ask_to_leave(transition, ctx);
             }
         }
         // The next answer says whether it goes on to hold. Where a list takes longer than the pace
         // allows between two, some look always comes while one is under way.
         Call::InFlight if few => {}
-        _ => draft.broken(),
+        _ => transition.broken(),
     }
-    let behind = behind(draft, look, online);
+    let behind = behind(transition, ctx, online);
     if overdue || behind == Behind::Hopeless {
-        let text = not_drained(draft, look, online);
-        return cancel(draft, "DrainBudgetSpent", &text);
+        let text = not_drained(transition, ctx, online);
+        return cancel(transition, "DrainBudgetSpent", &text);
     }
-    tell_pace(draft, look, online, behind);
-    tell_stay(draft, look);
-    next_round(draft, look);
-    Flow::Look
+    tell_pace(transition, ctx, online, behind);
+    tell_stay(transition, ctx);
+    next_round(transition, ctx);
+    Flow::Requeue
 }
 
-fn online(draft: &Draft, look: &Look<'_>) -> Option<i64> {
-    let node = look.facts.nodes.get(&draft.intent.ordinal)?;
+fn online(transition: &Transition, ctx: &Context<'_>) -> Option<i64> {
+    let node = ctx.facts.nodes.get(&transition.intent.ordinal)?;
     node.counts.seen().map(|counts| counts.online)
 }
 
@@ -66,13 +66,13 @@ enum Behind {
     Hopeless,
 }
 
-fn behind(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> Behind {
-    let spent = look.now.since(draft.intent.entered);
-    let (Some(online), Some(rate)) = (online, look.facts.calls.drain_rate) else { return Behind::No };
-    if spent < look.limits.drain_judged {
+fn behind(transition: &Transition, ctx: &Context<'_>, online: Option<i64>) -> Behind {
+    let spent = ctx.now.since(transition.intent.entered);
+    let (Some(online), Some(rate)) = (online, ctx.facts.calls.drain_rate) else { return Behind::No };
+    if spent < ctx.limits.drain_judged {
         return Behind::No;
     }
-    let left = look.limits.drain.saturating_sub(spent);
+    let left = ctx.limits.drain.saturating_sub(spent);
     let needs = Pace::span(u32::try_from(online.max(0)).unwrap_or(u32::MAX), rate);
     match needs {
         needs if needs > left.saturating_mul(2) => Behind::Hopeless,
@@ -82,11 +82,11 @@ fn behind(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> Behind {
 }
 
 /// What it is asked for, what it reaches, and how long it will take.
-fn tell_pace(draft: &mut Draft, look: &Look<'_>, online: Option<i64>, behind: Behind) {
-    let (ordinal, sessions) = (draft.intent.ordinal, draft.intent.sessions);
-    let asked = Pace::of(sessions, look.limits).rate;
+fn tell_pace(transition: &mut Transition, ctx: &Context<'_>, online: Option<i64>, behind: Behind) {
+    let (ordinal, sessions) = (transition.intent.ordinal, transition.intent.sessions);
+    let asked = Pace::of(sessions, ctx.limits).rate;
     let left = online.map_or("an unknown number".to_owned(), |online| online.max(0).to_string());
-    let text = match look.facts.calls.drain_rate {
+    let text = match ctx.facts.calls.drain_rate {
         None => format!(
             "{sessions} sessions of pod {ordinal} are disconnected, {asked} a second: about {} s",
             Pace::span(sessions, asked).as_secs()
@@ -104,51 +104,51 @@ fn tell_pace(draft: &mut Draft, look: &Look<'_>, online: Option<i64>, behind: Be
         let text = format!(
             "{text}, and spec.drain.budget ({} s) will be spent before. It is undone then, or at once where the \
              pace falls to half of what is needed. Allow a longer budget, or see what keeps the brokers busy",
-            look.limits.drain.as_secs()
+            ctx.limits.drain.as_secs()
         );
-        draft.tell("DrainSlow", Severity::Warning, text);
+        transition.tell("DrainSlow", Severity::Warning, text);
     } else {
-        draft.tell("Draining", Severity::Info, text);
+        transition.tell("Draining", Severity::Info, text);
     }
 }
 
 /// Who stays, for no command reaches them.
-fn tell_stay(draft: &mut Draft, look: &Look<'_>) {
-    let Some(stay) = &look.facts.calls.drain_stay else { return };
+fn tell_stay(transition: &mut Transition, ctx: &Context<'_>) {
+    let Some(stay) = &ctx.facts.calls.drain_stay else { return };
     let text = format!(
         "at least {} sessions of pod {} cannot be disconnected: the broker's commands cannot carry their mountpoint or client \
          id ({}). The leave ends them at once where spec.leave.maxOnlineAtKill ({}) allows it, else this is undone. \
          Let these clients go elsewhere, or give them other names (no `=`, no quotes)",
-        stay.count, draft.intent.ordinal, stay.named, look.limits.max_online_at_kill
+        stay.count, transition.intent.ordinal, stay.named, ctx.limits.max_online_at_kill
     );
-    draft.tell("SessionsStay", Severity::Warning, text);
+    transition.tell("SessionsStay", Severity::Warning, text);
 }
 
 /// What it has come to: told once, and kept on the record.
-fn drained(draft: &mut Draft, look: &Look<'_>) {
-    let calls = &look.facts.calls;
+fn drained(transition: &mut Transition, ctx: &Context<'_>) {
+    let calls = &ctx.facts.calls;
     let Some(average) = calls.drain_average else { return };
-    draft.intent.drained_per_second = Some(average);
+    transition.intent.drained_per_second = Some(average);
     let text = format!(
         "{} sessions of pod {} were disconnected, {average} a second ({} asked for)",
         calls.drained,
-        draft.intent.ordinal,
-        Pace::of(draft.intent.sessions, look.limits).rate
+        transition.intent.ordinal,
+        Pace::of(transition.intent.sessions, ctx.limits).rate
     );
-    draft.tell("Drained", Severity::Info, text);
+    transition.tell("Drained", Severity::Info, text);
 }
 
-fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
-    let call = match &look.facts.calls.drain {
+fn not_drained(transition: &Transition, ctx: &Context<'_>, online: Option<i64>) -> String {
+    let call = match &ctx.facts.calls.drain {
         Call::None | Call::InFlight => "has no answer yet".to_owned(),
         Call::Answered(count) => format!("found {} to disconnect", count.trim()),
         Call::Refused(why) | Call::Unknown(why) => format!("failed: {}", brief(why)),
     };
-    let node = draft.intent.node.as_ref().map_or("", |name| name.0.as_str());
-    let pace = match look.facts.calls.drain_rate {
+    let node = transition.intent.node.as_ref().map_or("", |name| name.0.as_str());
+    let pace = match ctx.facts.calls.drain_rate {
         Some(rate) => format!(
             ", {rate} a second have gone lately ({} asked for)",
-            Pace::of(draft.intent.sessions, look.limits).rate
+            Pace::of(transition.intent.sessions, ctx.limits).rate
         ),
         None => String::new(),
     };
@@ -156,10 +156,10 @@ fn not_drained(draft: &Draft, look: &Look<'_>, online: Option<i64>) -> String {
         "pod {} was not drained within {} s: {} sessions are online ({} wanted at most){pace}, and the last list of \
          them {call}. See who they are (`vmq-admin session show --client_id --mountpoint --statename=online --node={node}`), or allow more: spec.drain.budget, \
          spec.drain.percentPerSecond, spec.leave.maxOnlineAtKill",
-        draft.intent.ordinal,
-        look.now.since(draft.intent.entered).min(look.limits.drain).as_secs(),
+        transition.intent.ordinal,
+        ctx.now.since(transition.intent.entered).min(ctx.limits.drain).as_secs(),
         online.map_or("an unknown number of".to_owned(), |online| online.to_string()),
-        look.limits.max_online_at_kill
+        ctx.limits.max_online_at_kill
     )
 }
 
@@ -168,30 +168,30 @@ fn listed_none(call: &Call) -> bool {
     matches!(call, Call::Answered(text) if text.trim() == "0")
 }
 
-fn next_round(draft: &mut Draft, look: &Look<'_>) {
-    let pace = Pace::of(draft.intent.sessions, look.limits);
-    draft.out.again = pace.every.min(look.limits.look);
-    let calls = &look.facts.calls;
+fn next_round(transition: &mut Transition, ctx: &Context<'_>) {
+    let pace = Pace::of(transition.intent.sessions, ctx.limits);
+    transition.out.again = pace.every.min(ctx.limits.requeue);
+    let calls = &ctx.facts.calls;
     // What could not be sent in time is made up for, but for no more than the burst.
-    let oldest = look.now - look.limits.drain_burst.max(pace.every);
-    let first = look.now - pace.every;
+    let oldest = ctx.now - ctx.limits.drain_burst.max(pace.every);
+    let first = ctx.now - pace.every;
     let paid = calls.drain_paid.map_or(first, |paid| paid.max(oldest));
-    let ids = pace.ids(look.now.since(paid));
+    let ids = pace.ids(ctx.now.since(paid));
     if calls.drain != Call::InFlight
         && ids > 0
-        && let Some(target) = draft.intent.node.clone()
+        && let Some(target) = transition.intent.node.clone()
     {
-        let askers = below(draft.intent.ordinal.0).take(look.limits.drain_lanes).collect();
+        let askers = below(transition.intent.ordinal.0).take(ctx.limits.drain_lanes).collect();
         let paid = paid + Pace::span(ids, pace.rate);
-        draft.ask(Effect::DrainBatch { askers, target, ids, batch: look.limits.drain_batch.1, paid });
+        transition.ask(Effect::DrainBatch { askers, target, ids, batch: ctx.limits.drain_batch.1, paid });
     }
 }
 
 /// The point of no return. All members were seen running in this very look.
-fn ask_to_leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.enter(Step::Leave);
-    draft.wait("LeaveBegins", look.limits.leave_begin);
-    draft.out.again = look.limits.look_soon;
-    leave::ask(draft, look);
-    Flow::Look
+fn ask_to_leave(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.enter(Step::Leave);
+    transition.wait("LeaveBegins", ctx.limits.leave_begin);
+    transition.out.again = ctx.limits.requeue_soon;
+    leave::ask(transition, ctx);
+    Flow::Requeue
 }

@@ -4,178 +4,178 @@
 
 use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
-use crate::draft::{Draft, Flow, Look};
 use crate::gate::undisturbed;
 use crate::members::{Match, Verdict, agree};
+use crate::transition::{Context, Flow, Transition};
 use crate::verify::{ASKER, all_dropped, all_have, left, over_before_migration, said_done};
 use crate::{Call, Effect, Progress, Severity, Step};
 
 use super::verify::way_out;
 use super::{brief, fence_replacement};
 
-pub(crate) fn leave(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.out.again = look.limits.look_soon;
-    if left(&draft.intent, look) {
-        draft.intent.verified = true;
-        return draft.enter(Step::Shrink);
+pub(crate) fn leave(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.out.again = ctx.limits.requeue_soon;
+    if left(&transition.intent, ctx) {
+        transition.intent.verified = true;
+        return transition.enter(Step::Shrink);
     }
-    fence_replacement(draft, look);
-    if look.same_pod(&draft.intent).is_none() && all_have(&draft.intent, look) {
+    fence_replacement(transition, ctx);
+    if ctx.same_pod(&transition.intent).is_none() && all_have(&transition.intent, ctx) {
         // A leave that waits for the node to come back would take the new one.
-        if draft.intent.armed || look.facts.calls.leave == Call::InFlight {
-            return not_begun(draft, look);
+        if transition.intent.armed || ctx.facts.calls.leave == Call::InFlight {
+            return not_begun(transition, ctx);
         }
-        let text = format!("pod {} went away before its leave was through", draft.intent.ordinal);
-        return cancel(draft, "LeaverReplaced", &text);
+        let text = format!("pod {} went away before its leave was through", transition.intent.ordinal);
+        return cancel(transition, "LeaverReplaced", &text);
     }
-    match doors(&draft.intent, look) {
+    match doors(&transition.intent, ctx) {
         // All others have dropped it, so it has left; only the proof that its process ended is not
         // seen yet. Asking again or undoing would both be wrong.
-        _ if all_dropped(&draft.intent, look) => outcome_unseen(draft, look),
-        Doors::Present => not_begun(draft, look),
-        Doors::Deleted if said_done(&look.facts.calls.leave) => draft.enter(Step::Verify),
-        Doors::Deleted => begun(draft, look),
-        Doors::Unknown => outcome_unseen(draft, look),
+        _ if all_dropped(&transition.intent, ctx) => outcome_unseen(transition, ctx),
+        Doors::Present => not_begun(transition, ctx),
+        Doors::Deleted if said_done(&ctx.facts.calls.leave) => transition.enter(Step::Verify),
+        Doors::Deleted => begun(transition, ctx),
+        Doors::Unknown => outcome_unseen(transition, ctx),
     }
 }
 
-fn outcome_unseen(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.broken();
+fn outcome_unseen(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.broken();
     // Not from the last progress: a leave that was stuck for long ends so, too, and its outcome is known soon
     // (dropped 1.4 s after a SIGTERM: `pods_stuck_leave.txt`).
-    let since = *draft.intent.unseen.get_or_insert(look.now);
-    if draft.wait_until("LeaveOutcome", since + look.limits.stall) {
+    let since = *transition.intent.unseen.get_or_insert(ctx.now);
+    if transition.wait_until("LeaveOutcome", since + ctx.limits.stall) {
         let text = format!(
             "whether pod {} has left is not to be seen: its management address does not say, and the \
              survivors do not agree without it. Look at its log; it must not be deleted before.{}",
-            draft.intent.ordinal,
-            way_out(&draft.intent, look)
+            transition.intent.ordinal,
+            way_out(&transition.intent, ctx)
         );
-        draft.tell("LeaveOutcomeUnknown", Severity::Critical, text);
+        transition.tell("LeaveOutcomeUnknown", Severity::Critical, text);
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// The listeners are still there, so the leave waits, was revoked, or was refused.
-fn not_begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let verdict = undisturbed(&draft.intent, look);
-    let overdue = draft.wait("LeaveBegins", look.limits.leave_begin);
-    if look.facts.calls.leave == Call::InFlight {
-        draft.broken();
-        revoke_if_needed(draft, &verdict, overdue);
-        return Flow::Look;
+fn not_begun(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    let verdict = undisturbed(&transition.intent, ctx);
+    let overdue = transition.wait("LeaveBegins", ctx.limits.leave_begin);
+    if ctx.facts.calls.leave == Call::InFlight {
+        transition.broken();
+        revoke_if_needed(transition, &verdict, overdue);
+        return Flow::Requeue;
     }
     // Through exec it cannot be told from one that will fire when the last member is back.
-    if draft.intent.armed {
-        match agree(look, look.facts.target.replicas, Match::Exact) {
+    if transition.intent.armed {
+        match agree(ctx, ctx.facts.target.replicas, Match::Exact) {
             Verdict::Clear => {}
             Verdict::No(..) => {
-                armed(draft);
-                return Flow::Look;
+                armed(transition);
+                return Flow::Requeue;
             }
-            Verdict::Unknown(_) => return outcome_unseen(draft, look),
+            Verdict::Unknown(_) => return outcome_unseen(transition, ctx),
         }
     }
-    draft.intent.unseen = None;
-    let reread = if draft.intent.armed { look.limits.reread_armed } else { look.limits.reread };
-    let held = draft.held();
+    transition.intent.unseen = None;
+    let reread = if transition.intent.armed { ctx.limits.reread_armed } else { ctx.limits.reread };
+    let held = transition.held();
     if held < reread {
-        draft.wait_until("ListenersReread", look.now + reread.saturating_sub(held));
-        return Flow::Look;
+        transition.wait_until("ListenersReread", ctx.now + reread.saturating_sub(held));
+        return Flow::Requeue;
     }
-    decide(draft, look, verdict, overdue)
+    decide(transition, ctx, verdict, overdue)
 }
 
 /// The call has ended, and the listeners have been there ever since.
-fn decide(draft: &mut Draft, look: &Look<'_>, verdict: Verdict, overdue: bool) -> Flow {
-    match (&look.facts.calls.leave, verdict) {
-        (_, Verdict::No(reason, text)) => cancel(draft, reason, &text),
+fn decide(transition: &mut Transition, ctx: &Context<'_>, verdict: Verdict, overdue: bool) -> Flow {
+    match (&ctx.facts.calls.leave, verdict) {
+        (_, Verdict::No(reason, text)) => cancel(transition, reason, &text),
         (Call::Answered(text) | Call::Refused(text), _) => {
             let text = brief(text);
             let text = format!(
                 "the broker answered {text:?} and pod {} goes on: see the logs of both, and whether all pods run \
                  the same build",
-                draft.intent.ordinal
+                transition.intent.ordinal
             );
-            cancel(draft, "LeaveRefused", &text)
+            cancel(transition, "LeaveRefused", &text)
         }
         _ if overdue => {
             let text = format!(
                 "the leave of pod {} has not begun in time: see the log of pod {ASKER}, which was asked, and \
                  `vmq-admin cluster show` for a member that is not running",
-                draft.intent.ordinal
+                transition.intent.ordinal
             );
-            cancel(draft, "LeaveNotBegun", &text)
+            cancel(transition, "LeaveNotBegun", &text)
         }
-        (_, Verdict::Unknown(_)) => Flow::Look,
+        (_, Verdict::Unknown(_)) => Flow::Requeue,
         (_, Verdict::Clear) => {
-            draft.broken();
-            ask(draft, look);
-            Flow::Look
+            transition.broken();
+            ask(transition, ctx);
+            Flow::Requeue
         }
     }
 }
 
 /// The same request again is harmless at any time (docs/broker/leave.md, "Stuck leaves").
-pub(super) fn ask(draft: &mut Draft, look: &Look<'_>) {
-    if let Some(target) = draft.intent.node.clone() {
-        draft.intent.armed |= !look.limits.revocable;
-        draft.ask(Effect::Leave { asker: ASKER, target, deadline: look.limits.leave_call });
+pub(super) fn ask(transition: &mut Transition, ctx: &Context<'_>) {
+    if let Some(target) = transition.intent.node.clone() {
+        transition.intent.armed |= !ctx.limits.revocable;
+        transition.ask(Effect::Leave { asker: ASKER, target, deadline: ctx.limits.leave_call });
     }
 }
 
 /// A leave that waits for a member to come back would fire unasked when it does
 /// (docs/broker/leave.md, "While a member is down").
-fn revoke_if_needed(draft: &mut Draft, verdict: &Verdict, overdue: bool) {
+fn revoke_if_needed(transition: &mut Transition, verdict: &Verdict, overdue: bool) {
     if !overdue && !matches!(verdict, Verdict::No(..)) {
         return;
     }
-    if draft.intent.armed {
-        armed(draft);
+    if transition.intent.armed {
+        armed(transition);
     } else {
-        draft.ask(Effect::RevokeLeave);
+        transition.ask(Effect::RevokeLeave);
     }
 }
 
-fn armed(draft: &mut Draft) {
-    draft.broken();
+fn armed(transition: &mut Transition) {
+    transition.broken();
     let text = format!(
         "a leave of pod {} that was asked through exec waits for a member that is not running, and will \
          happen when that one is back. Restart pod {ASKER}'s broker to end it, or heal the member to have it",
-        draft.intent.ordinal
+        transition.intent.ordinal
     );
-    draft.tell("LeaveArmed", Severity::Warning, text);
+    transition.tell("LeaveArmed", Severity::Warning, text);
 }
 
 /// It cannot be revoked any more: its queues fall, or it is stuck.
-fn begun(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.broken();
-    draft.intent.unseen = None;
-    note_progress(draft, look);
-    if over_before_migration(&look.facts.calls.leave) {
-        match undisturbed(&draft.intent, look) {
-            Verdict::No(reason, text) => return cancel(draft, reason, &text),
-            Verdict::Clear => ask(draft, look),
+fn begun(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.broken();
+    transition.intent.unseen = None;
+    note_progress(transition, ctx);
+    if over_before_migration(&ctx.facts.calls.leave) {
+        match undisturbed(&transition.intent, ctx) {
+            Verdict::No(reason, text) => return cancel(transition, reason, &text),
+            Verdict::Clear => ask(transition, ctx),
             Verdict::Unknown(_) => {}
         }
     }
-    let last = draft.intent.progress.map_or(draft.intent.entered, |progress| progress.at);
-    if draft.wait_until("QueuesMigrated", last + look.limits.stall) {
-        stuck(draft, look);
+    let last = transition.intent.progress.map_or(transition.intent.entered, |progress| progress.at);
+    if transition.wait_until("QueuesMigrated", last + ctx.limits.stall) {
+        stuck(transition, ctx);
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// Remembers that the queues fell, at most every few seconds: each time is a write of the intent.
-fn note_progress(draft: &mut Draft, look: &Look<'_>) {
-    let node = look.facts.nodes.get(&draft.intent.ordinal);
+fn note_progress(transition: &mut Transition, ctx: &Context<'_>) {
+    let node = ctx.facts.nodes.get(&transition.intent.ordinal);
     let Some(counts) = node.and_then(|node| node.counts.seen()) else { return };
-    let fresh = Progress { queues: counts.queues, at: look.now };
-    match draft.intent.progress {
-        None => draft.intent.progress = Some(fresh),
+    let fresh = Progress { queues: counts.queues, at: ctx.now };
+    match transition.intent.progress {
+        None => transition.intent.progress = Some(fresh),
         Some(last) if counts.queues < last.queues => {
-            if counts.queues <= 0 || look.now.since(last.at) >= look.limits.progress {
-                draft.intent.progress = Some(fresh);
+            if counts.queues <= 0 || ctx.now.since(last.at) >= ctx.limits.progress {
+                transition.intent.progress = Some(fresh);
             }
         }
         Some(_) => {}
@@ -184,9 +184,9 @@ fn note_progress(draft: &mut Draft, look: &Look<'_>) {
 
 /// Both ends of SIGTERM were seen, once each: of a leave that was stuck, and 1 s into the migration of 1,500 queues
 /// (`sigterm_in_migration.txt`).
-fn stuck(draft: &mut Draft, look: &Look<'_>) {
+fn stuck(transition: &mut Transition, ctx: &Context<'_>) {
     let queues =
-        draft.intent.progress.map_or_else(|| "an unknown number of".into(), |p| p.queues.to_string());
+        transition.intent.progress.map_or_else(|| "an unknown number of".into(), |p| p.queues.to_string());
     let text = format!(
         "the leave of pod {} has begun and does not get on: {queues} queues left, none moved for {} s. \
          It stays armed as long as that process lives. Two ways end it. A graceful stop of the broker in pod {} \
@@ -196,9 +196,9 @@ fn stuck(draft: &mut Draft, look: &Look<'_>) {
          gone, we lower the size; where it is listed and does not run, remove that dead member. A kill (SIGKILL of \
          beam.smp) revokes the leave: the node comes back as a member with its queues, and the shrink is undone. \
          The size is not lowered meanwhile",
-        draft.intent.ordinal,
-        look.limits.stall.as_secs(),
-        draft.intent.ordinal
+        transition.intent.ordinal,
+        ctx.limits.stall.as_secs(),
+        transition.intent.ordinal
     );
-    draft.tell("LeaveStuck", Severity::Critical, text);
+    transition.tell("LeaveStuck", Severity::Critical, text);
 }

@@ -2,7 +2,7 @@
 //! deleted again within a tenth of a second: what was made may join, even while it ends (`pods_delete_in_leave.txt`).
 
 use crate::Intent;
-use crate::draft::Look;
+use crate::transition::Context;
 use crate::verify::{all_have, listed_by};
 
 /// What may be done about the size.
@@ -18,25 +18,25 @@ pub(super) enum Place {
     Newcomer,
 }
 
-pub(super) fn place(intent: &Intent, look: &Look<'_>) -> Place {
-    let pod = look.facts.pods.get(&intent.ordinal);
-    if pod.is_none() && on_its_data(intent, look) {
+pub(super) fn place(intent: &Intent, ctx: &Context<'_>) -> Place {
+    let pod = ctx.facts.pods.get(&intent.ordinal);
+    if pod.is_none() && on_its_data(intent, ctx) {
         return Place::Left(None);
     }
     let Some(pod) = pod else { return Place::Empty };
-    if look.same_pod(intent).is_some() {
+    if ctx.same_pod(intent).is_some() {
         return Place::Left(Some(pod.uid.clone()));
     }
-    if !on_its_data(intent, look) || all_have(intent, look) {
+    if !on_its_data(intent, ctx) || all_have(intent, ctx) {
         return Place::Newcomer;
     }
-    if listed_by(intent, look).is_empty() { Place::Left(Some(pod.uid.clone())) } else { Place::Unclear }
+    if listed_by(intent, ctx).is_empty() { Place::Left(Some(pod.uid.clone())) } else { Place::Unclear }
 }
 
 /// A pod that is made now, or was made since, begins with the data of the node that has left: of several claims any
 /// may be the one that counts.
-pub(crate) fn on_its_data(intent: &Intent, look: &Look<'_>) -> bool {
-    let claims = look.facts.claims.get(&intent.ordinal).map_or(&[][..], Vec::as_slice);
+pub(crate) fn on_its_data(intent: &Intent, ctx: &Context<'_>) -> bool {
+    let claims = ctx.facts.claims.get(&intent.ordinal).map_or(&[][..], Vec::as_slice);
     let lasts = |claim: &crate::Claim| !claim.deleting && intent.claims.contains(&claim.uid);
     !claims.is_empty() && claims.iter().all(lasts)
 }

@@ -1,16 +1,16 @@
 //! Nothing for a while: the store crashed in 1 of 8 leaves that followed another at once.
 
 use crate::Outcome;
-use crate::draft::{Draft, Flow, Look};
+use crate::transition::{Context, Flow, Transition};
 
 use super::reclaim::reclaim;
 
-pub(crate) fn quiet(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    if look.facts.target.replicas > draft.intent.ordinal.0 {
-        return reclaim(draft, look);
+pub(crate) fn quiet(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    if ctx.facts.target.replicas > transition.intent.ordinal.0 {
+        return reclaim(transition, ctx);
     }
-    if draft.wait("Quiet", look.limits.quiet) {
-        return draft.finish(Outcome::Completed);
+    if transition.wait("Quiet", ctx.limits.quiet) {
+        return transition.finish(Outcome::Completed);
     }
-    Flow::Look
+    Flow::Requeue
 }

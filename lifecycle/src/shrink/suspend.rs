@@ -2,42 +2,44 @@
 
 use crate::cancel::{Guard, cancel, guard, unknown};
 use crate::doors::{Doors, doors, suspended};
-use crate::draft::{Draft, Flow, Look};
+use crate::transition::{Context, Flow, Transition};
 use crate::verify::ASKER;
 use crate::{Call, Effect, Observed, Step};
 
 use super::brief;
 
-pub(crate) fn suspend(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    let overdue = draft.wait("ListenersSuspended", look.limits.suspend);
-    match guard(draft, look, overdue) {
+pub(crate) fn suspend(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    let overdue = transition.wait("ListenersSuspended", ctx.limits.suspend);
+    match guard(transition, ctx, overdue) {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,
     }
-    match doors(&draft.intent, look) {
+    match doors(&transition.intent, ctx) {
         Doors::Unknown => {}
         // Somebody else's leave has begun: it cannot be taken back, only watched.
-        Doors::Deleted => return draft.enter(Step::Leave),
-        Doors::Present if suspended(look, draft.intent.ordinal) => return to_drain(draft, look, overdue),
+        Doors::Deleted => return transition.enter(Step::Leave),
+        Doors::Present if suspended(ctx, transition.intent.ordinal) => {
+            return to_drain(transition, ctx, overdue);
+        }
         // Nothing is asked in the look that turns back.
         Doors::Present if overdue => {}
         Doors::Present => {
-            if look.facts.calls.suspend != Call::InFlight
-                && let Some(target) = draft.intent.node.clone()
+            if ctx.facts.calls.suspend != Call::InFlight
+                && let Some(target) = transition.intent.node.clone()
             {
-                draft.ask(Effect::Suspend { asker: ASKER, target });
+                transition.ask(Effect::Suspend { asker: ASKER, target });
             }
         }
     }
     if overdue {
         let text = format!(
             "the listeners of pod {} could not be suspended: {}. See `vmq-admin listener show` in it",
-            draft.intent.ordinal,
-            told(&look.facts.calls.suspend)
+            transition.intent.ordinal,
+            told(&ctx.facts.calls.suspend)
         );
-        return cancel(draft, "SuspendFailed", &text);
+        return cancel(transition, "SuspendFailed", &text);
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// What has become of the call.
@@ -49,22 +51,22 @@ fn told(call: &Call) -> String {
 }
 
 /// The pace of the drain is a share of what is online now, so that must be known.
-fn to_drain(draft: &mut Draft, look: &Look<'_>, overdue: bool) -> Flow {
-    let counts = look.facts.nodes.get(&draft.intent.ordinal).map(|node| &node.counts);
+fn to_drain(transition: &mut Transition, ctx: &Context<'_>, overdue: bool) -> Flow {
+    let counts = ctx.facts.nodes.get(&transition.intent.ordinal).map(|node| &node.counts);
     let counts = match counts {
         Some(Observed::Seen(counts)) => counts,
-        Some(Observed::Unknown(why)) => return uncounted(draft, look, overdue, why),
-        None => return uncounted(draft, look, overdue, "it was not asked"),
+        Some(Observed::Unknown(why)) => return uncounted(transition, ctx, overdue, why),
+        None => return uncounted(transition, ctx, overdue, "it was not asked"),
     };
     // Negative in a migration backlog: not empty, only not known. One session keeps the drain from
     // being skipped.
     let online = if counts.online < 0 { 1 } else { counts.online };
-    draft.intent.sessions = u32::try_from(online).unwrap_or(u32::MAX);
-    draft.enter(Step::Drain)
+    transition.intent.sessions = u32::try_from(online).unwrap_or(u32::MAX);
+    transition.enter(Step::Drain)
 }
 
 /// Closed to clients, a node does not wait for ever: that ends as every unknown before a leave does.
-fn uncounted(draft: &mut Draft, look: &Look<'_>, overdue: bool, why: &str) -> Flow {
-    let text = format!("sessions of pod {} cannot be counted: {}", draft.intent.ordinal, brief(why));
-    unknown(draft, look, overdue, &text)
+fn uncounted(transition: &mut Transition, ctx: &Context<'_>, overdue: bool, why: &str) -> Flow {
+    let text = format!("sessions of pod {} cannot be counted: {}", transition.intent.ordinal, brief(why));
+    unknown(transition, ctx, overdue, &text)
 }

@@ -2,68 +2,68 @@
 
 use crate::cancel::cancel;
 use crate::doors::{Doors, doors};
-use crate::draft::{Draft, Flow, Look};
+use crate::transition::{Context, Flow, Transition};
 use crate::verify::{ASKER, all_have, all_left_dropped, listed_by, witnessed};
 use crate::{Intent, Severity, Step};
 
 use super::fence_replacement;
 
-pub(crate) fn verify(draft: &mut Draft, look: &Look<'_>) -> Flow {
-    draft.out.again = look.limits.look_soon;
-    if witnessed(&draft.intent, look) {
-        draft.intent.verified = true;
-        return draft.enter(Step::Shrink);
+pub(crate) fn verify(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+    transition.out.again = ctx.limits.requeue_soon;
+    if witnessed(&transition.intent, ctx) {
+        transition.intent.verified = true;
+        return transition.enter(Step::Shrink);
     }
     let replaced =
-        look.same_pod(&draft.intent).is_none() && look.facts.pods.contains_key(&draft.intent.ordinal);
-    if replaced && all_have(&draft.intent, look) {
-        let text = format!("pod {} was made again, and its node is a member", draft.intent.ordinal);
-        return cancel(draft, "LeaverReplaced", &text);
+        ctx.same_pod(&transition.intent).is_none() && ctx.facts.pods.contains_key(&transition.intent.ordinal);
+    if replaced && all_have(&transition.intent, ctx) {
+        let text = format!("pod {} was made again, and its node is a member", transition.intent.ordinal);
+        return cancel(transition, "LeaverReplaced", &text);
     }
-    fence_replacement(draft, look);
-    if draft.wait("SurvivorDropsIt", look.limits.agree) {
+    fence_replacement(transition, ctx);
+    if transition.wait("SurvivorDropsIt", ctx.limits.agree) {
         // Every door is there and every survivor has it: `Done` was said of something else.
-        if doors(&draft.intent, look) == Doors::Present && all_have(&draft.intent, look) {
+        if doors(&transition.intent, ctx) == Doors::Present && all_have(&transition.intent, ctx) {
             let text = format!(
                 "the broker said Done, but pod {} is a member still: see its log, and that its name is the same \
                  in `vmq-admin cluster show` of each pod",
-                draft.intent.ordinal
+                transition.intent.ordinal
             );
-            return cancel(draft, "VerifyFailed", &text);
+            return cancel(transition, "VerifyFailed", &text);
         }
-        not_agreed(draft, look);
+        not_agreed(transition, ctx);
     }
-    Flow::Look
+    Flow::Requeue
 }
 
 /// All survivors agree without the leaver, in this look; else says so once it is overdue.
-pub(super) fn survivors_agree(draft: &mut Draft, look: &Look<'_>) -> bool {
-    if all_left_dropped(&draft.intent, look) {
+pub(super) fn survivors_agree(transition: &mut Transition, ctx: &Context<'_>) -> bool {
+    if all_left_dropped(&transition.intent, ctx) {
         return true;
     }
-    if draft.wait("SurvivorsAgree", look.limits.agree) {
-        not_agreed(draft, look);
+    if transition.wait("SurvivorsAgree", ctx.limits.agree) {
+        not_agreed(transition, ctx);
     }
     false
 }
 
-fn not_agreed(draft: &mut Draft, look: &Look<'_>) {
+fn not_agreed(transition: &mut Transition, ctx: &Context<'_>) {
     let text = format!(
         "not every survivor's cluster show was seen without the node of ordinal {}. Nothing shrinks any \
          further and no volume is deleted until they agree: compare `vmq-admin cluster show` on each pod.{}",
-        draft.intent.ordinal,
-        way_out(&draft.intent, look)
+        transition.intent.ordinal,
+        way_out(&transition.intent, ctx)
     );
-    draft.tell("VerifyFailed", Severity::Critical, text);
+    transition.tell("VerifyFailed", Severity::Critical, text);
 }
 
 /// What to type where the node is listed and no pod runs it any more; nothing else will take it away.
-pub(super) fn way_out(intent: &Intent, look: &Look<'_>) -> String {
-    let listed = listed_by(intent, look);
+pub(super) fn way_out(intent: &Intent, ctx: &Context<'_>) -> String {
+    let listed = listed_by(intent, ctx);
     let (Some(node), Some(_)) = (&intent.node, listed.first()) else { return String::new() };
     let lists: Vec<_> = listed.iter().map(ToString::to_string).collect();
     let lists = lists.join(", ");
-    if look.facts.pods.contains_key(&intent.ordinal) {
+    if ctx.facts.pods.contains_key(&intent.ordinal) {
         return format!(
             " Listed by pod {lists}: {node}. If that stays so once its pod has ended, `vmq-admin cluster leave node={node}` \
              on pod {ASKER} removes it"

@@ -1,4 +1,4 @@
-//! The output of a step while it is being written.
+//! A step on its way to an output.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use crate::{
     Step, Time, Wait, waits,
 };
 
-/// What a step looks at.
+/// What a step goes by.
 #[derive(Clone, Copy)]
-pub(crate) struct Look<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) limits: &'a Limits,
     pub(crate) now: Time,
 }
 
-impl<'a> Look<'a> {
+impl<'a> Context<'a> {
     /// The pod that the intent was recorded for; none if it is gone or another has taken its place.
     pub(crate) fn same_pod(&self, intent: &Intent) -> Option<&'a Pod> {
         self.facts.pods.get(&intent.ordinal).filter(|pod| intent.pod_uid.as_ref() == Some(&pod.uid))
@@ -30,23 +30,23 @@ impl<'a> Look<'a> {
 /// Whether the step that follows may run on the same facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// Another step was entered: it may look at once.
-    Again,
-    /// Nothing more before a fresh look.
-    Look,
+    /// Another step was entered, and may go on with the same facts.
+    Continue,
+    /// Nothing more before the next reconcile.
+    Requeue,
 }
 
 /// One active intent on its way to an [`Output`].
-pub(crate) struct Draft {
+pub(crate) struct Transition {
     pub(crate) intent: Intent,
     pub(crate) out: Output,
     now: Time,
 }
 
-impl Draft {
-    pub(crate) fn new(intent: Intent, look: &Look<'_>) -> Self {
-        let out = Output { again: look.limits.look, ..Output::default() };
-        Self { intent, out, now: look.now }
+impl Transition {
+    pub(crate) fn new(intent: Intent, ctx: &Context<'_>) -> Self {
+        let out = Output { again: ctx.limits.requeue, ..Output::default() };
+        Self { intent, out, now: ctx.now }
     }
 
     /// Goes on to `step`; what it waits for begins now.
@@ -56,7 +56,7 @@ impl Draft {
         self.intent.entered = self.now;
         self.intent.unseen = None;
         self.broken();
-        Flow::Again
+        Flow::Continue
     }
 
     pub(crate) fn ask(&mut self, effect: Effect) {
@@ -112,7 +112,7 @@ impl Draft {
             leave_verified: self.intent.verified,
             reason: self.intent.reason.clone().unwrap_or_default(),
         });
-        Flow::Look
+        Flow::Requeue
     }
 
     /// Ends because of something that came from outside.
