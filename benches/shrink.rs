@@ -119,22 +119,22 @@ async fn shrink(via: Via, number: usize, api: Duration) -> Shrink {
     Shrink { done: seconds(done), witness: seconds(witness), agreed: seconds(all), written: seconds(written) }
 }
 
-/// Looks that have ended, and the time that all of them took.
-fn looks(world: &World) -> (f64, f64) {
+/// Reconciles that have ended, and the time that all of them took.
+fn reconciles(world: &World) -> (f64, f64) {
     let page = world.metrics("a");
     let value = |part: &str| -> f64 {
-        let start = format!("vernescale_look_seconds_{part}{{name=\"{NAME}\"}} ");
+        let start = format!("vernescale_reconcile_duration_seconds_{part}{{name=\"{NAME}\"}} ");
         let line = page.lines().find_map(|line| line.strip_prefix(&start));
         line.and_then(|value| value.parse().ok()).unwrap_or_default()
     };
     (value("count"), value("sum"))
 }
 
-/// Waits until one more look has ended; how long ago it began.
-async fn next_look(world: &World) -> Duration {
-    let (count, before) = looks(world);
-    wait(world, "a look", |world| looks(world).0 > count).await;
-    Duration::from_secs_f64(looks(world).1 - before)
+/// Waits until one more reconcile has ended; how long ago it began.
+async fn next_reconcile(world: &World) -> Duration {
+    let (count, before) = reconciles(world);
+    wait(world, "a reconcile", |world| reconciles(world).0 > count).await;
+    Duration::from_secs_f64(reconciles(world).1 - before)
 }
 
 /// From the first high sample until one node more is asked for. `phase` is between a sample and the jump.
@@ -151,13 +151,13 @@ async fn panic(phase: Duration) -> f64 {
     world.pass(minutes(6)).await;
     assert_eq!(world.replicas(), 1, "the load before the jump asks for more\n{}", world.dump());
     tokio::time::resume();
-    next_look(&world).await;
+    next_reconcile(&world).await;
     tokio::time::sleep(phase).await;
     world.load(60.0).await;
-    let took = next_look(&world).await;
+    let took = next_reconcile(&world).await;
     assert_eq!(world.replicas(), 1, "one sample is no panic\n{}", world.dump());
     let took = took + wait(&world, "the raise", |world| world.replicas() == 2).await;
-    next_look(&world).await;
+    next_reconcile(&world).await;
     assert!(world.metrics("a").contains(r#"veto="Panic""#), "raised by something else\n{}", world.dump());
     took.as_secs_f64()
 }

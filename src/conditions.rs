@@ -1,6 +1,6 @@
 //! What people should know, by name: each condition's type is the name of what
 //! was found, the same word that the metric has as label and the log as field.
-//! Pure: the conditions of the last look and what this look says → conditions
+//! Pure: the conditions of the last reconcile and what this reconcile says → conditions
 //! now, and what has changed (for Events).
 
 mod over;
@@ -14,7 +14,7 @@ use lifecycle::{Output, Severity, Time};
 use crate::kubernetes::event::{Happened, timestamp};
 use crate::kubernetes::preflight::Finding;
 
-/// The summary: whether the resource does its job. True where the look was whole, brokers answer, and neither
+/// The summary: whether the resource does its job. True where the reconcile was whole, brokers answer, and neither
 /// something that blocks nor something Critical stands: `kubectl wait --for=condition=Ready` is an alarm.
 pub const READY: &str = "Ready";
 
@@ -31,7 +31,7 @@ const CONDITIONS_MAX: usize = 48;
 /// Longest message, in bytes. Enough for cause, place and remedy.
 const MESSAGE_BYTES_MAX: usize = 1_024;
 
-/// Something that stands in this look.
+/// Something that stands in this reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// CamelCase name.
@@ -95,15 +95,15 @@ pub fn of_output(output: &Output, now: Time) -> Vec<Told> {
 /// What becomes of conditions that are not told this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
-    /// The look was whole, as far as they go: they stand no more.
+    /// The reconcile was whole, as far as they go: they stand no more.
     Ended,
-    /// The look failed: nobody knows better, and the next one will.
+    /// The reconcile failed: nobody knows better, and the next one will.
     Kept,
-    /// The look could not go on, and no other will before somebody mends what blocks: nobody looks at them.
+    /// The reconcile could not go on, and no other will before somebody mends what blocks: nobody looks at them.
     Unseen,
 }
 
-/// The conditions after this look, and what has begun.
+/// The conditions after this reconcile, and what has begun.
 pub fn merge(
     before: &[Condition],
     told: &[Told],
@@ -152,7 +152,7 @@ fn stood_for(condition: &Condition, now: &MetaTime) -> Duration {
     Duration::try_from(now.0.duration_since(condition.last_transition_time.0)).unwrap_or_default()
 }
 
-/// A condition that this look does not tell. One that does not stand has a reason and a text of its own: the old
+/// A condition that this reconcile does not tell. One that does not stand has a reason and a text of its own: the old
 /// alarm and its remedy would be taken for today's.
 fn untold(old: &Condition, rest: Rest, at: &MetaTime) -> Condition {
     let changed = |status: &str, reason: &str, what: &str, since: &MetaTime| Condition {
@@ -184,9 +184,11 @@ fn ready(before: &[Condition], told: &[Told], generation: Option<i64>, at: &Meta
     let worst = told.iter().filter(counts).max_by_key(|one| (one.severity, one.blocks));
     let (status, reason, message) = match worst {
         Some(one) => ("False", one.name, shortened(&one.message)),
-        None => {
-            ("True", WORKING, "the last look was whole, brokers answer, and nothing Critical stands".into())
-        }
+        None => (
+            "True",
+            WORKING,
+            "the last reconcile was whole, brokers answer, and nothing Critical stands".into(),
+        ),
     };
     let old = before.iter().find(|condition| condition.type_ == READY && condition.status == status);
     Condition {

@@ -78,7 +78,7 @@ impl Settings {
     }
 }
 
-/// Plays the demo. `show` gets every look; `until` ends it early.
+/// Plays the demo. `show` gets every reconcile; `until` ends it early.
 pub async fn play(
     settings: &Settings,
     mut show: impl FnMut(&Snapshot),
@@ -357,7 +357,7 @@ fn limits() -> lifecycle::Limits {
         quiet: Duration::from_secs(1),
         drained: Duration::from_secs(1),
         unrouted: Duration::from_millis(500),
-        look: Duration::from_millis(300),
+        requeue: Duration::from_millis(300),
         drain_rate_min: 50,
         ..lifecycle::Limits::default()
     }

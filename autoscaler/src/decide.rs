@@ -71,7 +71,7 @@ pub fn decide(
     now: Time,
 ) -> (Decision, History) {
     let mut history = history.clone();
-    history.note_look(current.replicas, policy.up.stabilization.max(policy.down.stabilization), now);
+    history.note_size(current.replicas, policy.up.stabilization.max(policy.down.stabilization), now);
     let mut measured = measure_all(policy, policy.window, view, current);
     let contradicting =
         measure::contradict(&mut measured, policy.window.duration(), &mut history.apart_since, now);
@@ -155,7 +155,7 @@ impl Way {
         let mut way = Self { size, wish, reasons: desired.into_iter().map(Reason::Metric).collect() };
         way.clamp(Rule::Panic, panic.map_or(way.wish, |panic| way.wish.max(panic.size).max(size)));
         // Nobody looked for a while: what was wished then is not known, so the size that is kept stands for it.
-        if history.last_look().is_none_or(|last| now.since(last) > history::GAP_MAX) {
+        if history.last_reconcile().is_none_or(|last| now.since(last) > history::GAP_MAX) {
             history.note_wish(kept, now);
         }
         // A wish above max is bounded first: it must not hold the size up for a window once max is raised.

@@ -11,7 +11,7 @@ use crate::{Call, Effect, Listener, ListenerState, Outcome, Severity, Step, grow
 /// The kind of a listener that needs nothing but an address and a port.
 const PLAIN: &str = "mqtt";
 
-/// What a step before the leave may do in this look.
+/// What a step before the leave may do in this reconcile.
 pub(crate) enum Guard {
     /// All is well.
     Go,

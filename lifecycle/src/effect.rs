@@ -61,7 +61,7 @@ pub enum Effect {
     },
     /// JSON patch on the scale subresource: test uid, test `from`, replace with `to`. Right before it, the pod
     /// of the ordinal that comes or goes is read again: no patch can test for another object, and a pod that was
-    /// made since the look may join before it dies by this patch (`pods_delete_in_leave.txt`).
+    /// made since the reconcile may join before it dies by this patch (`pods_delete_in_leave.txt`).
     SetReplicas {
         /// Guard: uid of the StatefulSet.
         uid: String,
@@ -110,7 +110,7 @@ pub struct Wait {
     pub until: Time,
     /// What to look at then.
     pub remedy: &'static str,
-    /// What stands in the way as of this look, with the numbers, where a step says so.
+    /// What stands in the way as of this reconcile, with the numbers, where a step says so.
     pub because: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What was seen of the world in one look, before anything is decided.
+//! What was seen of the world in one reconcile, before anything is decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ impl std::fmt::Display for NodeName {
 /// taken for zero, for empty or for the last value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed<T> {
-    /// Read in this look.
+    /// Read in this reconcile.
     Seen(T),
     /// Not known, and why: `HTTP 400 while booting`, `no answer within 2 s`.
     Unknown(String),
@@ -49,7 +49,7 @@ impl<T> Observed<T> {
     }
 }
 
-/// Everything one look saw, and what the decision wants.
+/// Everything one reconcile saw, and what the decision wants.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// The StatefulSet, read fresh.
@@ -145,7 +145,7 @@ pub enum Reach {
 pub struct Node {
     /// Its own name, as last heard from itself.
     pub name: Option<NodeName>,
-    /// How its management address answered in this look.
+    /// How its management address answered in this reconcile.
     pub reach: Reach,
     /// Its `cluster show`: member → running.
     pub members: Observed<BTreeMap<NodeName, bool>>,

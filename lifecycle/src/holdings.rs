@@ -3,7 +3,7 @@
 use crate::transition::Context;
 use crate::{Observed, Ordinal};
 
-/// In words, by its own counts of this look.
+/// In words, by its own counts of this reconcile.
 pub(crate) fn holdings(ctx: &Context<'_>, ordinal: Ordinal) -> String {
     match ctx.facts.nodes.get(&ordinal).map(|node| &node.counts) {
         Some(Observed::Seen(counts)) => format!(

@@ -11,7 +11,7 @@ use crate::stray::stray;
 use crate::transition::Context;
 use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, verify};
 
-/// What comes of a look without an active intent.
+/// What comes of a reconcile without an active intent.
 pub(crate) enum Start {
     /// A change begins.
     Begin(Intent),
@@ -105,7 +105,7 @@ pub(crate) fn departure(previous: Option<&Intent>, ctx: &Context<'_>) -> Intent 
 }
 
 /// Says what holds the size: by its own name, and where something is wrong also by that of the change that
-/// waits, which stands as long as the change is held, whatever the name of its reason in one look or the
+/// waits, which stands as long as the change is held, whatever the name of its reason in one reconcile or the
 /// other. A leftover of a leave that we verified is cleared away.
 fn held(waits: &'static str, verdict: &Verdict, previous: Option<&Intent>, ctx: &Context<'_>) -> Output {
     let mut out = Output { intent: previous.cloned(), again: ctx.limits.requeue, ..Output::default() };

@@ -36,7 +36,7 @@ pub struct Limits {
     /// Between two rounds of disconnects at least: each is a write of the record and a list of sessions, 17 to
     /// 50 ms of every node (docs/broker/http-api.md, "Listing sessions").
     pub drain_every: Duration,
-    /// What a slow look has put off is made up for by no more than this time's worth at once: 1,000 at once still
+    /// What a slow reconcile has put off is made up for by no more than this time's worth at once: 1,000 at once still
     /// went well (docs/broker/drain.md, "Queues that clients pull").
     pub drain_burst: Duration,
     /// Members that carry out disconnects at the same time: every call costs all nodes something
@@ -122,10 +122,10 @@ pub struct Limits {
     /// grace, 90 s before its first probe), and a member whose pod stays away is told as `MemberDead`
     /// after `dead`. A rollout of more than five nodes can take longer, and is worth a look by then.
     pub held: Duration,
-    /// Time between looks while the 1.7 s after a leave count
+    /// Time between reconciles while the 1.7 s after a leave count
     /// (docs/broker/kubernetes.md, "Restarts by kubelet"), and while draining.
     pub requeue_soon: Duration,
-    /// Time between looks otherwise.
+    /// Time between reconciles otherwise.
     pub requeue: Duration,
 }
 

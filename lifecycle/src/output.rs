@@ -14,7 +14,7 @@ pub struct Output {
     pub effects: Vec<Effect>,
     /// What is waited for, if anything.
     pub wait: Option<Wait>,
-    /// What people must see now. Reported as long as it is in the output of a look.
+    /// What people must see now. Reported as long as it is in the output of a reconcile.
     pub conditions: Vec<Condition>,
     /// An intent has just ended. May be repeated for one epoch after a crash.
     pub finished: Option<Finished>,

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_look_is_made_up_for_in_whole_portions() {
+    fn a_long_reconcile_is_made_up_for_in_whole_portions() {
         let pace = Pace::of(1_000_000, &Limits::default());
         assert_eq!([219, 1_000, 1_019].map(|ms| pace.ids(Duration::from_millis(ms))), [100, 500, 500]);
         assert_eq!(Pace::span(500, pace.rate), Duration::from_secs(1));

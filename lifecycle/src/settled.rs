@@ -10,7 +10,7 @@ use crate::members::{Verdict, below};
 use crate::transition::Context;
 use crate::{Facts, Observed, Ordinal, Time};
 
-/// What one process saw of queues that lie where they do not belong, from look to look. It begins with nothing seen.
+/// What one process saw of queues that lie where they do not belong, from one reconcile to the next. It begins with nothing seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unsettled {
     /// The surplus from which it is told whether it moves. Where records have lost their queues, as by a rollout
@@ -22,10 +22,10 @@ pub struct Unsettled {
 }
 
 impl Unsettled {
-    /// Takes one look, and says when it was last not settled. One reading proves nothing: two counts may pass each other,
+    /// Takes one reconcile, and says when it was last not settled. One reading proves nothing: two counts may pass each other,
     /// and where many clients come and go one of a dozen always does. Left-over queues are there a second later. What is
     /// not known changes nothing.
-    pub fn look(&mut self, facts: &Facts, now: Time) -> Option<Time> {
+    pub fn observe(&mut self, facts: &Facts, now: Time) -> Option<Time> {
         let tally = match Tally::of(facts) {
             Ok(tally) => Some(tally),
             Err(Verdict::Unknown(_)) => return self.last,
@@ -76,7 +76,7 @@ pub(crate) fn settled(ctx: &Context<'_>) -> Verdict {
     }
 }
 
-/// What a look counts.
+/// What a reconcile counts.
 #[derive(Clone, Copy)]
 struct Tally {
     /// On all pods together.

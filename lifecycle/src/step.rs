@@ -6,12 +6,12 @@ use crate::transition::{Context, Flow, Transition};
 use crate::unserved::unserved;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
 
-/// More than the longest way through the steps of one intent on a single look.
+/// More than the longest way through the steps of one intent on a single reconcile.
 const STEPS_AT_MOST: usize = 16;
 
 /// Decides what happens now. Pure: the same arguments give the same output.
 ///
-/// `intent` is what the StatefulSet's annotation says, finished or not; `facts` one fresh look.
+/// `intent` is what the StatefulSet's annotation says, finished or not; `facts` one fresh reconcile.
 /// Resuming after a crash is the same call with [`crate::Calls::default`].
 pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) -> Output {
     let ctx = Context { facts, limits, now };
@@ -33,7 +33,7 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
     out
 }
 
-/// Takes an active intent as far as this look allows.
+/// Takes an active intent as far as this reconcile allows.
 fn run(intent: Intent, ctx: &Context<'_>) -> Output {
     let mut transition = Transition::new(intent, ctx);
     for _ in 0..STEPS_AT_MOST {

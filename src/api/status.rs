@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::metrics::anything;
 use autoscaler::decide::History;
 
-/// What was seen and decided in the last look.
+/// What was seen and decided in the last reconcile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct VerneMQAutoscalerStatus {

@@ -23,7 +23,7 @@ const OVER: &[(&str, &str)] = &[
     ("ListenerDeleted", "every listener that clients came by is there"),
     ("ListenerFull", "every listener takes more clients"),
     ("ListenerShowCrashes", "every pod says how many connections each listener has"),
-    ("LookFailed", "looks are whole"),
+    ("ReconcileFailed", "reconciles are whole"),
     ("ManagementCaMissing", "the Secret of spec.management.caSecretRef is there, or not needed"),
     ("ManagementKeyMissing", "the Secret of spec.management.secretRef is there, or not needed"),
     ("MemberDead", "no dead member is listed"),

@@ -32,10 +32,10 @@ fn a_condition_begins_once_stands_and_ends() {
 
 /// Nobody has seen that it is over: alerts that wait for a time go on waiting.
 #[test]
-fn what_a_failed_look_does_not_tell_stands_as_before() {
+fn what_a_failed_reconcile_does_not_tell_stands_as_before() {
     let (first, _) = merge(&[], &[told("MemberDead", "", false)], Rest::Ended, None, Time(1_000));
-    let (second, begun) = merge(&first, &[told("LookFailed", "", true)], Rest::Kept, None, Time(2_000));
-    assert_eq!(begun.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>(), ["LookFailed"]);
+    let (second, begun) = merge(&first, &[told("ReconcileFailed", "", true)], Rest::Kept, None, Time(2_000));
+    assert_eq!(begun.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>(), ["ReconcileFailed"]);
     let (third, begun) = merge(&second, &[told("MemberDead", "", false)], Rest::Ended, None, Time(3_000));
     assert_eq!(begun, []);
     for conditions in [second, third] {
@@ -97,7 +97,7 @@ fn what_has_ended_has_a_reason_and_a_text_of_its_own() {
 
 /// Nobody sees that it is over, and nobody will before a person mends what blocks.
 #[test]
-fn what_a_look_that_cannot_go_on_does_not_see_is_unknown() {
+fn what_a_reconcile_that_cannot_go_on_does_not_see_is_unknown() {
     let (first, _) = merge(&[], &[told("MemberDead", "", false)], Rest::Ended, None, Time(1_000));
     let blocked = [told("TargetMissing", "", true)];
     let (second, _) = merge(&first, &blocked, Rest::Unseen, None, Time(2_000));

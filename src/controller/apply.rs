@@ -50,7 +50,7 @@ pub(super) struct Apply<'a> {
 
 impl Apply<'_> {
     /// Does what one step asked for. The first failure ends it: what was not done is asked for
-    /// again by the next look, if it still is right then.
+    /// again by the next reconcile, if it still is right then.
     pub(super) async fn perform(&mut self, observed: &mut Observation, out: &Output) -> Result<(), Failure> {
         let changed = out.intent.as_ref() != observed.held.intent();
         if (!changed && out.effects.is_empty()) || self.shared.may_act_for().is_none() {
@@ -144,7 +144,7 @@ impl Apply<'_> {
         }
     }
 
-    /// Starts a call to a broker beside the looks. It ends with the lease, and with us.
+    /// Starts a call to a broker beside the reconciles. It ends with the lease, and with us.
     fn call(&mut self, observed: &Observation, slot: Slot, intent: &Intent, effect: &Effect) {
         let limit = self.shared.may_act_for().unwrap_or_default().min(SHORT_CALL);
         let now = self.shared.clock.now();
@@ -220,7 +220,7 @@ async fn drain(
 fn lane(door: Door, ask: Ask) -> Lane {
     let whole = move || {
         let ask = ask.clone();
-        let look = async move {
+        let ask_all = async move {
             let by = ask.ordinal;
             match members(&ask, WHOLE_WITHIN).await {
                 Observed::Seen(view) => match view.into_iter().find(|(_, running)| !running) {
@@ -232,7 +232,7 @@ fn lane(door: Door, ask: Ask) -> Lane {
                 }
             }
         };
-        look.boxed()
+        ask_all.boxed()
     };
     Lane { door, whole: Box::new(whole) }
 }

@@ -28,7 +28,7 @@ pub(super) struct Ask {
     pub(super) management: Option<Endpoint>,
     /// The name that this pod's broker was heard to have.
     pub(super) name: Option<NodeName>,
-    /// Read `/metrics` in this look.
+    /// Read `/metrics` in this reconcile.
     pub(super) sample: bool,
     /// Gauges as last sampled, where that is not long ago.
     pub(super) gauges: Option<Gauges>,
@@ -73,10 +73,10 @@ pub(super) struct Answered {
 }
 
 /// Asks all at once.
-pub(super) async fn look(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTreeMap<Ordinal, Answered> {
-    let looks =
-        asks.into_iter().map(|ask| async move { (ask.ordinal, Box::pin(look_at(ask, limit, clock)).await) });
-    join_all(looks).await.into_iter().collect()
+pub(super) async fn ask_all(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BTreeMap<Ordinal, Answered> {
+    let answers =
+        asks.into_iter().map(|ask| async move { (ask.ordinal, Box::pin(ask_one(ask, limit, clock)).await) });
+    join_all(answers).await.into_iter().collect()
 }
 
 /// The members as this broker sees them, and nothing else.
@@ -113,7 +113,7 @@ pub(super) async fn last_word(ask: &Ask, limit: Duration) -> (Reach, Observed<BT
 
 type Reply = Result<reply::Reply, Unusable>;
 
-async fn look_at(ask: Ask, limit: Duration, clock: Clock) -> Answered {
+async fn ask_one(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     let page = http::get(&ask.pages, "/status.json", limit);
     let sample = async {
         if !ask.sample && ask.name.is_some() {

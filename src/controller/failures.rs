@@ -1,4 +1,4 @@
-//! Looks that failed, and what a predecessor broke off by: how long to wait, and what to say of it.
+//! Reconciles that failed, and what a predecessor broke off by: how long to wait, and what to say of it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::resource_conditions::panicked;
 use crate::conditions::Told;
 use crate::kubernetes::call::Failure;
 
-/// Between two looks that failed: doubles from the first to the last, but where the failure is a conflict.
+/// Between two reconciles that failed: doubles from the first to the last, but where the failure is a conflict.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 
@@ -19,20 +19,20 @@ const RACES: u32 = 10;
 /// costs what an undone shrink costs, and the churn budget bounds those.
 const PANIC_HOLDS: Duration = Duration::from_mins(5);
 
-/// The failures of one resource's looks, in a row.
+/// The failures of one resource's reconciles, in a row.
 pub(super) struct Failures {
     in_a_row: u32,
     /// Conflicts in a row.
     races: u32,
-    /// This look's failure is in its report already.
+    /// This reconcile's failure is in its report already.
     reported: bool,
     /// What our predecessor broke off by, when, and whether it was told.
     fault: Option<(String, Time, bool)>,
 }
 
-/// What comes of a failed look.
+/// What comes of a failed reconcile.
 pub(super) struct Retry {
-    /// The next look comes after this.
+    /// The next reconcile comes after this.
     pub(super) pause: Duration,
     /// To be told, where it is news and no report has it yet.
     pub(super) told: Option<Told>,
@@ -45,17 +45,17 @@ impl Failures {
         Self { in_a_row: 0, races: 0, reported: false, fault }
     }
 
-    /// A look went through.
+    /// A reconcile went through.
     pub(super) fn end(&mut self) {
         (self.in_a_row, self.races) = (0, 0);
     }
 
-    /// A report tells whether its look has failed.
+    /// A report tells whether its reconcile has failed.
     pub(super) fn reported(&mut self, failed: bool) {
         self.reported = failed;
     }
 
-    /// A look that failed changes nothing and says so.
+    /// A reconcile that failed changes nothing and says so.
     pub(super) fn note(&mut self, resource: &str, failure: &Failure) -> Retry {
         let reported = std::mem::take(&mut self.reported);
         // One that lost a race against another writer is no news, and no trouble of the server's: who
@@ -67,10 +67,10 @@ impl Failures {
         }
         let pause = RETRY_FIRST.saturating_mul(1 << self.in_a_row.min(8)).min(RETRY_LAST);
         self.in_a_row = self.in_a_row.saturating_add(1);
-        tracing::warn!(resource, %failure, "the look failed; nothing was changed");
+        tracing::warn!(resource, %failure, "the reconcile failed; nothing was changed");
         let message = format!("{failure}. Nothing is changed meanwhile");
-        let told = Told { name: "LookFailed", severity: Severity::Warning, message, blocks: true };
-        // Two reports of one look would contradict each other, with each look anew.
+        let told = Told { name: "ReconcileFailed", severity: Severity::Warning, message, blocks: true };
+        // Two reports of one reconcile would contradict each other, with each reconcile anew.
         Retry { pause, told: (!reported).then_some(told) }
     }
 

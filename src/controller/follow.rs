@@ -1,6 +1,6 @@
 //! What follows the `Done` of a leave: the members are asked at once, all together and again and again, until the
 //! machine has its second witness, and the size is lowered. Nothing else is read in between: the leaver's process ends
-//! 1.1 to 1.7 s after `Done`, and then its container runs again; what a whole look reads may take as long as the
+//! 1.1 to 1.7 s after `Done`, and then its container runs again; what a whole reconcile reads may take as long as the
 //! slowest of it. The leaver itself is asked too: nobody listens there within 10 ms of `Done`, while survivors list it
 //! until its process has ended (`leaver_after_done.txt`).
 
@@ -26,14 +26,14 @@ const SURVIVOR_WITHIN: Duration = Duration::from_secs(1);
 /// The leaver may contradict, so its word is waited for; it refuses at once, or answers as quickly.
 const LEAVER_WITHIN: Duration = Duration::from_millis(200);
 
-/// So long after `Done` nobody is asked any more but by looks: once it took 6 s
+/// So long after `Done` nobody is asked any more but by reconciles: once it took 6 s
 /// (docs/broker/leave.md, "After Done").
 pub(super) const IN_ALL: Duration = Duration::from_secs(10);
 
-/// Before a look that goes on beside the questions: they are the quicker ones.
+/// Before a reconcile that goes on beside the questions: they are the quicker ones.
 pub(super) const LOOK_AFTER: Duration = Duration::from_millis(200);
 
-/// A leave that was asked for, as the last whole look has left it.
+/// A leave that was asked for, as the last whole reconcile has left it.
 pub(super) struct Leaving {
     pub(super) observed: Observation,
     facts: Facts,
@@ -41,7 +41,7 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// None where this look has not left a leave to be verified.
+    /// None where this reconcile has not left a leave to be verified.
     pub(super) fn of(observed: Observation, facts: Facts, limits: Limits, out: &Output) -> Option<Self> {
         let waits = |intent: &&Intent| intent.asked && matches!(intent.step, Step::Leave | Step::Verify);
         out.intent.as_ref().filter(waits)?;

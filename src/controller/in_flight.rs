@@ -1,4 +1,4 @@
-//! The calls of one intent that run beside the looks, and their outcomes.
+//! The calls of one intent that run beside the reconciles, and their outcomes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -112,7 +112,7 @@ impl InFlight {
         }
     }
 
-    /// Starts a call beside the looks; `wake` is told when it has ended.
+    /// Starts a call beside the reconciles; `wake` is told when it has ended.
     pub(super) fn start(
         &mut self,
         epoch: u64,
@@ -139,7 +139,7 @@ impl InFlight {
         self.tasks.push((slot, task));
     }
 
-    /// Closes the connection of the leave. Whether it had begun is for the next look to see.
+    /// Closes the connection of the leave. Whether it had begun is for the next reconcile to see.
     pub(super) fn revoke_leave(&mut self) {
         self.tasks.retain(|(kind, _)| *kind != Slot::Leave);
         self.outcomes.send_if_modified(|outcomes| {

@@ -1,4 +1,4 @@
-//! What one process remembers of one resource from look to look.
+//! What one process remembers of one resource from one reconcile to the next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::vernemq::http::Tls;
 use autoscaler::metrics::{Fleet, Settings as FleetSettings};
 
 /// What changes seldom is read this often.
-const SLOW_EVERY: Duration = Duration::from_secs(30);
+const CACHED_FOR: Duration = Duration::from_secs(30);
 
 /// … and this soon again where a call has failed: at once would be five times a second during a change.
-const SLOW_AGAIN: Duration = Duration::from_secs(2);
+const CACHED_FOR_WHERE_FAILED: Duration = Duration::from_secs(2);
 
 /// What a process remembers of one resource. Nothing in it is needed to go on
 /// after a crash; it is bounded by the pods of one StatefulSet.
@@ -35,13 +35,13 @@ pub(super) struct State {
     pub(super) calls: InFlight,
     /// Since when the members have been asked what came of the leave of this epoch.
     pub(super) followed: Option<(Option<u64>, Time)>,
-    pub(super) slow: Cached,
+    pub(super) cached: Cached,
     pub(super) tls: BTreeMap<String, Tls>,
     /// The same of their MQTT listeners.
     pub(super) canary_tls: BTreeMap<String, Tls>,
     pub(super) rehearsal: Rehearsal,
     pub(super) reach: Option<Reach>,
-    pub(super) slow_at: Option<(Time, Option<i64>)>,
+    pub(super) cached_at: Option<(Time, Option<i64>)>,
     /// The lowest ordinal that the size holds and that has no pod, and since when.
     pub(super) missing: Option<(Ordinal, Time)>,
     unsettled: Unsettled,
@@ -67,11 +67,11 @@ impl State {
             gauges: BTreeMap::new(),
             calls: InFlight::default(),
             followed: None,
-            slow: Cached::default(),
+            cached: Cached::default(),
             tls: BTreeMap::new(),
             canary_tls: BTreeMap::new(),
             rehearsal: Rehearsal::default(),
-            slow_at: None,
+            cached_at: None,
             missing: None,
             unsettled: Unsettled::default(),
             unreadable: BTreeMap::new(),
@@ -84,27 +84,28 @@ impl State {
     }
 
     /// A changed spec may speak of other Secrets.
-    pub(super) fn slow_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
-        let every = if self.slow.unanswered() { SLOW_AGAIN } else { SLOW_EVERY };
-        self.slow_at.is_none_or(|(at, of)| now.since(at) >= every || of != resource.metadata.generation)
+    pub(super) fn cached_is_old(&self, resource: &VerneMQAutoscaler, now: Time) -> bool {
+        let every = if self.cached.unanswered() { CACHED_FOR_WHERE_FAILED } else { CACHED_FOR };
+        self.cached_at.is_none_or(|(at, of)| now.since(at) >= every || of != resource.metadata.generation)
     }
 
-    /// Puts it to the facts of a look when queues were last seen where they do not belong.
+    /// Puts it to the facts of a reconcile when queues were last seen where they do not belong.
     pub(super) fn note_unsettled(&mut self, mut facts: Facts, observed: &Observation, now: Time) -> Facts {
         let changing = observed.held.intent().is_some_and(Intent::active);
-        facts.unsettled = if changing { self.unsettled.changing() } else { self.unsettled.look(&facts, now) };
+        facts.unsettled =
+            if changing { self.unsettled.changing() } else { self.unsettled.observe(&facts, now) };
         facts
     }
 
     /// What was read of it.
-    pub(super) fn take_slow(&mut self, slow: Cached, resource: &VerneMQAutoscaler, now: Time) {
-        if slow.authorities != self.slow.authorities {
+    pub(super) fn take_cached(&mut self, cached: Cached, resource: &VerneMQAutoscaler, now: Time) {
+        if cached.authorities != self.cached.authorities {
             self.tls.clear();
         }
-        if slow.canary_authorities != self.slow.canary_authorities {
+        if cached.canary_authorities != self.cached.canary_authorities {
             self.canary_tls.clear();
         }
-        self.slow = slow;
-        self.slow_at = Some((now, resource.metadata.generation));
+        self.cached = cached;
+        self.cached_at = Some((now, resource.metadata.generation));
     }
 }

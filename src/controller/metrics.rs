@@ -26,7 +26,7 @@ pub struct Metrics {
     conditions: GaugeVec,
     changes: IntCounterVec,
     errors: IntCounterVec,
-    looks: HistogramVec,
+    reconciles: HistogramVec,
     shown: Mutex<BTreeSet<(Named, String, String)>>,
 }
 
@@ -51,10 +51,11 @@ impl Default for Metrics {
         let count = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(opts(name, help), labels).expect(bad)
         };
-        // From a quiet look (milliseconds) to one that ran into every deadline.
+        // From a quiet reconcile (milliseconds) to one that ran into every deadline.
         let buckets = vec![0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0];
-        let looks =
-            HistogramOpts::new("vernescale_look_seconds", "Time that one look took.").buckets(buckets);
+        let reconciles =
+            HistogramOpts::new("vernescale_reconcile_duration_seconds", "Time that one reconcile took.")
+                .buckets(buckets);
         let metrics = Self {
             registry: Registry::new(),
             leading: IntGauge::with_opts(opts("leading", "1 where this process holds the lease."))
@@ -76,7 +77,7 @@ impl Default for Metrics {
                 "Calls to the API server that failed, by kind; Panic: work that broke off by a fault of ours.",
                 &["kind"],
             ),
-            looks: HistogramVec::new(looks, &["name"]).expect(bad),
+            reconciles: HistogramVec::new(reconciles, &["name"]).expect(bad),
             shown: Mutex::default(),
         };
         let all: [Box<dyn prometheus::core::Collector>; 11] = [
@@ -90,7 +91,7 @@ impl Default for Metrics {
             Box::new(metrics.conditions.clone()),
             Box::new(metrics.changes.clone()),
             Box::new(metrics.errors.clone()),
-            Box::new(metrics.looks.clone()),
+            Box::new(metrics.reconciles.clone()),
         ];
         for one in all {
             metrics.registry.register(one).expect("each is registered once");
@@ -116,8 +117,8 @@ impl Metrics {
         self.errors.with_label_values(&[kind]).inc();
     }
 
-    pub(super) fn looked(&self, name: &str, took: Duration) {
-        self.looks.with_label_values(&[name]).observe(took.as_secs_f64());
+    pub(super) fn reconciled(&self, name: &str, took: Duration) {
+        self.reconciles.with_label_values(&[name]).observe(took.as_secs_f64());
     }
 
     pub(super) fn sizes(&self, name: &str, wanted: u32, replicas: u32, members: usize) {
@@ -162,7 +163,7 @@ impl Metrics {
         }
     }
 
-    /// A look that could not go on knows no size, no step and no veto.
+    /// A reconcile that could not go on knows no size, no step and no veto.
     pub(super) fn unknown(&self, name: &str) {
         for kind in [Named::Step, Named::Veto] {
             self.stand(kind, name, []);
@@ -172,7 +173,7 @@ impl Metrics {
         }
     }
 
-    /// Nobody looks at a resource any more.
+    /// Nobody reconciles at a resource any more.
     pub(super) fn forget(&self, name: &str) {
         self.unknown(name);
         self.stand(Named::Condition, name, []);

@@ -1,4 +1,4 @@
-//! Everything that one look saw.
+//! Everything that one reconcile saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::api::VerneMQAutoscaler;
 use crate::kubernetes::intent_record::Held;
 use crate::vernemq::http::{Endpoint, Tls};
 
-/// Everything that one look saw.
+/// Everything that one reconcile saw.
 pub(super) struct Observation {
     pub(super) resource: VerneMQAutoscaler,
     pub(super) statefulset: StatefulSet,

@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use lifecycle::{Kind, Ordinal, Pod, Step, Time};
 
-use super::brokers::{Answered, Ask, look};
+use super::brokers::{Answered, Ask, ask_all};
 use super::memory::State;
 use super::observation::Observation;
 use crate::api::{Scheme, VerneMQAutoscaler, Via};
@@ -23,7 +23,7 @@ use net::Secret;
 /// `/metrics` of every node is read this often: a steady interval is what rates are made of.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
-/// A look comes a little early or late; a sample is not put off by a whole look for that.
+/// A reconcile comes a little early or late; a sample is not put off by a whole reconcile for that.
 const SAMPLE_SLACK: Duration = Duration::from_millis(150);
 
 /// A gauge is still used when it is this old.
@@ -77,14 +77,14 @@ pub(super) async fn gather(
             pages,
             management: (resource.spec.leave.via == Via::ManagementApi).then(|| api.clone()),
             name: state.names.of(ordinal, &pod.uid).cloned(),
-            // A newcomer is compared with everybody in each look.
+            // A newcomer is compared with everybody in each reconcile.
             sample: due || leaver == Some(ordinal) || newcomer.is_some(),
             gauges: state.gauges.get(&ordinal).filter(|one| now.since(one.at) < GAUGES_FOR).copied(),
             groups,
         });
         management.insert(ordinal, api);
     }
-    let answered = look(asks.clone(), limit, clock).await;
+    let answered = ask_all(asks.clone(), limit, clock).await;
     let pods: BTreeMap<_, _> = found.into_iter().map(|(ordinal, (_, pod))| (ordinal, pod)).collect();
     state.note(&pods, &answered, due, clock.now());
     let target = facts::target(statefulset);
@@ -146,7 +146,7 @@ impl State {
     }
 
     fn key(&self) -> Option<Secret> {
-        self.slow.key.as_ref()?.as_ref().ok().cloned()
+        self.cached.key.as_ref()?.as_ref().ok().cloned()
     }
 
     /// None where no certificates are named.
@@ -157,7 +157,7 @@ impl State {
         if let Some(tls) = self.canary_tls.get(&name) {
             return Some(Ok(tls.clone()));
         }
-        let pem = match &self.slow.canary_authorities {
+        let pem = match &self.cached.canary_authorities {
             None => return Some(Err("the Secret of spec.canary.caSecretRef was not read yet".into())),
             Some(Err(why)) => return Some(Err(why.clone())),
             Some(Ok(pem)) => pem,
@@ -175,7 +175,7 @@ impl State {
         if let Some(tls) = self.tls.get(&name) {
             return Ok(tls.clone());
         }
-        let authorities = self.slow.authorities.as_ref().map(Result::as_ref).transpose();
+        let authorities = self.cached.authorities.as_ref().map(Result::as_ref).transpose();
         let authorities = authorities.map_err(Clone::clone)?.map(Vec::as_slice);
         let tls = Tls::new(&name, authorities).map_err(|error| error.to_string())?;
         // At most the names of one StatefulSet's pods.

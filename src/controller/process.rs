@@ -157,7 +157,7 @@ fn mark(resource: &DynamicObject) -> Mark {
 }
 
 /// The next resource whose spec has changed; none where the list has. Errors of the watch are its
-/// own to heal; meanwhile the looks go on.
+/// own to heal; meanwhile the reconciles go on.
 async fn next_change<S>(watched: &mut S, seen: &mut Seen) -> Option<String>
 where
     S: futures::Stream<Item = Result<watcher::Event<DynamicObject>, watcher::Error>> + Unpin,

@@ -30,21 +30,21 @@ fn level(means: Means) -> u8 {
     }
 }
 
-/// The level of this look; `readable`: no ready pod's broker has been unreadable for long.
-pub(super) fn of(observed: &Observation, slow: &Cached, readable: bool) -> u8 {
+/// The level of this reconcile; `readable`: no ready pod's broker has been unreadable for long.
+pub(super) fn of(observed: &Observation, cached: &Cached, readable: bool) -> u8 {
     let spec = &observed.resource.spec;
     let template = observed.statefulset.spec.as_ref().map(|spec| &spec.template);
     level(Means {
         mode: spec.mode,
-        door: readable && has_door(spec.leave.via, slow),
-        fence: slow.client_service == Some(ClientService::Fences) && template.is_some_and(serves),
+        door: readable && has_door(spec.leave.via, cached),
+        fence: cached.client_service == Some(ClientService::Fences) && template.is_some_and(serves),
         hook: template.is_some_and(hooked),
     })
 }
 
 /// Through `pods/exec` no key is needed; whether we may is seen when it is asked.
-fn has_door(via: Via, slow: &Cached) -> bool {
-    via == Via::Exec || !matches!(slow.key, Some(Err(_)))
+fn has_door(via: Via, cached: &Cached) -> bool {
+    via == Via::Exec || !matches!(cached.key, Some(Err(_)))
 }
 
 fn serves(template: &PodTemplateSpec) -> bool {
@@ -97,9 +97,9 @@ mod tests {
         #[case] key: Option<Result<Secret, String>>,
         #[case] expected: bool,
     ) {
-        let mut slow = Cached::default();
-        slow.key = key;
-        assert_eq!(has_door(via, &slow), expected);
+        let mut cached = Cached::default();
+        cached.key = key;
+        assert_eq!(has_door(via, &cached), expected);
     }
 
     #[rstest]

@@ -1,4 +1,4 @@
-//! One resource: look after look.
+//! One resource: reconcile after reconcile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +37,11 @@ pub(super) struct Worker {
     wake: Arc<Notify>,
     state: State,
     reporter: Reporter,
-    /// As the last look has left it, where a leave is to be verified.
+    /// As the last reconcile has left it, where a leave is to be verified.
     leaving: Option<Leaving>,
 }
 
-/// What a look has read.
+/// What a reconcile has read.
 enum Seen {
     /// Nothing is to be decided; look again after this.
     Enough(Duration),
@@ -60,14 +60,14 @@ impl Worker {
     pub(super) async fn run(mut self) {
         loop {
             let began = self.shared.clock.now();
-            let pause = match Box::pin(self.look()).await {
+            let pause = match Box::pin(self.reconcile()).await {
                 Ok(pause) => {
                     self.state.failures.end();
                     pause
                 }
                 Err(failure) => self.failed(&failure).await,
             };
-            self.shared.metrics.looked(&self.name, self.shared.clock.now().since(began));
+            self.shared.metrics.reconciled(&self.name, self.shared.clock.now().since(began));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.wake.notified() => {}
@@ -84,9 +84,9 @@ impl Worker {
         pause
     }
 
-    /// A look. From when a leave says `Done` on, the members are asked beside it what came of that, and the size is
-    /// lowered as soon as they have said so, whatever the look is still reading.
-    async fn look(&mut self) -> Result<Duration, Failure> {
+    /// A reconcile. From when a leave says `Done` on, the members are asked beside it what came of that, and the size is
+    /// lowered as soon as they have said so, whatever the reconcile is still reading.
+    async fn reconcile(&mut self) -> Result<Duration, Failure> {
         let leaving = self.leaving.take().filter(|leaving| self.follows(leaving));
         let seen = match leaving {
             None => Box::pin(self.see()).await?,
@@ -123,7 +123,7 @@ impl Worker {
         since.is_none_or(|(_, since)| self.shared.clock.now().since(since) < IN_ALL)
     }
 
-    /// A whole look comes next in any case: it tells what came of this, and tries again what failed.
+    /// A whole reconcile comes next in any case: it tells what came of this, and tries again what failed.
     async fn lower(&mut self, mut leaving: Leaving, out: &Output) -> Duration {
         if let Err(failure) = Box::pin(self.act(&mut leaving.observed, out)).await {
             tracing::info!(%failure, resource = self.name, "the size is not lowered yet: looking again");
@@ -153,9 +153,9 @@ impl Worker {
         }
         self.state.sizing.begin(resource.status.as_ref().and_then(|status| status.history.as_ref()));
         if let Some(statefulset) = &objects.statefulset {
-            self.look_slowly(&resource, statefulset).await;
+            self.read_cached(&resource, statefulset).await;
         }
-        let mut told: Vec<_> = preflight(&objects, &self.state.slow).iter().map(Told::from).collect();
+        let mut told: Vec<_> = preflight(&objects, &self.state.cached).iter().map(Told::from).collect();
         let ownership = objects.ownership();
         let (Some(statefulset), false) =
             (objects.statefulset.clone(), matches!(ownership, Some(Ownership::Taken(_))))
@@ -200,18 +200,18 @@ impl Worker {
     }
 
     /// Reads what changes seldom, where that was long ago.
-    async fn look_slowly(&mut self, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) {
+    async fn read_cached(&mut self, resource: &VerneMQAutoscaler, statefulset: &StatefulSet) {
         let shared = &self.shared;
-        if !self.state.slow_is_old(resource, shared.clock.now()) {
+        if !self.state.cached_is_old(resource, shared.clock.now()) {
             return;
         }
-        let last = &self.state.slow;
-        let slow = Box::pin(cached::read(&shared.client, resource, statefulset, last)).await;
-        for failure in &slow.failed {
+        let last = &self.state.cached;
+        let cached = Box::pin(cached::read(&shared.client, resource, statefulset, last)).await;
+        for failure in &cached.failed {
             shared.metrics.error(failure.kind());
             tracing::debug!(resource = self.name, %failure, "what was known before still counts");
         }
-        self.state.take_slow(slow, resource, shared.clock.now());
+        self.state.take_cached(cached, resource, shared.clock.now());
     }
 
     async fn decide_and_act(
@@ -220,8 +220,8 @@ impl Worker {
         mut told: Vec<Told>,
     ) -> Result<Duration, Failure> {
         let now = self.shared.clock.now();
-        let unreadable = unreadable::look(&mut self.state.unreadable, &observed, now);
-        let protection = protection::of(&observed, &self.state.slow, unreadable.is_empty());
+        let unreadable = unreadable::conditions(&mut self.state.unreadable, &observed, now);
+        let protection = protection::of(&observed, &self.state.cached, unreadable.is_empty());
         told.extend(unreadable);
         told.extend(self.state.failures.broke_off(now));
         if observed.resource.metadata.deletion_timestamp.is_some() {
@@ -242,7 +242,7 @@ impl Worker {
         );
         told.extend(observed.listeners().uncounted());
         told.extend(observed.listeners().full(&mut self.state.still, &fleet, now));
-        self.state.rehearsal.look(&observed, self.state.slow.login.as_ref(), &self.wake, now);
+        self.state.rehearsal.observe(&observed, self.state.cached.login.as_ref(), &self.wake, now);
         told.extend(self.state.rehearsal.told(&observed, now));
         let raise = self.state.rehearsal.veto(&observed, now);
         let facts = facts::facts(&observed, decision.as_ref(), &facts::blocks(&told), raise);
@@ -257,7 +257,7 @@ impl Worker {
         if let Err(failure) = &done
             && !self.state.failures.lost_a_race(failure)
         {
-            let message = format!("{failure}. It is tried again with the next look");
+            let message = format!("{failure}. It is tried again with the next reconcile");
             told.push(Told { name: "CallFailed", severity: Severity::Warning, message, blocks: false });
         }
         let active = out.intent.as_ref().is_some_and(Intent::active);
@@ -266,8 +266,8 @@ impl Worker {
             self.release(&mut observed).await?;
         }
         let history = self.state.sizing.history();
-        let look = Whole { decision: decision.as_ref(), out: &out, history, fleet: &fleet, protection };
-        self.reporter.whole(&observed, look, told).await;
+        let whole = Whole { decision: decision.as_ref(), out: &out, history, fleet: &fleet, protection };
+        self.reporter.whole(&observed, whole, told).await;
         self.state.failures.reported(done.is_err());
         done?;
         self.leaving = Leaving::of(observed, facts, limits, &out);
@@ -279,7 +279,7 @@ impl Worker {
     }
 
     /// Does what one step asked for, and tells of a change that began or ended by it: what is recorded has
-    /// happened, and what is not is come to again. Where the record's write was not answered, the next look
+    /// happened, and what is not is come to again. Where the record's write was not answered, the next reconcile
     /// sees whether it stands.
     async fn act(&mut self, observed: &mut Observation, out: &Output) -> Result<(), Failure> {
         let before = observed.held.intent().cloned();
@@ -293,7 +293,7 @@ impl Worker {
             name: &self.name,
             wake: &self.wake,
             calls: &mut self.state.calls,
-            login: self.state.slow.login.as_ref(),
+            login: self.state.cached.login.as_ref(),
         };
         let done = apply.perform(observed, out).await;
         if observed.held.intent() == out.intent.as_ref() {

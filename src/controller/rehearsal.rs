@@ -88,7 +88,7 @@ pub(super) struct Rehearsal {
 
 impl Rehearsal {
     /// Tries it where that is due; `wake` is told when it has an answer.
-    pub(super) fn look(
+    pub(super) fn observe(
         &mut self,
         observed: &Observation,
         login: Option<&Result<Login, String>>,

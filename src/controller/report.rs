@@ -39,7 +39,7 @@ const EVENTS_MAX: usize = 64;
 /// Most nodes in the status, as the CRD has it.
 const NODES_MAX: usize = 128;
 
-/// What a whole look has come to.
+/// What a whole reconcile has come to.
 pub(super) struct Whole<'a> {
     pub(super) decision: Option<&'a Decision>,
     pub(super) out: &'a Output,
@@ -66,17 +66,17 @@ impl Reporter {
         Self { shared, name, resource: None, written_at: None, logged: None, events, _writer: writer }
     }
 
-    /// The resource as this look has read it.
+    /// The resource as this reconcile has read it.
     pub(super) fn begin(&mut self, resource: &VerneMQAutoscaler) {
         self.resource = Some(resource.clone());
     }
 
-    /// A look that failed: what was known stays in the status, with the reason.
+    /// A reconcile that failed: what was known stays in the status, with the reason.
     pub(super) async fn failed(&mut self, told: Told) {
         self.not_whole(&[told], Rest::Kept).await;
     }
 
-    /// A look that could not go on.
+    /// A reconcile that could not go on.
     pub(super) async fn blocked(&mut self, told: Vec<Told>) {
         self.not_whole(&told, Rest::Unseen).await;
     }
@@ -107,7 +107,7 @@ impl Reporter {
         let resources = resources(&self.shared.client, &self.shared.settings.namespace);
         if let Err(failure) = status::write_conditions(&resources, object, &conditions).await {
             self.shared.metrics.error(failure.kind());
-            tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
+            tracing::debug!(%failure, resource = self.name, "the status is written with the next reconcile");
             return;
         }
         for happened in begun {
@@ -115,9 +115,9 @@ impl Reporter {
         }
     }
 
-    /// A whole look.
-    pub(super) async fn whole(&mut self, observed: &Observation, look: Whole<'_>, told: Vec<Told>) {
-        let Whole { decision, out, history, fleet, protection } = look;
+    /// A whole reconcile.
+    pub(super) async fn whole(&mut self, observed: &Observation, whole: Whole<'_>, told: Vec<Told>) {
+        let Whole { decision, out, history, fleet, protection } = whole;
         let resource = &observed.resource;
         let old = resource.status.clone().unwrap_or_default();
         let wanted = decision.map_or(observed.target.replicas, |decision| decision.wish);
@@ -267,7 +267,7 @@ impl Reporter {
             }
             Err(failure) => {
                 self.shared.metrics.error(failure.kind());
-                tracing::debug!(%failure, resource = self.name, "the status is written with the next look");
+                tracing::debug!(%failure, resource = self.name, "the status is written with the next reconcile");
             }
         }
     }

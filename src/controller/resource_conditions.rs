@@ -1,4 +1,4 @@
-//! What a look says of our resource itself, beside what it has found.
+//! What a reconcile says of our resource itself, beside what it has found.
 
 use std::time::Duration;
 

@@ -30,7 +30,7 @@ pub struct Settings {
     pub lease: String,
     /// Times of the election.
     pub timing: Timing,
-    /// Time between two looks while nothing is under way.
+    /// Time between two reconciles while nothing is under way.
     pub idle: Duration,
     /// The lifecycle's numbers that no resource speaks of; what a spec says goes before.
     pub limits: lifecycle::Limits,

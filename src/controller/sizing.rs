@@ -1,4 +1,4 @@
-//! What the decision about the size remembers from look to look.
+//! What the decision about the size remembers from one reconcile to the next.
 
 use std::collections::BTreeSet;
 

@@ -15,7 +15,7 @@ use crate::conditions::Told;
 const UNREADABLE_FOR: Duration = Duration::from_secs(10);
 
 /// Since when each ready pod's broker cannot be read, and why; told once it has lasted.
-pub(super) fn look(
+pub(super) fn conditions(
     since: &mut BTreeMap<Ordinal, (&'static str, Time)>,
     observed: &Observation,
     now: Time,

@@ -81,7 +81,7 @@ fn client_service(service: Option<Service>) -> ClientService {
     }
 }
 
-/// Reads it. Nothing here fails the look: what a call that failed would have said is what `last` says of the same
+/// Reads it. Nothing here fails the reconcile: what a call that failed would have said is what `last` says of the same
 /// objects, and absent where it says nothing.
 pub async fn read(
     client: &Client,

@@ -71,7 +71,7 @@ impl Election {
     }
 
     /// What to do about the lease as it was just read.
-    pub fn look(&mut self, record: Option<&Record>, now: Time) -> Move {
+    pub fn observe(&mut self, record: Option<&Record>, now: Time) -> Move {
         let Some(record) = record else {
             self.other = None;
             return Move::Write { version: None, transitions: 0, acquire: true };

@@ -76,7 +76,7 @@ async fn attempt(
         None => within("get lease", limit, leases.get_opt(name)).await?,
     };
     let record = read.as_ref().map(record);
-    match election.look(record.as_ref(), clock.now()) {
+    match election.observe(record.as_ref(), clock.now()) {
         Move::Wait => Ok(None),
         Move::Write { version, transitions, acquire } => {
             let mut lease = read.unwrap_or_default();

@@ -1,5 +1,5 @@
 //! What people have set that we cannot work with, or that works against us.
-//! Pure; looked at in every look, so that a correction is seen without a restart.
+//! Pure; looked at in every reconcile, so that a correction is seen without a restart.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
@@ -31,7 +31,7 @@ fn telling(reason: &'static str, message: String) -> Finding {
     Finding { reason, severity: Severity::Warning, message, blocks: false }
 }
 
-/// Everything that is found in one look.
+/// Everything that is found in one reconcile.
 pub fn preflight(objects: &Objects, cached: &Cached) -> Vec<Finding> {
     let Some(resource) = &objects.resource else { return Vec::new() };
     let target = &resource.spec.target_ref.name;

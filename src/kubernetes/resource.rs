@@ -30,7 +30,7 @@ pub(super) fn target(object: &DynamicObject) -> Option<&str> {
     object.data.pointer("/spec/targetRef/name").and_then(Value::as_str)
 }
 
-/// Reads one, or says place and cause. A status that cannot be read is none: it is written anew with every look.
+/// Reads one, or says place and cause. A status that cannot be read is none: it is written anew with every reconcile.
 pub(super) fn parse(object: &DynamicObject) -> Result<VerneMQAutoscaler, String> {
     let mut value = serde_json::to_value(object).map_err(|error| error.to_string())?;
     let read = match from(value.clone()) {

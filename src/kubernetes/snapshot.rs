@@ -40,7 +40,7 @@ impl Objects {
     }
 }
 
-/// Reads everything that a look needs. `seen` is told of our resource as soon as it is read: whatever fails after
+/// Reads everything that a reconcile needs. `seen` is told of our resource as soon as it is read: whatever fails after
 /// it is reported on that very version, for the status of another one is not taken.
 pub async fn read(
     client: &Client,

@@ -10,7 +10,7 @@ use crate::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 use crate::kubernetes::call::{Failure, api};
 
 /// Writes `status` onto the resource as it was read. A conflict is no fault:
-/// the next look writes again.
+/// the next reconcile writes again.
 pub async fn write(
     resources: &Api<VerneMQAutoscaler>,
     read: &VerneMQAutoscaler,

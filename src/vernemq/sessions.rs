@@ -19,7 +19,7 @@ pub const OUR_CLIENTS: &str = "vernescale-";
 /// half a second, and the broker may list it for as long (docs/broker/drain.md, "A safe pace").
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
-/// Most rows that one look asks for. 500 a second are kicked at most and a round is worth two seconds at
+/// Most rows that one reconcile asks for. 500 a second are kicked at most and a round is worth two seconds at
 /// most, so 2,500 can be within [`LEFT_ALONE`], and 1,000 be wanted. 5,000 rows took 0.05 s for the ids
 /// (`disc2_session_show_limits.txt`: 0.4 s for all columns).
 const ROWS_MAX: usize = 4_000;

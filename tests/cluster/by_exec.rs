@@ -60,10 +60,10 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
     world.wish(1).await;
     let cancelled = |notes: &Vec<String>| notes.iter().any(|note| note.contains("Cancelled LeaveRefused"));
     world.until_told("the leave that was refused is given up", || world.notes(), cancelled).await;
-    assert!(world.look().await.agreed(3), "nobody has left: {:?}", kubelet.asked());
+    assert!(world.seen().await.agreed(3), "nobody has left: {:?}", kubelet.asked());
     world.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
     controller.abort();
-    let seen = world.look().await;
+    let seen = world.seen().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
     let asked = kubelet.asked();
     let leaves = asked.iter().filter(|line| line.contains("--kill_sessions")).count();

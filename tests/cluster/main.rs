@@ -68,7 +68,7 @@ async fn one_to_three_to_one_among_conflicts(plane: &Arc<ControlPlane>) {
     assert_eq!((before.len(), after.len()), (3, 2), "{before:?}, then {after:?}");
     writer.abort();
     controller.abort();
-    let seen = world.look().await;
+    let seen = world.seen().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
     assert!(
         world.reasons().await.contains("ShrinkCompleted"),

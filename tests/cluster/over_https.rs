@@ -45,8 +45,8 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
     let unproven = || world.condition("ManagementTls");
     let told = world.until_told("the listeners are not proven", unproven, Option::is_some).await;
     assert!(told.is_some_and(|told| told.contains("the Secret of spec.management.caSecretRef")));
-    // What a look has seen is in the status; whatever it would do it has begun by then.
-    let seen = world.look().await;
+    // What a reconcile has seen is in the status; whatever it would do it has begun by then.
+    let seen = world.seen().await;
     assert_eq!((seen.replicas, &seen.intent), (2, &None), "it acts on nodes that are not proven");
 
     world.edit_spec(&management("our-ca")).await;
@@ -56,7 +56,7 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
     };
     world.until_told("its Events", || world.reasons(), told).await;
     controller.abort();
-    let seen = world.look().await;
+    let seen = world.seen().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
     assert_eq!(world.condition("ManagementTls").await, None);
 }

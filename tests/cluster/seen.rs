@@ -66,7 +66,7 @@ impl World {
         claims.iter().map(|claim| (claim.name_any(), claim.uid().unwrap_or_default())).collect()
     }
 
-    pub(crate) async fn look(&self) -> Seen {
+    pub(crate) async fn seen(&self) -> Seen {
         let (pods, slices) = (self.api::<Pod>(), self.api::<EndpointSlice>());
         let (Ok(set), Ok(pods), Ok(slices)) = (
             self.sets().get(NAME).await,
@@ -102,7 +102,7 @@ impl World {
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Seen) -> bool) {
         let waiting = async {
             loop {
-                let seen = self.look().await;
+                let seen = self.seen().await;
                 if holds(&seen) {
                     return;
                 }
@@ -111,7 +111,7 @@ impl World {
         };
         if tokio::time::timeout(DEADLINE, waiting).await.is_err() {
             let status = self.status().await;
-            panic!("not within {DEADLINE:?}: {what}\nseen: {:#?}\nstatus: {status:#?}", self.look().await);
+            panic!("not within {DEADLINE:?}: {what}\nseen: {:#?}\nstatus: {status:#?}", self.seen().await);
         }
     }
 

@@ -35,7 +35,7 @@ async fn story() {
     let said = plane.kubectl(&scale).await;
     assert!(said.contains("vmq scaled"), "{said}");
     world.until("one node is left", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
-    assert_eq!(world.look().await.restarts, 0, "no container ran again on the data of a node that had left");
+    assert_eq!(world.seen().await.restarts, 0, "no container ran again on the data of a node that had left");
     counted(&world, &first).await;
     assert!(waits(&second.page("/metrics").await), "two lead at a time");
 
@@ -116,7 +116,7 @@ async fn seen_by_people(world: &World) {
     let text = world.plane.kubectl(&["describe", "vmqa", NAME, "--namespace", NAMESPACE]).await;
     let (object, events) = text.split_once("Events:").expect("a part of its own");
     assert!(
-        object.contains("the last look was whole, brokers answer"),
+        object.contains("the last reconcile was whole, brokers answer"),
         "the condition Ready is missing: {text}"
     );
     for reason in ["GrowBegan", "GrowCompleted", "ShrinkBegan", "ShrinkCompleted"] {

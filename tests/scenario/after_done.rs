@@ -53,11 +53,11 @@ async fn lowered_after(world: &mut World, leaver: u32, witness: Option<u32>) -> 
     lowered.since(said.max(dropped.expect("the broker had dropped it before")))
 }
 
-/// Whatever else a look reads takes three seconds from the question on; not the leaver's pod alone, which is read
+/// Whatever else a reconcile reads takes three seconds from the question on; not the leaver's pod alone, which is read
 /// right before the size is lowered.
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn what_else_a_look_reads_is_not_waited_for(
+async fn what_else_a_reconcile_reads_is_not_waited_for(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values(1, 2, 3)] seed: u64,
 ) {

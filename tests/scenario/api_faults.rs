@@ -18,10 +18,10 @@ use vernescale::kubernetes::finalizer;
 use crate::bad_input::two_and_one_too_many;
 use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
-/// One request goes wrong this often; a look makes about six, five times a second at most.
+/// One request goes wrong this often; a reconcile makes about six, five times a second at most.
 const EVERY: Duration = Duration::from_millis(900);
 
-/// A request that hangs costs 5 s, and the look with it: some looks must be whole. Where none is, the
+/// A request that hangs costs 5 s, and the reconcile with it: some reconciles must be whole. Where none is, the
 /// numbers are unknown, and nothing begins.
 const BETWEEN_HANGS: Duration = Duration::from_secs(13);
 
@@ -170,8 +170,8 @@ fn assert_led(writes: &[Write]) -> usize {
     lost
 }
 
-/// Two nodes, and a newcomer that is ready as late as people's are. It is fenced by a look after it was
-/// made: looks that hang for longer than it takes to be ready leave it in the client Service meanwhile.
+/// Two nodes, and a newcomer that is ready as late as people's are. It is fenced by a reconcile after it was
+/// made: reconciles that hang for longer than it takes to be ready leave it in the client Service meanwhile.
 pub(crate) fn patient(via: Via) -> Builder {
     two_and_one_too_many(via).install(|install| install.probe_delay = seconds(30))
 }
@@ -226,7 +226,7 @@ async fn the_api_server_makes_trouble(
     )]
     trouble: Trouble,
 ) {
-    // Where looks hang, there are too few of them for a rate over 10 s.
+    // Where reconciles hang, there are too few of them for a rate over 10 s.
     let hangs = matches!(trouble, Trouble::Hangs | Trouble::HangsDone);
     let spec = json!({ "window": if hangs { "1m" } else { "10s" } });
     let mut world = patient(via).spec(&spec).start().await;

@@ -85,7 +85,7 @@ async fn a_write_goes_wrong_in_every_way(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values(Kind::Hold, Kind::Intent, Kind::Scale, Kind::Label, Kind::Claim, Kind::Status)] kind: Kind,
 ) {
-    // Where most looks hang, there are too few of them for a rate over 10 s.
+    // Where most reconciles hang, there are too few of them for a rate over 10 s.
     let window = if matches!(kind, Kind::Intent | Kind::Status) { "1m" } else { "10s" };
     let mut world = patient(via).spec(&json!({ "window": window })).start().await;
     world.load(1.0).await;
@@ -136,10 +136,12 @@ async fn every_event_goes_wrong(#[case] via: Via) {
         assert_eq!(told.count(), 2, "{reason} is told once a change");
     }
     let page = world.metrics("a");
-    let looks = |series: &str| page.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
-    let quick = looks(&format!(r#"vernescale_look_seconds_bucket{{name="{NAME}",le="2"}} "#));
-    let all = looks(&format!(r#"vernescale_look_seconds_count{{name="{NAME}"}} "#));
-    assert!(all > Some(100) && quick == all, "{quick:?} of {all:?} looks did not wait for an Event");
+    let reconciles =
+        |series: &str| page.lines().find_map(|line| line.strip_prefix(series)?.parse::<u32>().ok());
+    let quick =
+        reconciles(&format!(r#"vernescale_reconcile_duration_seconds_bucket{{name="{NAME}",le="2"}} "#));
+    let all = reconciles(&format!(r#"vernescale_reconcile_duration_seconds_count{{name="{NAME}"}} "#));
+    assert!(all > Some(100) && quick == all, "{quick:?} of {all:?} reconciles did not wait for an Event");
 }
 
 fn epoch_of(world: &World) -> u64 {

@@ -25,7 +25,7 @@ fn scale_after(world: &World, thing: &str, size: u32) {
     });
 }
 
-/// As `kubectl scale` on the StatefulSet, between our look and our patch: by one less than what was
+/// As `kubectl scale` on the StatefulSet, between our reconcile and our patch: by one less than what was
 /// seen, the patch would take two.
 #[rstest]
 #[case(Via::ManagementApi)]

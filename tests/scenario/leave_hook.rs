@@ -8,7 +8,7 @@ use crate::world::{World, minutes, seconds};
 
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_leave_hook_is_reported_from_the_first_look(
+async fn a_leave_hook_is_reported_from_the_first_reconcile(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values("Shadow", "Active")] mode: &str,
 ) {

@@ -13,7 +13,7 @@ mod api_writes;
 mod bad_answers;
 mod bad_input;
 mod bounds;
-mod broken_looks;
+mod broken_reconciles;
 mod broken_top;
 mod canary;
 mod clocks;

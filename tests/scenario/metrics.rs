@@ -81,7 +81,7 @@ async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
     }
 }
 
-/// What keeps a look from its end while a node drains.
+/// What keeps a reconcile from its end while a node drains.
 #[derive(Clone, Copy, Debug)]
 enum Blocks {
     /// The API server does not let us list the pods.
@@ -108,7 +108,7 @@ async fn what_is_not_known_is_not_shown(
     let condition = match blocks {
         Blocks::Look => {
             world.kubernetes.faults().add(Rule::new(Fault::Forbidden).resource("pods").verb(Verb::List));
-            "LookFailed"
+            "ReconcileFailed"
         }
         Blocks::Record => {
             annotate(&world, Some("{}"));
@@ -129,14 +129,14 @@ async fn what_is_not_known_is_not_shown(
     world.assert_bars().await;
 }
 
-/// Each kind of call that no look fails by; where it goes wrong once, one is counted.
+/// Each kind of call that no reconcile fails by; where it goes wrong once, one is counted.
 #[rstest]
 #[case::lease("leases", Verb::Update)]
 #[case::event("events", Verb::Create)]
 #[case::service("services", Verb::Get)]
 #[case::secret("secrets", Verb::Get)]
 #[tokio::test(start_paused = true)]
-async fn a_call_that_no_look_fails_by_is_counted(
+async fn a_call_that_no_reconcile_fails_by_is_counted(
     #[case] resource: &str,
     #[case] verb: Verb,
     #[values(Via::ManagementApi, Via::Exec)] via: Via,

@@ -121,7 +121,7 @@ fn uid(kubernetes: &Kubernetes) -> Option<String> {
 /// The StatefulSet is quicker than our patch: the fresh pod is there when it is made, and is not condemned by it.
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn one_that_is_made_again_between_look_and_patch_is_not_condemned(
+async fn one_that_is_made_again_between_reconcile_and_patch_is_not_condemned(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
 ) {
     let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;

@@ -34,7 +34,7 @@ pub(crate) fn not_ready(world: &World) -> Option<String> {
 /// the version of now.
 #[rstest]
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails(
+async fn a_reconcile_that_fails(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values(true, false)] from_the_first: bool,
 ) {
@@ -51,11 +51,11 @@ async fn a_look_that_fails(
     } else {
         world.wish(1);
     }
-    stands(&mut world, "LookFailed", "list pods: not allowed").await;
-    assert_eq!(not_ready(&world).as_deref(), Some("LookFailed"));
+    stands(&mut world, "ReconcileFailed", "list pods: not allowed").await;
+    assert_eq!(not_ready(&world).as_deref(), Some("ReconcileFailed"));
     world.wish(2);
     world.kubernetes.faults().remove(rule);
-    until_silent(&mut world, "LookFailed").await;
+    until_silent(&mut world, "ReconcileFailed").await;
     works_again(&mut world).await;
 }
 

@@ -36,7 +36,8 @@ async fn a_shrink_waits_for_the_list(
     });
     begin(&mut world).await;
     until_step(&mut world, step).await;
-    let told = |world: &World| world.condition("LookFailed").is_some_and(|told| told.message.contains(list));
+    let told =
+        |world: &World| world.condition("ReconcileFailed").is_some_and(|told| told.message.contains(list));
     world.until("it is told", seconds(10), told).await;
     world.pass(seconds(TROUBLE)).await;
     assert_eq!((world.step().as_deref(), outcome(&world)), (Some(step), None), "{}", world.dump());

@@ -51,7 +51,7 @@ async fn another_resource_stops_nobody(
     world.kill_controller("a").await;
     world.start_controller("a");
     ends_well(&mut world).await;
-    assert_eq!(told(&world, NAME, "LookFailed"), None, "{}", world.dump());
+    assert_eq!(told(&world, NAME, "ReconcileFailed"), None, "{}", world.dump());
     assert!(is_told(&world, "second"), "{}", world.dump());
     let events = world.kubernetes.objects("events", NAMESPACE);
     let of = |event: &Value| event["reason"] == "SpecInvalid" && event["involvedObject"]["name"] == "second";
@@ -76,7 +76,7 @@ async fn a_worker_holds_while_its_own_is_so(#[case] via: Via) {
         }
         world.pass(seconds(30)).await;
         assert!(is_told(&world, NAME), "told no more\n{}", world.dump());
-        assert_eq!(told(&world, NAME, "LookFailed"), None);
+        assert_eq!(told(&world, NAME, "ReconcileFailed"), None);
         assert!(
             told(&world, "second", "TargetTaken").is_some(),
             "whose target it is, is known\n{}",

@@ -49,7 +49,7 @@ pub(crate) const NAMESPACE: &str = "mqtt";
 /// Name of the StatefulSet, of the client Service and of our resource.
 pub(crate) const NAME: &str = "vmq";
 
-/// Between two looks of [`World::until`].
+/// Between two reconciles of [`World::until`].
 const STEP: Duration = Duration::from_millis(100);
 
 pub(crate) const fn seconds(seconds: u64) -> Duration {

@@ -1,4 +1,4 @@
-//! Policies, views and looks for the tests of this folder.
+//! Policies, views and reconciles for the tests of this folder.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -121,20 +121,20 @@ pub(super) fn current(size: u32) -> Current {
     }
 }
 
-/// Looks one after the other.
-pub(super) struct Looks {
+/// Reconciles one after the other.
+pub(super) struct Reconciles {
     pub(super) policy: Policy,
     pub(super) history: History,
     pub(super) now: Time,
 }
 
-impl Looks {
+impl Reconciles {
     /// Begins at `second`.
     pub(super) fn from(policy: Policy, second: u64) -> Self {
         Self { policy, history: History::default(), now: at(second) }
     }
 
-    pub(super) fn look_at(&mut self, nodes: Vec<NodeView>, current: &Current) -> Decision {
+    pub(super) fn reconcile_with(&mut self, nodes: Vec<NodeView>, current: &Current) -> Decision {
         let view = view_of(nodes, self.now);
         let (decision, history) = decide(&self.policy, &view, &self.history, current, self.now);
         self.history = history;
@@ -142,17 +142,17 @@ impl Looks {
     }
 
     /// All of `size` nodes at the same rate.
-    pub(super) fn look(&mut self, size: u32, rate: f64) -> Decision {
+    pub(super) fn reconcile(&mut self, size: u32, rate: f64) -> Decision {
         let nodes = (0..size).map(|_| node(rate)).collect();
-        self.look_at(nodes, &current(size))
+        self.reconcile_with(nodes, &current(size))
     }
 
-    /// Looks every 2 s for `seconds`, the last look at the end of them.
-    pub(super) fn look_for(&mut self, seconds: u64, size: u32, rate: f64) -> Decision {
+    /// Reconciles every 2 s for `seconds`, the last one at the end of them.
+    pub(super) fn reconcile_for(&mut self, seconds: u64, size: u32, rate: f64) -> Decision {
         let mut last = None;
         for _ in 0..(seconds / 2).max(1) {
             self.now = self.now + Duration::from_secs(2);
-            last = Some(self.look(size, rate));
+            last = Some(self.reconcile(size, rate));
         }
         last.unwrap()
     }

@@ -1,4 +1,4 @@
-//! What the decision remembers between two looks. Serialized into our status,
+//! What the decision remembers between two reconciles. Serialized into our status,
 //! so that a restart forgets nothing; every list here is bounded.
 
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::CHURN_PERIOD_MAX;
 
-/// Wishes are remembered on this grid: a status that changes with every look
-/// would be written with every look. Rounded up for lowering, so that a high
+/// Wishes are remembered on this grid: a status that changes with every reconcile
+/// would be written with every reconcile. Rounded up for lowering, so that a high
 /// wish is never forgotten early; rounded down for raising, which is not to be late.
 pub(super) const GRID: Duration = Duration::from_secs(10);
 
-/// A pause between two looks that is longer counts as time in which nothing
-/// was known: looks are seconds apart.
+/// A pause between two reconciles that is longer counts as time in which nothing
+/// was known: reconciles are seconds apart.
 pub(super) const GAP_MAX: Duration = Duration::from_mins(1);
 
 /// Leaves that are remembered: the largest budget (100) and some more.
@@ -39,7 +39,7 @@ pub struct History {
     pub leaves: Vec<Time>,
     /// Changes of `spec.replicas`.
     pub changes: Vec<Change>,
-    /// `spec.replicas` of the last look.
+    /// `spec.replicas` of the last reconcile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<u32>,
     /// The alarm, while it is counted or held.
@@ -56,7 +56,7 @@ pub struct History {
     pub unmeasured_since: BTreeMap<String, Time>,
 }
 
-/// A wish of some look.
+/// A wish of some reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// Last time that it was wished, on the grid.
@@ -104,12 +104,12 @@ impl History {
         self.leaves.iter().filter(|at| now.since(**at) < per).count()
     }
 
-    /// The time of the last look, rounded up to the grid.
-    pub fn last_look(&self) -> Option<Time> {
+    /// The time of the last reconcile, rounded up to the grid.
+    pub fn last_reconcile(&self) -> Option<Time> {
         self.highest.last().map(|wish| wish.at)
     }
 
-    /// Notes the wish of this look.
+    /// Notes the wish of this reconcile.
     pub(super) fn note_wish(&mut self, size: u32, now: Time) {
         let grid = u64::try_from(GRID.as_millis()).unwrap_or(u64::MAX);
         self.highest.retain(|have| have.size > size);
@@ -118,8 +118,8 @@ impl History {
         self.lowest.push(Wish { at: Time(now.0 / grid * grid), size });
     }
 
-    /// Notes the size of this look and forgets what no rule can ask for any more.
-    pub(super) fn note_look(&mut self, replicas: u32, keep_wishes: Duration, now: Time) {
+    /// Notes the size of this reconcile and forgets what no rule can ask for any more.
+    pub(super) fn note_size(&mut self, replicas: u32, keep_wishes: Duration, now: Time) {
         if let Some(before) = self.replicas.replace(replicas)
             && before != replicas
         {
@@ -188,7 +188,7 @@ mod tests {
         let before = history.clone();
         history.note_wish(3, at(19));
         assert_eq!(history, before);
-        assert_eq!(history.last_look(), Some(at(20)));
+        assert_eq!(history.last_reconcile(), Some(at(20)));
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let mut history = History::default();
         history.note_wish(9, at(0));
         history.note_wish(3, at(300));
-        history.note_look(3, Duration::from_mins(10), at(601));
+        history.note_size(3, Duration::from_mins(10), at(601));
         assert_eq!((history.highest.len(), history.highest[0].size), (1, 3));
     }
 
@@ -213,10 +213,10 @@ mod tests {
     fn changes_of_size_are_noted_whoever_made_them() {
         let mut history = History::default();
         for (second, replicas) in [(0, 3), (1, 3), (2, 5), (3, 4)] {
-            history.note_look(replicas, Duration::ZERO, at(second));
+            history.note_size(replicas, Duration::ZERO, at(second));
         }
         assert_eq!(history.changes.iter().map(|c| c.by).collect::<Vec<_>>(), [2, -1]);
-        history.note_look(4, Duration::ZERO, at(3_000));
+        history.note_size(4, Duration::ZERO, at(3_000));
         assert!(history.changes.is_empty());
     }
 }

@@ -56,7 +56,7 @@ const KEPT_MAX: usize = 3_600;
 const RAISE_TO: u32 = 4;
 
 impl Hpa {
-    /// One look at `values`, the metric of each pod that answered; the number
+    /// One sync on `values`, the metric of each pod that answered; the number
     /// that is to be written to `spec.replicas`, if it is another than `size`.
     /// Does nothing until the sync period has passed. No values, no change.
     pub fn sync(&mut self, settings: &Settings, size: u32, values: &[f64], now: Time) -> Option<u32> {

@@ -36,19 +36,19 @@ fn node_of(heard: &Heard) -> NodeView {
 }
 
 #[derive(Clone, Debug)]
-struct Look {
+struct Reconcile {
     pause: u64,
     size: u32,
     members: usize,
     nodes: Vec<Heard>,
 }
 
-fn looks() -> impl Strategy<Value = Vec<Look>> {
+fn reconciles() -> impl Strategy<Value = Vec<Reconcile>> {
     let size = 1_u32..15;
     let nodes = prop::collection::vec(heard(), 0..15);
-    let look = (prop_oneof![Just(2_u64), 0..1_000_u64], size, 0_usize..15, nodes)
-        .prop_map(|(pause, size, members, nodes)| Look { pause, size, members, nodes });
-    prop::collection::vec(look, 1..12)
+    let reconcile = (prop_oneof![Just(2_u64), 0..1_000_u64], size, 0_usize..15, nodes)
+        .prop_map(|(pause, size, members, nodes)| Reconcile { pause, size, members, nodes });
+    prop::collection::vec(reconcile, 1..12)
 }
 
 /// Raises slowly and never lowers.
@@ -73,26 +73,26 @@ fn policies() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Every decision of a run, with the look that it was made in.
-fn run(policy: &Policy, looks: &[Look]) -> Vec<(Look, Current, Decision, History)> {
-    let mut run = Looks::from(policy.clone(), 1_000);
+/// Every decision of a run, with the reconcile that it was made in.
+fn run(policy: &Policy, reconciles: &[Reconcile]) -> Vec<(Reconcile, Current, Decision, History)> {
+    let mut run = Reconciles::from(policy.clone(), 1_000);
     let mut all = Vec::new();
-    for look in looks {
-        run.now = run.now + Duration::from_secs(look.pause);
-        let seen = Current { members: (0..look.members).map(name).collect(), ..current(look.size) };
-        let decision = run.look_at(look.nodes.iter().map(node_of).collect(), &seen);
-        all.push((look.clone(), seen, decision, run.history.clone()));
+    for one in reconciles {
+        run.now = run.now + Duration::from_secs(one.pause);
+        let seen = Current { members: (0..one.members).map(name).collect(), ..current(one.size) };
+        let decision = run.reconcile_with(one.nodes.iter().map(node_of).collect(), &seen);
+        all.push((one.clone(), seen, decision, run.history.clone()));
     }
     all
 }
 
 proptest! {
     #[test]
-    fn i6_unknown_never_lowers(policy in policies(), looks in looks()) {
-        for (look, seen, decision, _) in run(&policy, &looks) {
-            let members = look.members;
-            let silent = (0..members).any(|n| matches!(look.nodes.get(n), None | Some(Heard::Silent)));
-            if silent || members < look.size as usize {
+    fn i6_unknown_never_lowers(policy in policies(), reconciles in reconciles()) {
+        for (one, seen, decision, _) in run(&policy, &reconciles) {
+            let members = one.members;
+            let silent = (0..members).any(|n| matches!(one.nodes.get(n), None | Some(Heard::Silent)));
+            if silent || members < one.size as usize {
                 prop_assert!(next_size(&decision, seen.replicas) >= seen.replicas);
                 prop_assert!(!decision.shrink_vetoes.is_empty());
                 if policy.outside_wish.is_none() {
@@ -103,8 +103,8 @@ proptest! {
     }
 
     #[test]
-    fn i7_every_step_is_inside_or_towards_min_and_max(policy in policies(), looks in looks()) {
-        for (_, seen, decision, _) in run(&policy, &looks) {
+    fn i7_every_step_is_inside_or_towards_min_and_max(policy in policies(), reconciles in reconciles()) {
+        for (_, seen, decision, _) in run(&policy, &reconciles) {
             prop_assert!((policy.min..=policy.max).contains(&decision.wish));
             let (now, next) = (seen.replicas, next_size(&decision, seen.replicas));
             prop_assert!(now.abs_diff(next) <= 1, "never more than one step");
@@ -114,12 +114,12 @@ proptest! {
     }
 
     #[test]
-    fn i8_the_same_inputs_decide_the_same_also_after_a_restart(policy in policies(), looks in looks()) {
-        let once = run(&policy, &looks);
-        let decisions = |run: &[(Look, Current, Decision, History)]| {
+    fn i8_the_same_inputs_decide_the_same_also_after_a_restart(policy in policies(), reconciles in reconciles()) {
+        let once = run(&policy, &reconciles);
+        let decisions = |run: &[(Reconcile, Current, Decision, History)]| {
             run.iter().map(|one| one.2.clone()).collect::<Vec<_>>()
         };
-        prop_assert_eq!(decisions(&once), decisions(&run(&policy, &looks)));
+        prop_assert_eq!(decisions(&once), decisions(&run(&policy, &reconciles)));
         for (.., history) in once {
             let text = serde_json::to_string(&history).unwrap();
             prop_assert_eq!(serde_json::from_str::<History>(&text).unwrap(), history);
@@ -134,17 +134,17 @@ proptest! {
     ) {
         let policy = quick();
         let wish = |rates: Vec<f64>| {
-            let mut looks = Looks::from(policy.clone(), 10);
-            looks.look_at(rates.into_iter().map(node).collect(), &current(size)).wish
+            let mut reconciles = Reconciles::from(policy.clone(), 10);
+            reconciles.reconcile_with(rates.into_iter().map(node).collect(), &current(size)).wish
         };
         let higher = rates.iter().zip(&more).map(|(rate, more)| rate + more).collect();
         prop_assert!(wish(higher) >= wish(rates));
     }
 
     #[test]
-    fn the_history_stays_small(looks in looks()) {
+    fn the_history_stays_small(reconciles in reconciles()) {
         let policy = policy();
-        for (.., history) in run(&policy, &looks) {
+        for (.., history) in run(&policy, &reconciles) {
             prop_assert!(history.highest.len() <= 16 && history.lowest.len() <= 16);
             prop_assert!(serde_json::to_string(&history).unwrap().len() < 8_000);
         }

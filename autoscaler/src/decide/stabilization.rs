@@ -12,7 +12,7 @@ use super::policy::{Limit, Policy, Rules, ScalingPolicyType, SelectPolicy};
 
 /// The highest wish of the time that lowering looks back, and the lowest of
 /// the time that raising looks back: the size moves only as far as both agree.
-/// The wish of this look, the last in the history, always counts; without a
+/// The wish of this reconcile, the last in the history, always counts; without a
 /// window it alone.
 pub(super) fn stabilize(history: &History, up: Duration, down: Duration, size: u32, now: Time) -> u32 {
     let within = |wishes: &[Wish], span: Duration| {

@@ -27,7 +27,7 @@ const VARIES: f64 = 3.0;
 /// The shortest window that a rate is taken over, in seconds.
 const WINDOW: f64 = 10.0;
 
-/// That the wish still stands is noted this seldom: a status that changes with every look would be written with it.
+/// That the wish still stands is noted this seldom: a status that changes with every reconcile would be written with it.
 const SEEN_EVERY: Duration = Duration::from_mins(1);
 
 /// A wish that is another one after a longer pause was made while nobody looked, and nobody knows for which load.

@@ -29,7 +29,7 @@ pub(super) fn give_way(transition: &mut Transition, ctx: &Context<'_>, why: &str
     Flow::Requeue
 }
 
-/// The growth ends, and the shrink of the same ordinal begins in the same look.
+/// The growth ends, and the shrink of the same ordinal begins in the same reconcile.
 fn goes(transition: &mut Transition, ctx: &Context<'_>, stranger: bool, why: &str) -> Flow {
     transition.intent.reason = Some(format!("{why}; it is not wanted any more, and goes"));
     transition.finish(Outcome::Failed);

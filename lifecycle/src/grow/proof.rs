@@ -34,7 +34,7 @@ pub(crate) enum Lack {
     Groups { newcomer: Ordinal, synced: u32, all: u32 },
     /// `/metrics` of this pod has no `swc_object_count`: another metadata plugin than `vmq_swc`.
     NotCounted { pod: Ordinal },
-    /// Something of this pod was not seen in this look.
+    /// Something of this pod was not seen in this reconcile.
     Unknown { pod: Ordinal, what: &'static str, why: String },
     /// The pod is not ready.
     NotReady { newcomer: Ordinal },

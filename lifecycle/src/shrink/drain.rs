@@ -35,7 +35,7 @@ pub(crate) fn drain(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
             }
         }
         // The next answer says whether it goes on to hold. Where a list takes longer than the pace
-        // allows between two, some look always comes while one is under way.
+        // allows between two, some reconcile always comes while one is under way.
         Call::InFlight if few => {}
         _ => transition.broken(),
     }
@@ -187,7 +187,7 @@ fn next_round(transition: &mut Transition, ctx: &Context<'_>) {
     }
 }
 
-/// The point of no return. All members were seen running in this very look.
+/// The point of no return. All members were seen running in this very reconcile.
 fn ask_to_leave(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     transition.enter(Step::Leave);
     transition.wait("LeaveBegins", ctx.limits.leave_begin);

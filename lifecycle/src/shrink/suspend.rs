@@ -21,7 +21,7 @@ pub(crate) fn suspend(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         Doors::Present if suspended(ctx, transition.intent.ordinal) => {
             return to_drain(transition, ctx, overdue);
         }
-        // Nothing is asked in the look that turns back.
+        // Nothing is asked in the reconcile that turns back.
         Doors::Present if overdue => {}
         Doors::Present => {
             if ctx.facts.calls.suspend != Call::InFlight

@@ -36,7 +36,7 @@ pub(crate) fn verify(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     Flow::Requeue
 }
 
-/// All survivors agree without the leaver, in this look; else says so once it is overdue.
+/// All survivors agree without the leaver, in this reconcile; else says so once it is overdue.
 pub(super) fn survivors_agree(transition: &mut Transition, ctx: &Context<'_>) -> bool {
     if all_left_dropped(&transition.intent, ctx) {
         return true;

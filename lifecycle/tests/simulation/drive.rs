@@ -41,7 +41,7 @@ pub(crate) struct Drive {
     pub(crate) strike: Option<(usize, u32, Hand)>,
     /// Points at which something of its kind is done for the first time: a record, an effect.
     pub(crate) firsts: BTreeMap<String, usize>,
-    /// The world has changed since the look of this turn.
+    /// The world has changed since the reconcile of this turn.
     struck: bool,
     /// What was told, by reason.
     pub(crate) told: Vec<&'static str>,
@@ -66,7 +66,7 @@ impl Drive {
         }
     }
 
-    /// One look and what follows from it; true unless the controller died in it.
+    /// One reconcile and what follows from it; true unless the controller died in it.
     pub(crate) fn turn(&mut self) -> bool {
         let facts = self.world.facts(self.wish);
         let out = step(self.intent.as_ref(), &facts, &self.limits, self.world.time());
@@ -193,7 +193,7 @@ impl Drive {
 
     fn check_effect(&self, effect: &Effect) {
         let world = &self.world;
-        // Of what has changed since the look, only guards can know.
+        // Of what has changed since the reconcile, only guards can know.
         if matches!(effect, Effect::Touch { .. })
             || self.struck && !matches!(effect, Effect::SetReplicas { .. })
         {

@@ -7,7 +7,7 @@ mod brokers;
 mod drive;
 mod faults;
 mod kube;
-mod look;
+mod observe;
 mod replaced;
 mod resume;
 mod scenarios;

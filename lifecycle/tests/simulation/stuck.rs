@@ -105,7 +105,7 @@ fn a_further_raise_says_what_it_waits_for_and_comes_once_that_is_mended(
     drive.settle(600);
 }
 
-/// One that joins in the look in which it was given up is a member after all, and leaves like one.
+/// One that joins in the reconcile in which it was given up is a member after all, and leaves like one.
 #[test]
 fn one_that_joins_while_it_is_given_up_leaves_like_a_member() {
     let mut drive = stuck(ALL[2], true, false);

@@ -97,7 +97,7 @@ fn a_late_canary_says_what_it_met() {
 }
 
 #[test]
-fn a_suspend_that_is_late_is_not_asked_again_in_the_look_that_turns_back() {
+fn a_suspend_that_is_late_is_not_asked_again_in_the_reconcile_that_turns_back() {
     let mut scene = Scene::shrinking(3, Step::Suspend);
     scene.doors(Some(ListenerState::Running));
     let asks = |scene: &Scene, millis| {

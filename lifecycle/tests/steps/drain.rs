@@ -114,7 +114,7 @@ fn a_leave_that_another_hand_began_is_watched() {
     }
 }
 
-/// Between two batches there is less time than a list takes: some look always comes while one is under way.
+/// Between two batches there is less time than a list takes: some reconcile always comes while one is under way.
 #[rstest]
 #[case(100, 450)]
 #[case(100, 1_200)]
@@ -142,13 +142,13 @@ fn an_empty_node_leaves_however_long_a_list_takes(#[case] sessions: u32, #[case]
             ends = Some(now + list);
         }
         let next = now + u64::try_from(out.again.as_millis()).expect("a short time");
-        // The end of a call wakes the next look.
+        // The end of a call wakes the next reconcile.
         now = ends.map_or(next, |end| next.min(end.max(now)));
     }
     panic!("it never leaves");
 }
 
-/// What a slow look puts off is made up for, by two seconds' worth at most, over all survivors.
+/// What a slow reconcile puts off is made up for, by two seconds' worth at most, over all survivors.
 #[rstest]
 #[case(50_000, 200, 100)]
 #[case(50_000, 450, 220)]

@@ -1,4 +1,4 @@
-//! Each step on one look, or a few: what it does, what it refuses, what it says when it is late.
+//! Each step on one reconcile, or a few: what it does, what it refuses, what it says when it is late.
 
 #![expect(clippy::unwrap_used, reason = "where the scene is broken, the test must stop")]
 

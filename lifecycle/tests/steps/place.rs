@@ -14,7 +14,7 @@ fn left() -> Scene {
     scene
 }
 
-/// The guard of the patch; empty where there is none in this look.
+/// The guard of the patch; empty where there is none in this reconcile.
 fn patch(scene: &Scene, millis: u64) -> Vec<Option<String>> {
     let guard = |effect| match effect {
         Effect::SetReplicas { pod, to: 2, .. } => Some(pod),
@@ -23,7 +23,7 @@ fn patch(scene: &Scene, millis: u64) -> Vec<Option<String>> {
     scene.after(millis).effects.into_iter().filter_map(guard).collect()
 }
 
-/// No patch in this look.
+/// No patch in this reconcile.
 const NONE: Vec<Option<String>> = Vec::new();
 
 #[test]

@@ -1,4 +1,4 @@
-//! A quiet cluster as one look sees it, to be disturbed by a test.
+//! A quiet cluster as one reconcile sees it, to be disturbed by a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -21,11 +21,11 @@ fn with_queues_over(for_ms: u64, surplus: i64) -> Scene {
     scene
 }
 
-/// When one process saw left-over queues in looks that are two seconds apart, of which the last is so long ago.
+/// When one process saw left-over queues in reconciles that are two seconds apart, of which the last is so long ago.
 fn seen(scene: &Scene, ago: u64) -> Option<Time> {
     let mut unsettled = Unsettled::default();
-    unsettled.look(&scene.facts, Time(THEN.0 - ago - 2_000));
-    unsettled.look(&scene.facts, Time(THEN.0 - ago))
+    unsettled.observe(&scene.facts, Time(THEN.0 - ago - 2_000));
+    unsettled.observe(&scene.facts, Time(THEN.0 - ago))
 }
 
 #[test]
@@ -122,20 +122,20 @@ fn they_are_seen_in_two_readings_a_second_apart() {
     let mut unknown_there = young(5_000);
     unknown_there.node(1).counts = unknown();
     let mut unsettled = Unsettled::default();
-    let mut looks = |scene: &Scene, at: u64| unsettled.look(&scene.facts, Time(at));
-    assert_eq!(looks(&left_over, 1_000), None);
-    assert_eq!(looks(&left_over, 1_999), None);
+    let mut observes = |scene: &Scene, at: u64| unsettled.observe(&scene.facts, Time(at));
+    assert_eq!(observes(&left_over, 1_000), None);
+    assert_eq!(observes(&left_over, 1_999), None);
     // Clients that come and go, and what was not read between two that were.
-    assert_eq!(looks(&good, 2_500), None);
-    assert_eq!(looks(&left_over, 3_000), None);
-    assert_eq!(looks(&unknown_there, 3_500), None);
-    assert_eq!(looks(&left_over, 4_000), Some(Time(4_000)));
-    assert_eq!(looks(&left_over, 6_000), Some(Time(6_000)));
-    assert_eq!(looks(&good, 8_000), Some(Time(6_000)), "the last time stays");
-    assert_eq!(looks(&left_over, 9_000), Some(Time(6_000)));
+    assert_eq!(observes(&good, 2_500), None);
+    assert_eq!(observes(&left_over, 3_000), None);
+    assert_eq!(observes(&unknown_there, 3_500), None);
+    assert_eq!(observes(&left_over, 4_000), Some(Time(4_000)));
+    assert_eq!(observes(&left_over, 6_000), Some(Time(6_000)));
+    assert_eq!(observes(&good, 8_000), Some(Time(6_000)), "the last time stays");
+    assert_eq!(observes(&left_over, 9_000), Some(Time(6_000)));
     assert_eq!(unsettled.changing(), Some(Time(6_000)));
     assert_eq!(
-        unsettled.look(&left_over.facts, Time(20_000)),
+        unsettled.observe(&left_over.facts, Time(20_000)),
         Some(Time(6_000)),
         "a change moves queues itself"
     );
@@ -166,7 +166,7 @@ fn what_was_recorded_of_an_undisturbed_cluster_begins_one() {
     for (row, at) in rows.into_iter().zip((1_000..).step_by(1_000)) {
         let scene = recorded(row);
         assert_eq!(kind(&scene.after(0)), Some(Kind::Shrink), "{row}: {:?}", scene.after(0).conditions);
-        assert_eq!(unsettled.look(&scene.facts, Time(at)), None, "{row}");
+        assert_eq!(unsettled.observe(&scene.facts, Time(at)), None, "{row}");
     }
 }
 
@@ -178,7 +178,7 @@ fn what_was_recorded_of_a_rollout_that_loses_queues_settles() {
     let mut unsettled = Unsettled::default();
     let mut last = None;
     for (row, at) in rows.iter().zip((1_000..).step_by(2_000)) {
-        last = unsettled.look(&recorded(row).facts, Time(at));
+        last = unsettled.observe(&recorded(row).facts, Time(at));
     }
     assert_eq!((rows.len(), last), (9, Some(Time(9_000))), "when the last of its nodes was seen");
     assert_eq!(kind(&recorded(rows[8]).after(0)), Some(Kind::Shrink));
@@ -188,17 +188,18 @@ fn what_was_recorded_of_a_rollout_that_loses_queues_settles() {
 #[test]
 fn with_queues_that_are_lost_those_that_move_count() {
     let mut unsettled = Unsettled::default();
-    let mut looks = |surplus: i64, at: u64| unsettled.look(&with_queues_over(5_000, surplus).facts, Time(at));
-    assert_eq!(looks(-40, 1_000), None);
-    assert_eq!(looks(-36, 3_000), None, "a hundredth may be on the way");
-    assert_eq!(looks(-35, 5_000), None);
-    assert_eq!(looks(-35, 7_000), Some(Time(7_000)));
-    assert_eq!(looks(-38, 9_000), Some(Time(7_000)), "from where it was seen last");
-    assert_eq!(looks(-40, 11_000), Some(Time(7_000)));
-    assert_eq!(looks(-40, 13_000), Some(Time(13_000)));
+    let mut observes =
+        |surplus: i64, at: u64| unsettled.observe(&with_queues_over(5_000, surplus).facts, Time(at));
+    assert_eq!(observes(-40, 1_000), None);
+    assert_eq!(observes(-36, 3_000), None, "a hundredth may be on the way");
+    assert_eq!(observes(-35, 5_000), None);
+    assert_eq!(observes(-35, 7_000), Some(Time(7_000)));
+    assert_eq!(observes(-38, 9_000), Some(Time(7_000)), "from where it was seen last");
+    assert_eq!(observes(-40, 11_000), Some(Time(7_000)));
+    assert_eq!(observes(-40, 13_000), Some(Time(13_000)));
     assert_eq!(unsettled.changing(), Some(Time(13_000)));
     for at in [30_000, 32_000] {
-        let after = unsettled.look(&with_queues_over(5_000, 0).facts, Time(at));
+        let after = unsettled.observe(&with_queues_over(5_000, 0).facts, Time(at));
         assert_eq!(after, Some(Time(13_000)), "it begins anew after a change");
     }
 }

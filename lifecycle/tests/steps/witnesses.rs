@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use crate::scene::{Scene, at, unknown};
 
-/// Says whether the size is lowered in the same look.
+/// Says whether the size is lowered in the same reconcile.
 fn lowered(scene: &Scene) -> bool {
     let out = scene.after(1_000);
     let lowers = out.effects.iter().any(|effect| matches!(effect, Effect::SetReplicas { to: 2, .. }));

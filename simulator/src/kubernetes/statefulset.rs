@@ -1,4 +1,4 @@
-//! The StatefulSet controller: one action a look, in the order of the real one.
+//! The StatefulSet controller: one action a reconcile, in the order of the real one.
 
 mod claims;
 mod pods;
@@ -65,7 +65,7 @@ fn available(store: &Store, set: &Value, pod: &Value) -> bool {
             || since.is_some_and(|since| store.now().since(since) >= Duration::from_secs(seconds)))
 }
 
-/// What one look does, at most one of: create, wait, shrink, roll.
+/// What one reconcile does, at most one of: create, wait, shrink, roll.
 fn act(store: &mut Store, set: &Value, revisions: &Revisions, pods: &Pods) {
     let ordered = text(set, "/spec/podManagementPolicy") != "Parallel";
     for (ordinal, pod) in &pods.wanted {

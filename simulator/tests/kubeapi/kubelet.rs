@@ -89,7 +89,7 @@ async fn readiness_follows_the_probe_with_its_delay_and_threshold() {
     let failed = cluster.clock.now();
     cluster.until(|cluster| !is_ready(&cluster.pod("vmq-0").unwrap())).await;
     let took = cluster.clock.now().since(failed);
-    // Three failures, ten seconds apart: one look more would be a bug, two too hasty.
+    // Three failures, ten seconds apart: one reconcile more would be a bug, two too hasty.
     assert!((Duration::from_secs(20)..Duration::from_secs(31)).contains(&took), "{took:?}");
 }
 

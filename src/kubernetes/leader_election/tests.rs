@@ -18,12 +18,12 @@ fn seconds(seconds: u64) -> Time {
 #[test]
 fn takes_a_lease_only_after_it_stood_still_for_fifteen_seconds_of_ours() {
     let mut us = Election::new("us".into(), Timing::default());
-    assert_eq!(us.look(Some(&held("them", "1")), seconds(100)), Move::Wait);
-    assert_eq!(us.look(Some(&held("them", "1")), seconds(114)), Move::Wait);
-    assert_eq!(us.look(Some(&held("them", "2")), seconds(115)), Move::Wait, "renewed: counts anew");
-    assert_eq!(us.look(Some(&held("them", "2")), seconds(129)), Move::Wait);
+    assert_eq!(us.observe(Some(&held("them", "1")), seconds(100)), Move::Wait);
+    assert_eq!(us.observe(Some(&held("them", "1")), seconds(114)), Move::Wait);
+    assert_eq!(us.observe(Some(&held("them", "2")), seconds(115)), Move::Wait, "renewed: counts anew");
+    assert_eq!(us.observe(Some(&held("them", "2")), seconds(129)), Move::Wait);
     assert_eq!(
-        us.look(Some(&held("them", "2")), seconds(130)),
+        us.observe(Some(&held("them", "2")), seconds(130)),
         Move::Write { version: Some("2".into()), transitions: 4, acquire: true }
     );
     assert!(!us.leads(seconds(130)), "a write that is not yet answered is no lease");
@@ -34,9 +34,9 @@ fn takes_a_lease_only_after_it_stood_still_for_fifteen_seconds_of_ours() {
 #[test]
 fn a_released_or_absent_lease_is_free_at_once() {
     let mut us = Election::new("us".into(), Timing::default());
-    assert_eq!(us.look(None, seconds(1)), Move::Write { version: None, transitions: 0, acquire: true });
+    assert_eq!(us.observe(None, seconds(1)), Move::Write { version: None, transitions: 0, acquire: true });
     let released = Record { holder: Some(String::new()), ..held("", "7") };
-    assert!(matches!(us.look(Some(&released), seconds(1)), Move::Write { acquire: true, .. }));
+    assert!(matches!(us.observe(Some(&released), seconds(1)), Move::Write { acquire: true, .. }));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn whoever_sees_another_holder_stops_at_once() {
     let mut us = Election::new("us".into(), Timing::default());
     us.written(seconds(10));
     assert!(us.leads(seconds(11)));
-    assert_eq!(us.look(Some(&held("them", "9")), seconds(11)), Move::Wait);
+    assert_eq!(us.observe(Some(&held("them", "9")), seconds(11)), Move::Wait);
     assert!(!us.leads(seconds(11)));
 }
 
@@ -96,7 +96,7 @@ proptest! {
             // One call at a time, as the task makes them.
             if underway.iter().all(|(_, whose, _)| *whose != who)
                 && let Move::Write { version, transitions, .. } =
-                    both[who].look(server.record.clone().as_ref(), Time(now + offsets[who]))
+                    both[who].observe(server.record.clone().as_ref(), Time(now + offsets[who]))
             {
                 let name = both[who].identity().to_owned();
                 if server.write(&name, version.as_deref(), transitions) && answered {

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::decide::Budget;
-use crate::decide::fixture::{Looks, at, current, names, next_size, node, per_node, policy};
+use crate::decide::fixture::{Reconciles, at, current, names, next_size, node, per_node, policy};
 
 #[test]
 fn one_leave_in_half_an_hour_and_four_a_day() {
@@ -46,9 +46,9 @@ fn an_overdrawn_budget_waits_for_all_that_is_too_much() {
 
 #[test]
 fn a_spent_budget_never_blocks_a_raise() {
-    let mut looks = Looks::from(policy(), 1_000);
-    looks.history.note_leave(at(999));
-    let decision = looks.look(2, 0.12);
+    let mut reconciles = Reconciles::from(policy(), 1_000);
+    reconciles.history.note_leave(at(999));
+    let decision = reconciles.reconcile(2, 0.12);
     assert_eq!(names(&decision.shrink_vetoes), ["ChurnBudgetSpent", "WouldOverload"]);
     assert_eq!((decision.wish, next_size(&decision, 2)), (4, 3));
     let overload = &decision.shrink_vetoes.last().unwrap().message;
@@ -66,24 +66,25 @@ fn nothing_goes_within_the_settle_time_of_a_join() {
 
 #[test]
 fn listeners_that_were_not_read_veto() {
-    let mut looks = Looks::from(policy(), 1_000);
+    let mut reconciles = Reconciles::from(policy(), 1_000);
     let unread = Current { conns_max: ConnsMax::Unknown, ..current(2) };
-    let decision = looks.look_at(vec![node(0.0), node(0.0)], &unread);
+    let decision = reconciles.reconcile_with(vec![node(0.0), node(0.0)], &unread);
     assert_eq!(names(&decision.shrink_vetoes), ["NumbersUnknown"]);
 }
 
 #[test]
 fn a_metric_that_no_broker_has_is_named() {
-    let mut looks = Looks::from(Policy { metrics: vec![per_node("publish_typo", 1.0)], ..policy() }, 1_000);
-    let decision = looks.look(2, 1.0);
+    let mut reconciles =
+        Reconciles::from(Policy { metrics: vec![per_node("publish_typo", 1.0)], ..policy() }, 1_000);
+    let decision = reconciles.reconcile(2, 1.0);
     let veto = decision.shrink_vetoes.first().unwrap();
     assert!(veto.message.contains("VerneMQ@vmq-00: has no metric publish_typo"), "{}", veto.message);
 }
 
 #[test]
 fn a_message_names_a_few_and_counts_the_rest() {
-    let mut looks = Looks::from(policy(), 1_000);
-    let decision = looks.look_at(Vec::new(), &current(9));
+    let mut reconciles = Reconciles::from(policy(), 1_000);
+    let decision = reconciles.reconcile_with(Vec::new(), &current(9));
     let message = &decision.shrink_vetoes.first().unwrap().message;
     assert!(message.contains(" and 15 more. See") && message.len() < 400, "{message}");
     assert!(message.contains("spec.management.metricsPort"), "{message}");

@@ -17,22 +17,22 @@ fn burst(short: Reading, long: f64) -> NodeView {
     node
 }
 
-fn looks() -> Looks {
-    Looks::from(quick(), 1_000)
+fn reconciles() -> Reconciles {
+    Reconciles::from(quick(), 1_000)
 }
 
-fn look(looks: &mut Looks, short: f64, long: f64) -> Decision {
-    looks.now = looks.now + Duration::from_secs(2);
-    looks.look_at(vec![burst(Reading::Known(short), long), node(0.0)], &current(2))
+fn reconcile(reconciles: &mut Reconciles, short: f64, long: f64) -> Decision {
+    reconciles.now = reconciles.now + Duration::from_secs(2);
+    reconciles.reconcile_with(vec![burst(Reading::Known(short), long), node(0.0)], &current(2))
 }
 
 #[test]
 fn three_rounds_far_above_the_target_raise_at_once() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     // 0.3 over two nodes is 2.5 times the target; the minute has hardly begun to see it.
-    assert_eq!(look(&mut looks, 0.3, 0.06).wish, 1);
-    assert_eq!(look(&mut looks, 0.3, 0.06).wish, 1);
-    let decision = look(&mut looks, 0.3, 0.06);
+    assert_eq!(reconcile(&mut reconciles, 0.3, 0.06).wish, 1);
+    assert_eq!(reconcile(&mut reconciles, 0.3, 0.06).wish, 1);
+    let decision = reconcile(&mut reconciles, 0.3, 0.06);
     assert_eq!(decision.wish, 5);
     assert_eq!(names(&decision.shrink_vetoes), ["Panic", "WouldOverload"]);
     assert!(decision.explain.to_string().contains("Panic makes 1 5; wish 5 of 2 now; held for 300 s"));
@@ -40,73 +40,73 @@ fn three_rounds_far_above_the_target_raise_at_once() {
 
 #[test]
 fn a_round_in_between_starts_the_count_again() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     for short in [0.3, 0.3, 0.2, 0.3, 0.3] {
-        assert_eq!(look(&mut looks, short, 0.06).wish, 1);
+        assert_eq!(reconcile(&mut reconciles, short, 0.06).wish, 1);
     }
 }
 
 #[test]
 fn the_same_sample_seen_again_is_no_round() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     for tick in 0..10 {
-        looks.now = looks.now + Duration::from_secs(1);
+        reconciles.now = reconciles.now + Duration::from_secs(1);
         let mut hot = burst(Reading::Known(0.3), 0.06);
         hot.age = Some(Duration::from_secs(tick));
-        assert_eq!(looks.look_at(vec![hot, node(0.0)], &current(2)).wish, 1, "tick {tick}");
+        assert_eq!(reconciles.reconcile_with(vec![hot, node(0.0)], &current(2)).wish, 1, "tick {tick}");
     }
 }
 
 #[test]
 fn it_is_held_for_five_minutes_and_then_over() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     for _ in 0..3 {
-        look(&mut looks, 0.3, 0.06);
+        reconcile(&mut reconciles, 0.3, 0.06);
     }
     for _ in 0..149 {
-        let decision = look(&mut looks, 0.0, 0.0);
+        let decision = reconcile(&mut reconciles, 0.0, 0.0);
         assert_eq!(decision.wish, 5);
         assert!(names(&decision.shrink_vetoes).contains(&"Panic"));
     }
-    let decision = look(&mut looks, 0.0, 0.0);
+    let decision = reconcile(&mut reconciles, 0.0, 0.0);
     assert_eq!(decision.wish, 1);
     assert!(decision.shrink_vetoes.is_empty());
-    assert_eq!(looks.history.alarm, None);
+    assert_eq!(reconciles.history.alarm, None);
 }
 
 #[test]
 fn a_single_high_sample_does_not_lengthen_it() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     for _ in 0..3 {
-        look(&mut looks, 0.3, 0.06);
+        reconcile(&mut reconciles, 0.3, 0.06);
     }
-    let until = looks.history.alarm.unwrap().until;
-    look(&mut looks, 0.0, 0.0);
-    look(&mut looks, 9.0, 0.0);
-    assert_eq!(looks.history.alarm.unwrap().until, until);
-    assert_eq!(looks.history.alarm.unwrap().size, 5);
+    let until = reconciles.history.alarm.unwrap().until;
+    reconcile(&mut reconciles, 0.0, 0.0);
+    reconcile(&mut reconciles, 9.0, 0.0);
+    assert_eq!(reconciles.history.alarm.unwrap().until, until);
+    assert_eq!(reconciles.history.alarm.unwrap().size, 5);
 }
 
 #[test]
 fn where_ten_seconds_do_not_exist_the_minute_counts() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     let mut wish = 0;
     for _ in 0..3 {
-        looks.now = looks.now + Duration::from_secs(20);
+        reconciles.now = reconciles.now + Duration::from_secs(20);
         let hot = || burst(Reading::Unknown(Why::SpanTooShort), 0.3);
-        wish = looks.look_at(vec![hot(), hot()], &current(2)).wish;
+        wish = reconciles.reconcile_with(vec![hot(), hot()], &current(2)).wish;
     }
     assert_eq!(wish, 10);
-    assert!(looks.history.alarm.is_some_and(|alarm| alarm.until.is_some()));
+    assert!(reconciles.history.alarm.is_some_and(|alarm| alarm.until.is_some()));
 }
 
 #[test]
 fn it_survives_a_restart() {
-    let mut looks = looks();
+    let mut reconciles = reconciles();
     for _ in 0..3 {
-        look(&mut looks, 0.3, 0.06);
+        reconcile(&mut reconciles, 0.3, 0.06);
     }
-    let text = serde_json::to_string(&looks.history).unwrap();
-    looks.history = serde_json::from_str::<History>(&text).unwrap();
-    assert_eq!(look(&mut looks, 0.0, 0.0).wish, 5);
+    let text = serde_json::to_string(&reconciles.history).unwrap();
+    reconciles.history = serde_json::from_str::<History>(&text).unwrap();
+    assert_eq!(reconcile(&mut reconciles, 0.0, 0.0).wish, 5);
 }

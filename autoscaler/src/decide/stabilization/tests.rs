@@ -20,7 +20,7 @@ fn rules(select: SelectPolicy, limits: &[(ScalingPolicyType, u32)]) -> Rules {
 fn sizes(sizes: &[(u64, u32)]) -> History {
     let mut history = History::default();
     for (second, size) in sizes {
-        history.note_look(*size, Duration::ZERO, at(*second));
+        history.note_size(*size, Duration::ZERO, at(*second));
     }
     history
 }

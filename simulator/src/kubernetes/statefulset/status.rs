@@ -1,4 +1,4 @@
-//! The status of a StatefulSet, counted after every look.
+//! The status of a StatefulSet, counted after every reconcile.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Looks that break off: by a fault of ours, by a policy that refuses what we write, by a server that does not answer.
+//! Reconciles that break off: by a fault of ours, by a policy that refuses what we write, by a server that does not answer.
 
 use rstest::rstest;
 use serde_json::json;
@@ -48,7 +48,7 @@ async fn a_policy_that_refuses_what_we_write_is_told(
     let refused = world.kubernetes.faults().add(refused);
     begin(&mut world).await;
     let known =
-        |world: &World| !told(world, "LookFailed").is_empty() || !told(world, "CallFailed").is_empty();
+        |world: &World| !told(world, "ReconcileFailed").is_empty() || !told(world, "CallFailed").is_empty();
     world.until("it is told", minutes(1), known).await;
     let before = world.kubernetes.faults().hits(refused);
     world.pass(minutes(1)).await;
@@ -61,7 +61,7 @@ async fn a_policy_that_refuses_what_we_write_is_told(
 
 /// Nobody has seen that the member is alive again.
 #[tokio::test(start_paused = true)]
-async fn what_stands_stays_while_looks_fail() {
+async fn what_stands_stays_while_reconciles_fail() {
     let mut world = steered(Via::ManagementApi, 3).spec(&json!({ "deadAfter": "30s" })).start().await;
     world.start_controller("a");
     world.pass(seconds(8)).await;
@@ -69,9 +69,9 @@ async fn what_stands_stays_while_looks_fail() {
     world.until("it is dead", minutes(3), |world| world.condition("MemberDead").is_some()).await;
     let since = world.condition("MemberDead").map(|dead| dead.last_transition_time);
     world.kubernetes.faults().add(Rule::new(Fault::ServerError).resource("pods").verb(Verb::List).times(2));
-    world.until("it fails", seconds(10), |world| world.condition("LookFailed").is_some()).await;
+    world.until("it fails", seconds(10), |world| world.condition("ReconcileFailed").is_some()).await;
     assert!(world.metrics("a").contains(r#"condition="MemberDead""#), "{}", world.metrics("a"));
-    world.until("it is over", seconds(20), |world| world.condition("LookFailed").is_none()).await;
+    world.until("it is over", seconds(20), |world| world.condition("ReconcileFailed").is_none()).await;
     assert_eq!(world.condition("MemberDead").map(|dead| dead.last_transition_time), since);
     let events = world.kubernetes.objects("events", NAMESPACE);
     assert_eq!(events.iter().filter(|event| event["reason"] == "MemberDead").count(), 1);
