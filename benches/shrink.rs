@@ -98,18 +98,18 @@ async fn shrink(via: Via, number: usize, api: Duration) -> Shrink {
     let builder = World::builder(via).replicas(3).clients(2).spec(&spec);
     let mut world = builder.broker(|broker| broker.seed = seed).start().await;
     world.load(1.0).await;
-    world.taps.after("record Leave", || async { tokio::time::resume() });
+    world.hooks.after("record Leave", || async { tokio::time::resume() });
     if !api.is_zero() {
         world.kubernetes.faults().add(Rule::new(Fault::Slow(api)).client("a"));
     }
     world.start_controller("a");
-    wait(&world, "the leave", |world| world.taps.times("Leave") > 0).await;
+    wait(&world, "the leave", |world| world.hooks.times("Leave") > 0).await;
     let asked = world.clock.now();
     let (mut done, mut witness, mut all, mut written) = (None, None, None, None);
     while done.is_none() || witness.is_none() || all.is_none() || written.is_none() {
         let took = world.clock.now().since(asked);
         assert!(took < DEADLINE, "the leave does not end\n{}", world.dump());
-        done = done.or((world.taps.times("Leave answered") > 0).then_some(took));
+        done = done.or((world.hooks.times("Leave answered") > 0).then_some(took));
         witness = witness.or(dropped(&world, 1, 2).then_some(took));
         all = all.or((dropped(&world, 0, 2) && dropped(&world, 1, 2)).then_some(took));
         written = written.or((world.replicas() == 2).then_some(took));

@@ -29,4 +29,4 @@ mod unreadable;
 
 pub use metrics::Metrics;
 pub use process::Controller;
-pub use shared::{Reach, Settings, Tap};
+pub use shared::{Hook, Reach, Settings};

@@ -62,7 +62,7 @@ impl Apply<'_> {
                 self.hold(observed).await?;
             }
             self.swap(observed, intent).await?;
-            self.shared.tap(format!("record {:?}", intent.step)).await;
+            self.shared.hook(format!("record {:?}", intent.step)).await;
             fresh = true;
         }
         for effect in &out.effects {
@@ -84,7 +84,7 @@ impl Apply<'_> {
             }
             let epoch = out.intent.as_ref().map(|intent| intent.epoch);
             tracing::info!(resource = self.name, epoch, ?effect, "act");
-            self.shared.tap(name_of(effect)).await;
+            self.shared.hook(name_of(effect)).await;
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Apply<'_> {
         }
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
         observed.resource = finalizer::take(&resources, &observed.resource).await?;
-        self.shared.tap("hold").await;
+        self.shared.hook("hold").await;
         Ok(())
     }
 
@@ -179,10 +179,10 @@ impl Apply<'_> {
             let outcome = tokio::select! {
                 outcome = future => outcome,
                 () = lost(shared.leading.clone(), shared.clock) => Call::Unknown("the lease was lost".into()),
-                () = under_way(&shared, &name) => unreachable!("it only taps"),
+                () = under_way(&shared, &name) => unreachable!("it only calls the hook"),
             };
             tracing::info!(call = name, ?outcome, "answer");
-            shared.tap(format!("{name} answered")).await;
+            shared.hook(format!("{name} answered")).await;
             outcome
         };
         self.calls.start(intent.epoch, slot, now, Arc::clone(self.wake), guarded);
@@ -192,7 +192,7 @@ impl Apply<'_> {
 
 async fn under_way(shared: &Shared, name: &str) {
     tokio::time::sleep(SURELY_SENT).await;
-    shared.tap(format!("{name} under way")).await;
+    shared.hook(format!("{name} under way")).await;
     std::future::pending::<()>().await;
 }
 

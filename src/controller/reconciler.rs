@@ -185,7 +185,7 @@ impl Worker {
             let statefulsets = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
             let uid = resource.uid().unwrap_or_default();
             ownership::take(&statefulsets, &statefulset, &uid).await?;
-            shared.tap("owner").await;
+            shared.hook("owner").await;
             // The version that was read has passed: look again at once.
             return Ok(Seen::Enough(Duration::ZERO));
         }
@@ -320,7 +320,7 @@ impl Worker {
     async fn release(&self, observed: &mut Observation) -> Result<(), Failure> {
         let resources = Api::namespaced(self.shared.client.clone(), &self.shared.settings.namespace);
         observed.resource = finalizer::release(&resources, &observed.resource).await?;
-        self.shared.tap("release").await;
+        self.shared.hook("release").await;
         Ok(())
     }
 

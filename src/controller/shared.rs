@@ -14,7 +14,7 @@ use crate::kubernetes::leader_election::Timing;
 
 /// Called after each thing that was done to the world, with its name. Tests
 /// stop the controller there, to resume it from every point.
-pub type Tap = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type Hook = Arc<dyn Fn(String) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// A pod's address → the address at which we reach it.
 pub type Reach = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -37,8 +37,8 @@ pub struct Settings {
     /// Where a pod's address is reached, if not there: a test's pods are on loopback, which a real
     /// API server refuses as an endpoint.
     pub reach: Option<Reach>,
-    /// See [`Tap`].
-    pub tap: Option<Tap>,
+    /// See [`Hook`].
+    pub hook: Option<Hook>,
 }
 
 impl Settings {
@@ -52,7 +52,7 @@ impl Settings {
             idle: Duration::from_secs(2),
             limits: lifecycle::Limits::default(),
             reach: None,
-            tap: None,
+            hook: None,
         }
     }
 }
@@ -74,9 +74,9 @@ impl Shared {
         (!left.is_zero()).then_some(left)
     }
 
-    pub(super) async fn tap(&self, what: impl Into<String>) {
-        if let Some(tap) = &self.settings.tap {
-            tap(what.into()).await;
+    pub(super) async fn hook(&self, what: impl Into<String>) {
+        if let Some(hook) = &self.settings.hook {
+            hook(what.into()).await;
         }
     }
 }

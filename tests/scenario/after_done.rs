@@ -26,11 +26,11 @@ const OURS: Duration = Duration::from_millis(150);
 async fn lowered_after(world: &mut World, leaver: u32, witness: Option<u32>) -> Duration {
     let said: Arc<Mutex<Option<Time>>> = Arc::default();
     let (clock, heard) = (world.clock, Arc::clone(&said));
-    world.taps.after("Leave answered", move || async move {
+    world.hooks.after("Leave answered", move || async move {
         *heard.lock().expect("not poisoned") = Some(clock.now());
     });
     begin(world).await;
-    world.until("the leave is asked", minutes(6), |world| world.taps.times("Leave") == 1).await;
+    world.until("the leave is asked", minutes(6), |world| world.hooks.times("Leave") == 1).await;
     let lists = |world: &World, witness| {
         let (name, witness) = (node(world, leaver), node(world, witness));
         world.fleet.with_model(|model, _| model.members_seen_by(&witness).contains_key(&name))
@@ -63,7 +63,7 @@ async fn what_else_a_reconcile_reads_is_not_waited_for(
 ) {
     let mut world = three(via).broker(|broker| broker.seed = seed).start().await;
     let kubernetes = world.kubernetes.clone();
-    world.taps.after("Leave", move || async move {
+    world.hooks.after("Leave", move || async move {
         let slow = || Rule::new(Fault::Slow(seconds(3))).client("a");
         kubernetes.faults().add(slow().verb(Verb::List));
         kubernetes.faults().add(slow().verb(Verb::Get).except("pods"));
@@ -86,7 +86,7 @@ async fn a_survivor_that_hangs_is_not_waited_for(#[case] via: Via) {
     let now = Now::default();
     let _front = answer_at(&world, &now, |ordinal| ordinal == 1).await;
     let hangs = Arc::clone(&now);
-    world.taps.after("Leave under way", move || async move {
+    world.hooks.after("Leave under way", move || async move {
         *hangs.lock().expect("not poisoned") = Some(Answer::Silence);
     });
     let took = lowered_after(&mut world, 3, Some(2)).await;

@@ -27,7 +27,7 @@ const ANSWERS: [Answer; 8] = [
 /// From right after the next record of this step. Ends with the test.
 fn after_record(world: &World, step: &str, now: &Now) {
     let now = Arc::clone(now);
-    world.taps.after(&format!("record {step}"), move || async move {
+    world.hooks.after(&format!("record {step}"), move || async move {
         // The next call meets the first of them.
         *now.lock().expect("not poisoned") = Some(ANSWERS[0]);
         tokio::spawn(async move {
@@ -55,7 +55,7 @@ async fn a_shrink_waits_for_answers(
         until_step(&mut world, "Drain").await;
         world.wish(3);
     }
-    let trouble = |world: &World| world.taps.times(&format!("record {step}")) > 0;
+    let trouble = |world: &World| world.hooks.times(&format!("record {step}")) > 0;
     world.until("it begins", minutes(6), trouble).await;
     let none = |_: &World| now.lock().expect("not poisoned").is_none();
     world.until("it is over", minutes(1), none).await;
@@ -66,7 +66,7 @@ async fn a_shrink_waits_for_answers(
     if step == "Suspend" || step == "Drain" {
         assert_eq!(world.replicas(), 3, "nobody has heard that it has left\n{}", world.dump());
         assert_eq!(
-            world.taps.times("record Cancel"),
+            world.hooks.times("record Cancel"),
             0,
             "not heard is no reason to undo it\n{}",
             world.dump()

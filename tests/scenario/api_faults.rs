@@ -300,7 +300,7 @@ async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
     // The last one ends after the story.
     world.pass(seconds(20)).await;
     let lost = assert_led(&world.kubernetes.log());
-    assert_eq!(lost, SHRINK.len() + GROWTH.len(), "{:?}", world.taps.names());
+    assert_eq!(lost, SHRINK.len() + GROWTH.len(), "{:?}", world.hooks.names());
     world.assert_bars().await;
 }
 
@@ -320,12 +320,12 @@ async fn a_resource_that_no_watch_tells_of(#[case] via: Via) {
     let metadata = json!({ "name": NAME, "namespace": NAMESPACE });
     let again = json!({ "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata, "spec": object["spec"] });
     world.kubernetes.apply(&again).expect("it is made again");
-    world.until("it is seen", seconds(15), |world| world.taps.times("owner") == 1).await;
+    world.until("it is seen", seconds(15), |world| world.hooks.times("owner") == 1).await;
 }
 
 fn lose_the_lease_after(world: &World, thing: &str) {
     let kubernetes = world.kubernetes.clone();
-    world.taps.after(thing, move || async move {
+    world.hooks.after(thing, move || async move {
         let rule = kubernetes.faults().add(Rule::new(Fault::ServerError).resource("leases"));
         // Whoever has done it ends with its lease, before this does.
         tokio::spawn(async move {

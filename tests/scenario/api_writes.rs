@@ -166,13 +166,13 @@ async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")
     world.load(1.0).await;
     world.start_controller("a");
     for way in WAYS {
-        let (epoch, leaves) = (epoch_of(&world), world.taps.times("Leave"));
+        let (epoch, leaves) = (epoch_of(&world), world.hooks.times("Leave"));
         // The others have moved away with the first leave.
         let (node, visitor) = (node(&world, 1), Connect::new("visitor", Protocol::V4, true));
         world.fleet.with_model(|model, now| model.connect(&node, visitor, now));
         let kubernetes = world.kubernetes.clone();
         let before = kubernetes.log().len();
-        world.taps.after(&format!("record {step}"), move || async move {
+        world.hooks.after(&format!("record {step}"), move || async move {
             let command = Rule::new(way).resource("pods/exec").verb(Verb::Exec);
             kubernetes.faults().add(command.times(1));
         });
@@ -188,7 +188,7 @@ async fn a_command_goes_wrong_in_every_way(#[values("Suspend", "Drain", "Leave")
             _ => 101,
         };
         assert!(commands.any(|command| command.code == code), "nobody met {way:?}\n{}", world.dump());
-        let begun = (epoch_of(&world) - epoch, world.taps.times("Leave") - leaves);
+        let begun = (epoch_of(&world) - epoch, world.hooks.times("Leave") - leaves);
         assert_eq!(begun, expected(step, way), "shrinks and leaves, with {way:?}\n{}", world.dump());
         world.kubernetes.faults().clear();
         to(&mut world, 2).await;
@@ -211,7 +211,7 @@ async fn the_deletion_of_a_pod_goes_wrong_in_every_way(#[case] via: Via) {
         let delete = in_turn(ways).resource("pods").verb(Verb::Delete).times(row);
         let rule = world.kubernetes.faults().add(delete);
         let kubernetes = world.kubernetes.clone();
-        world.taps.after("record Shrink", move || async move {
+        world.hooks.after("record Shrink", move || async move {
             set_ready(&kubernetes, 0, false);
             sleep(Duration::from_millis(100)).await;
         });
@@ -255,7 +255,7 @@ async fn a_statefulset_that_never_rests(#[case] via: Via) {
     let mut world = patient(via).replicas(1).start().await;
     world.load(1.0).await;
     world.start_controller("a");
-    world.until("it is taken", seconds(10), |world| world.taps.times("owner") == 1).await;
+    world.until("it is taken", seconds(10), |world| world.hooks.times("owner") == 1).await;
     let late = Rule::new(Fault::Slow(Duration::from_millis(50))).resource("pods").verb(Verb::List);
     world.kubernetes.faults().add(late);
     let kubernetes = world.kubernetes.clone();
@@ -269,7 +269,7 @@ async fn a_statefulset_that_never_rests(#[case] via: Via) {
     }));
     for (size, step) in [(2, "Raise"), (1, "Fence")] {
         world.wish(size);
-        let recorded = |world: &World| world.taps.times(&format!("record {step}")) == 1;
+        let recorded = |world: &World| world.hooks.times(&format!("record {step}")) == 1;
         world.until("it is recorded", seconds(20), recorded).await;
         to(&mut world, size).await;
     }

@@ -22,7 +22,7 @@ fn told(world: &World, name: &str) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_told_and_holds_what_follows(#[case] via: Via) {
     let mut world = three(via).start().await;
-    world.taps.after("record Drain", || async { panic!("made by a test") });
+    world.hooks.after("record Drain", || async { panic!("made by a test") });
     begin(&mut world).await;
     let panicked =
         |world: &World| told(world, "WorkerPanicked").contains("(made by a test) and has begun anew");

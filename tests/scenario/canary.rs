@@ -54,9 +54,9 @@ async fn only_with_its_password(#[case] via: Via) {
     };
     password(&world, "another");
     world.until("it is told", minutes(4), |world| world.condition("CanaryLost").is_some()).await;
-    let before = world.taps.times("Canary");
+    let before = world.hooks.times("Canary");
     world.pass(seconds(60)).await;
-    let tried = world.taps.times("Canary") - before;
+    let tried = world.hooks.times("Canary") - before;
     assert!((2..=60).contains(&tried), "{tried} in a minute: neither given up nor in a hurry");
     assert_eq!(world.serving(), 1, "a newcomer is served that nobody has tried\n{}", world.dump());
     password(&world, "right");

@@ -60,7 +60,7 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
     visit(&world, (0..VISITORS).map(visitor));
     let at_leave = Arc::new(AtomicUsize::new(usize::MAX));
     let (fleet, left) = (world.fleet.clone(), Arc::clone(&at_leave));
-    world.taps.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
+    world.hooks.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
     begin(&mut world).await;
     let seen: RefCell<Vec<(Time, usize)>> = RefCell::default();
     world
@@ -69,7 +69,7 @@ async fn they_go_slowly_and_the_leave_finds_none(#[case] via: Via) {
             let listens = world.fleet.with_model(|model, _| model.listening(&leaver));
             let draining = world.step().as_deref() == Some("Drain");
             assert!(!(draining && listens), "new clients come to a node that is drained\n{}", world.dump());
-            world.taps.times("Leave") == 1
+            world.hooks.times("Leave") == 1
         })
         .await;
     assert_eq!(at_leave.load(Ordering::Relaxed), 0, "so many are killed by the leave\n{}", world.dump());
@@ -94,9 +94,9 @@ async fn each_mountpoint_is_drained_by_its_name(#[case] via: Via) {
     visit_in(&world, "tenant-b", (VISITORS / 2..VISITORS).map(visitor));
     let at_leave = Arc::new(AtomicUsize::new(usize::MAX));
     let (fleet, left) = (world.fleet.clone(), Arc::clone(&at_leave));
-    world.taps.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
+    world.hooks.after("record Leave", move || async move { left.store(online(&fleet), Ordering::Relaxed) });
     begin(&mut world).await;
-    world.until("it is asked to leave", minutes(2), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", minutes(2), |world| world.hooks.times("Leave") > 0).await;
     assert_eq!(at_leave.load(Ordering::Relaxed), 0, "so many are killed by the leave\n{}", world.dump());
     ends_well(&mut world).await;
 }
@@ -117,7 +117,7 @@ async fn a_mountpoint_that_no_command_can_carry_is_named(#[case] via: Via) {
     // How many it says is what the first list had room for.
     let told = stay(&world);
     assert!(told.contains("sessions of pod 2") && told.contains(r#"of mountpoint "tenant=b""#), "{told}");
-    world.until("it is asked to leave", minutes(2), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", minutes(2), |world| world.hooks.times("Leave") > 0).await;
     assert_eq!(world.condition("DrainSlow"), None, "{}", world.dump());
     ends_well(&mut world).await;
 }
@@ -137,7 +137,7 @@ async fn what_it_may_cost_is_told_first(#[case] via: Via) {
         began.find_map(|write| write.body["message"].as_str().map(str::to_owned))
     };
     world.until("it is told", minutes(6), |world| told(world).is_some()).await;
-    assert_eq!(world.taps.times("DrainBatch"), 0, "{}", world.dump());
+    assert_eq!(world.hooks.times("DrainBatch"), 0, "{}", world.dump());
     let message = told(&world).unwrap_or_default();
     assert!(message.contains("60 sessions move to other nodes: some 2 of their messages"), "{message}");
     assert!(message.contains("3 in 120 moves"), "{message}");
@@ -154,7 +154,7 @@ async fn a_quick_pace_ends_with_the_last_session(#[case] via: Via) {
     begin(&mut world).await;
     until_step(&mut world, "Drain").await;
     world.until("nobody is there", minutes(1), |world| online(&world.fleet) == 0).await;
-    world.until("it is asked to leave", seconds(10), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", seconds(10), |world| world.hooks.times("Leave") > 0).await;
     ends_well(&mut world).await;
 }
 
@@ -170,8 +170,8 @@ async fn a_batch_of_slow_commands_ends_in_time() {
     until_step(&mut world, "Drain").await;
     let mut since = None;
     while world.step().as_deref() == Some("Drain") {
-        let batch = world.taps.times("DrainBatch");
-        let runs = batch > world.taps.times("DrainBatch answered");
+        let batch = world.hooks.times("DrainBatch");
+        let runs = batch > world.hooks.times("DrainBatch answered");
         since = since.filter(|(of, _)| runs && *of == batch).or(runs.then(|| (batch, world.clock.now())));
         let lasts = since.map_or(Duration::ZERO, |(_, since)| world.clock.now().since(since));
         assert!(lasts <= seconds(10), "a batch has run for {lasts:?}\n{}", world.dump());
@@ -203,7 +203,7 @@ async fn five_hundred_a_second_are_reached_and_told() {
     let took = shown + world.until("nobody is there", minutes(2), gone).await;
     // At this pace it takes six seconds.
     assert!(took <= seconds(7), "{CROWD} sessions took {took:?}\n{}", world.dump());
-    world.until("it is asked to leave", seconds(10), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", seconds(10), |world| world.hooks.times("Leave") > 0).await;
     ends_well(&mut world).await;
     let reached = world.intent().and_then(|intent| intent.drained_per_second);
     assert!(reached.is_some_and(|reached| (430..=560).contains(&reached)), "{reached:?}\n{}", world.dump());
@@ -227,7 +227,7 @@ async fn one_that_its_budget_does_not_hold_is_not_begun(#[case] via: Via) {
     let told = world.condition("DrainTooLong").map(|told| told.message).unwrap_or_default();
     assert!(told.contains("longer than spec.drain.budget (30 s)"), "{told}");
     world.pass(minutes(1)).await;
-    assert_eq!((online(&world.fleet), world.taps.times("record Fence")), (VISITORS, 0), "{}", world.dump());
+    assert_eq!((online(&world.fleet), world.hooks.times("record Fence")), (VISITORS, 0), "{}", world.dump());
     world.edit_spec(&json!({ "drain": { "maxPerSecond": 100, "budget": "30s" } }));
     ends_well(&mut world).await;
 }

@@ -20,7 +20,7 @@ use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 /// Another hand writes the size, right after a thing of ours.
 fn scale_after(world: &World, thing: &str, size: u32) {
     let kubernetes = world.kubernetes.clone();
-    world.taps.after(thing, move || async move {
+    world.hooks.after(thing, move || async move {
         kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(size));
     });
 }

@@ -42,7 +42,7 @@ async fn a_growth_goes_on_from_every_point(#[case] via: Via) {
 async fn a_leave_that_was_sent_is_known_to_whoever_comes_next(#[case] via: Via) {
     let mut world = three(via).start().await;
     let leaver = node(&world, 2);
-    world.taps.after("Leave", std::future::pending);
+    world.hooks.after("Leave", std::future::pending);
     begin(&mut world).await;
     let members = |world: &World| {
         let survivor = node(world, 1);
@@ -53,7 +53,7 @@ async fn a_leave_that_was_sent_is_known_to_whoever_comes_next(#[case] via: Via) 
     world.until("its container runs again", seconds(20), |world| restarted(world, 2) == (1, true)).await;
     world.start_controller("a");
     world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
     world.assert_bars().await;
 }
 
@@ -69,22 +69,22 @@ async fn a_drain_is_held_until_the_numbers_are_known_again(
     let mut world = World::builder(via).replicas(3).spec(&spec).start().await;
     world.load(1.0).await;
     world.start_controller("a");
-    world.taps.after("record Drain", std::future::pending);
-    world.until("the drain begins", minutes(6), |world| world.taps.times("record Drain") == 1).await;
+    world.hooks.after("record Drain", std::future::pending);
+    world.until("the drain begins", minutes(6), |world| world.hooks.times("record Drain") == 1).await;
     world.kill_controller("a").await;
     world.pass(seconds(nobody_for)).await;
     world.start_controller("a");
     let veto = |world: &World| world.metrics("a").contains("NumbersUnknown");
     world.until("the numbers are unknown", seconds(5), veto).await;
     assert_eq!(
-        (world.step().as_deref(), world.taps.times("DrainBatch")),
+        (world.step().as_deref(), world.hooks.times("DrainBatch")),
         (Some("Drain"), 0),
         "{}",
         world.dump()
     );
     world.until("two nodes are left", minutes(4), |world| world.settled(2)).await;
     assert_eq!(world.intent().map(|intent| intent.epoch), Some(1), "begun again\n{}", world.dump());
-    assert_eq!(world.taps.times("record Cancel"), 0, "undone\n{}", world.dump());
+    assert_eq!(world.hooks.times("record Cancel"), 0, "undone\n{}", world.dump());
     world.assert_bars().await;
 }
 
@@ -106,9 +106,9 @@ async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
         let (leaver, visitor) = (node(&world, 2), Connect::new("visitor", Protocol::V4, true));
         world.fleet.with_model(|model, now| model.connect(&leaver, visitor, now));
         let (go, held) = oneshot::channel::<()>();
-        world.taps.after("record Drain", || async { drop(held.await) });
+        world.hooks.after("record Drain", || async { drop(held.await) });
         world.wish(2);
-        let drains = |world: &World| world.taps.times("record Drain") == round;
+        let drains = |world: &World| world.hooks.times("record Drain") == round;
         world.until("the drain is recorded", minutes(5), drains).await;
         world.wish(3);
         drop(go);
@@ -153,7 +153,7 @@ async fn enumerate(via: Via, from: u64, to: u64) {
         world.wish(to);
         let Some(thing) = world.kill_after("a", point, minutes(3)).await else {
             world.until("the change is through", minutes(5), |world| world.settled(to)).await;
-            assert!(point > 10, "only {point} points: {:?}", world.taps.names());
+            assert!(point > 10, "only {point} points: {:?}", world.hooks.names());
             world.assert_bars().await;
             return;
         };

@@ -49,7 +49,7 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
     assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
     world.kubernetes.faults().remove(refused);
     ends_well(&mut world).await;
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
     assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
 }
 
@@ -65,14 +65,14 @@ async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[cas
     });
     let mut world = probe.start().await;
     let kubernetes = world.kubernetes.clone();
-    world.taps.after("record Shrink", move || async move {
+    world.hooks.after("record Shrink", move || async move {
         set_ready(&kubernetes, 1, false);
         sleep(Duration::from_millis(100)).await;
     });
     let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-2")).expect("it runs");
     begin(&mut world).await;
     world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
-    let waited = world.until("it is deleted", seconds(8), |world| world.taps.times("DeletePod") == 1).await;
+    let waited = world.until("it is deleted", seconds(8), |world| world.hooks.times("DeletePod") == 1).await;
     assert!(waited >= seconds(4), "deleted after {waited:?}, before its controller had a chance");
     let log = world.kubernetes.log();
     let deleted = log.iter().find(|write| write.resource == "pods" && write.verb == Verb::Delete);

@@ -16,7 +16,7 @@ use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 /// Pod 1's broker dies between the record of the leave and the call; the others know when it is made.
 fn lose_a_member(world: &World) {
     let (fleet, lost) = (world.fleet.clone(), node(world, 1));
-    world.taps.after("record Leave", move || async move {
+    world.hooks.after("record Leave", move || async move {
         fleet.signal(&lost, Signal::Kill);
         sleep(Duration::from_millis(200)).await;
     });
@@ -41,10 +41,10 @@ async fn it_is_revoked_by_closing_and_the_node_stays() {
     let mut world = three(Via::ManagementApi).start().await;
     lose_a_member(&world);
     begin(&mut world).await;
-    world.until("it is revoked", minutes(6), |world| world.taps.times("RevokeLeave") == 1).await;
-    assert_eq!(world.taps.times("Leave"), 1);
+    world.until("it is revoked", minutes(6), |world| world.hooks.times("RevokeLeave") == 1).await;
+    assert_eq!(world.hooks.times("Leave"), 1);
     // Closing and beginning can cross: the listeners are read for a while before anything else.
-    let undoing = |world: &World| world.taps.times("record Cancel") == 1;
+    let undoing = |world: &World| world.hooks.times("record Cancel") == 1;
     let reread = world.until("the undo begins", seconds(20), undoing).await;
     assert!(reread >= seconds(2), "after {reread:?}\n{}", world.dump());
     let undone = |world: &World| outcome(world) == Some(Outcome::Cancelled);
@@ -67,7 +67,7 @@ async fn one_that_begins_during_the_undo_is_finished() {
     lose_a_member(&world);
     let (fleet, leaver) = (world.fleet.clone(), node(&world, 2));
     let asker = node(&world, 0);
-    world.taps.after("record Cancel", move || async move {
+    world.hooks.after("record Cancel", move || async move {
         while !fleet.with_model(|model, _| model.members_seen_by(&asker).values().all(|running| *running)) {
             sleep(Duration::from_millis(20)).await;
         }
@@ -80,7 +80,7 @@ async fn one_that_begins_during_the_undo_is_finished() {
     });
     park(&mut world, 2, 600).await;
     begin(&mut world).await;
-    world.until("the undo begins", minutes(6), |world| world.taps.times("record Cancel") == 1).await;
+    world.until("the undo begins", minutes(6), |world| world.hooks.times("record Cancel") == 1).await;
     let leaver = node(&world, 2);
     let left = |world: &World| world.replicas() == 2;
     world
@@ -103,11 +103,11 @@ async fn through_exec_it_stays_armed_and_is_followed() {
     begin(&mut world).await;
     let armed = |world: &World| world.condition("LeaveArmed").is_some();
     world.until("it is said to be armed", minutes(6), armed).await;
-    assert_eq!((world.replicas(), world.taps.times("record Cancel")), (3, 0), "{}", world.dump());
+    assert_eq!((world.replicas(), world.hooks.times("record Cancel")), (3, 0), "{}", world.dump());
     world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
     assert_eq!(outcome(&world), Some(Outcome::Completed), "{}", world.dump());
     assert!(world.condition("LeaveArmed").is_none(), "still said\n{}", world.dump());
-    assert_eq!(world.taps.times("Leave"), 1, "asked once");
+    assert_eq!(world.hooks.times("Leave"), 1, "asked once");
     assert_own_bars(&mut world).await;
 }
 
@@ -118,13 +118,13 @@ async fn through_exec_it_is_armed_still_when_its_call_has_ended() {
     let mut world = three(Via::Exec).start().await;
     lose_a_member(&world);
     begin(&mut world).await;
-    world.until("it is asked", minutes(6), |world| world.taps.times("Leave") == 1).await;
+    world.until("it is asked", minutes(6), |world| world.hooks.times("Leave") == 1).await;
     let broken = break_for_good(&world, 1);
-    let ended = |world: &World| world.taps.times("Leave answered") == 1;
+    let ended = |world: &World| world.hooks.times("Leave answered") == 1;
     world.until("its call ends", seconds(80), ended).await;
     world.pass(seconds(30)).await;
     assert!(world.condition("LeaveArmed").is_some(), "{}", world.dump());
-    assert_eq!((world.replicas(), world.taps.times("record Cancel")), (3, 0), "{}", world.dump());
+    assert_eq!((world.replicas(), world.hooks.times("record Cancel")), (3, 0), "{}", world.dump());
     broken.abort();
     world.until("two nodes are left", minutes(5), |world| world.settled(2)).await;
     // A broker that is killed again and again loses by itself.

@@ -26,7 +26,7 @@ async fn a_lost_reply_is_no_failure_and_no_success(#[case] via: Via) {
     } else {
         // The next command that runs in a container after this is the leave.
         let kubernetes = world.kubernetes.clone();
-        world.taps.after("record Leave", move || async move {
+        world.hooks.after("record Leave", move || async move {
             let cut = Rule::new(Fault::Cut { applied: true });
             kubernetes.faults().add(cut.resource("pods/exec").verb(Verb::Exec).times(1));
         });
@@ -41,7 +41,7 @@ async fn a_lost_reply_is_no_failure_and_no_success(#[case] via: Via) {
     // Then its container exits, at 2 s it would run again.
     assert!(took <= seconds(2), "lowered {took:?} after it had left");
     ends_well(&mut world).await;
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
 }
 
 #[rstest]
@@ -56,20 +56,20 @@ async fn one_that_is_cut_at_60_s_and_takes_three_minutes_is_waited_for(#[case] v
     let mut world = slow.start().await;
     park(&mut world, 2, 180).await;
     begin(&mut world).await;
-    world.until("the leave is asked", minutes(6), |world| world.taps.times("Leave") == 1).await;
-    let cut = world.until("it is cut", seconds(70), |world| world.taps.times("Leave answered") == 1).await;
+    world.until("the leave is asked", minutes(6), |world| world.hooks.times("Leave") == 1).await;
+    let cut = world.until("it is cut", seconds(70), |world| world.hooks.times("Leave answered") == 1).await;
     assert!(cut >= seconds(59), "answered after {cut:?}\n{}", world.dump());
     // Every look of it: it is not stuck, not undone, and nothing shrinks before the last queue has moved.
     let rest = world
         .until("the size is lowered", minutes(3), |world| {
             assert!(world.condition("LeaveStuck").is_none(), "its queues do move\n{}", world.dump());
-            assert!(world.taps.times("record Cancel") == 0, "undone\n{}", world.dump());
+            assert!(world.hooks.times("record Cancel") == 0, "undone\n{}", world.dump());
             assert!(world.condition("VerifyFailed").is_none(), "it has not left yet\n{}", world.dump());
             world.replicas() == 2
         })
         .await;
     assert!(cut + rest >= minutes(3), "lowered after {:?}", cut + rest);
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
     assert!(queues(&world, 0) + queues(&world, 1) >= 180, "every queue has moved");
     ends_well(&mut world).await;
 }
@@ -130,7 +130,7 @@ async fn a_graceful_stop_makes_a_stuck_leave_fire(#[case] via: Via) {
     };
     world.until("the size is lowered", seconds(4), lowered).await;
     ends_well(&mut world).await;
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
 }
 
 #[rstest]
@@ -140,7 +140,7 @@ async fn a_graceful_stop_makes_a_stuck_leave_fire(#[case] via: Via) {
 async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Via) {
     let pin = |node, on| BrokerFault::PinSession { node, client_id: "parked-1".into(), on };
     let mut world = stuck(via, |node| pin(node, true)).await;
-    assert!(world.taps.times("Leave") > 1, "`still online queues` is an answer to ask again after");
+    assert!(world.hooks.times("Leave") > 1, "`still online queues` is an answer to ask again after");
 
     let loose = pin(node(&world, 2), false);
     world.fleet.with_model(|model, now| model.fault(&loose, now));
@@ -184,7 +184,7 @@ async fn survivors_that_disagree_for_six_seconds(
     assert!(apart >= Duration::from_millis(5_800), "apart for {apart:?} only");
     world.until("the size is lowered", seconds(2), |world| world.replicas() == 2).await;
     ends_well(&mut world).await;
-    assert_eq!(world.taps.times("Leave"), 1, "asked again\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
 }
 
 /// The client of `pods/exec` ends without closing its pipes: what is read from them would never end.

@@ -49,7 +49,7 @@ async fn a_node_takes_its_limit_for_each_acceptor(#[case] via: Via) {
     let mut world = three(via).broker(|broker| broker.listeners = vec![limited(10)]).start().await;
     visit(&world, &node(&world, 0), 20);
     begin(&mut world).await;
-    world.until("it is asked to leave", minutes(4), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", minutes(4), |world| world.hooks.times("Leave") > 0).await;
     ends_well(&mut world).await;
 }
 
@@ -71,9 +71,9 @@ async fn survivors_that_would_be_full_hold_the_size(#[case] via: Via) {
         told(&world)
     );
     world.pass(minutes(1)).await;
-    assert_eq!((world.replicas(), world.taps.times("Suspend")), (3, 0), "{}", world.dump());
+    assert_eq!((world.replicas(), world.hooks.times("Suspend")), (3, 0), "{}", world.dump());
     leave(&world, &visitors);
-    world.until("it is asked to leave", minutes(4), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", minutes(4), |world| world.hooks.times("Leave") > 0).await;
     ends_well(&mut world).await;
 }
 

@@ -40,12 +40,12 @@ async fn no_leave_is_asked_between_two_versions(#[case] via: Via) {
     world.until("it is told", seconds(30), |world| !told(world).is_empty()).await;
     assert!(told(&world).contains("one fixed image tag"), "{}", told(&world));
     world.pass(minutes(2)).await;
-    assert_eq!((world.replicas(), world.taps.times("Suspend")), (3, 0), "{}", world.dump());
+    assert_eq!((world.replicas(), world.hooks.times("Suspend")), (3, 0), "{}", world.dump());
     assert!(!told(&world).is_empty(), "still told");
     run(&mut world, "2.1.2").await;
-    world.until("it is asked to leave", minutes(4), |world| world.taps.times("Leave") > 0).await;
+    world.until("it is asked to leave", minutes(4), |world| world.hooks.times("Leave") > 0).await;
     // Not by the bars: the restarts of this story refuse clients.
     let whole = |world: &World| world.settled(2) && world.dead_members().is_empty();
     world.until("two nodes are left", minutes(2), whole).await;
-    assert_eq!(world.taps.times("Leave"), 1, "{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 1, "{}", world.dump());
 }

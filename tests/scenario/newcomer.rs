@@ -149,9 +149,9 @@ async fn one_whose_messages_do_not_cross_is_told_and_not_served(#[case] via: Via
     let told = |world: &World| world.condition("CanaryLost").is_some();
     world.until("it is told", minutes(4), told).await;
     assert_eq!((world.pod_count(), world.serving()), (3, 2), "{}", world.dump());
-    let asked = world.taps.times("Canary");
+    let asked = world.hooks.times("Canary");
     world.pass(seconds(30)).await;
-    assert!(world.taps.times("Canary") - asked <= 30, "as fast as it is refused\n{}", world.dump());
+    assert!(world.hooks.times("Canary") - asked <= 30, "as fast as it is refused\n{}", world.dump());
     assert!(told(&world) && world.serving() == 2, "{}", world.dump());
     world.fleet.with_model(|model, _| model.settings_mut().denied_prefixes.clear());
     world.until("three nodes", minutes(2), |world| world.settled(3)).await;

@@ -39,7 +39,7 @@ async fn take_away(kubernetes: Kubernetes, hand: Hand) {
     let _ = pods.delete(&format!("{NAME}-2"), &how).await;
 }
 
-/// What a shrink consists of, in order, as the taps call it.
+/// What a shrink consists of, in order, as the hooks call it.
 const THINGS: [&str; 9] = [
     "record Fence",
     "record Suspend",
@@ -75,9 +75,9 @@ async fn a_leaver_that_is_taken_away_after_each_thing(
     for thing in things {
         let mut world = three(via).install(|install| install.storage = storage).start().await;
         let kubernetes = world.kubernetes.clone();
-        world.taps.after(thing, move || take_away(kubernetes, hand));
+        world.hooks.after(thing, move || take_away(kubernetes, hand));
         begin(&mut world).await;
-        let came = |world: &World| world.taps.names().iter().any(|name| name == thing);
+        let came = |world: &World| world.hooks.names().iter().any(|name| name == thing);
         world.until(thing, minutes(8), came).await;
         if killed {
             // Without the bars: nobody is there who would fence what is made.
@@ -126,7 +126,7 @@ async fn one_that_is_made_again_between_reconcile_and_patch_is_not_condemned(
 ) {
     let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
     let kubernetes = world.kubernetes.clone();
-    world.taps.after("record Shrink", move || async move {
+    world.hooks.after("record Shrink", move || async move {
         let before = uid(&kubernetes);
         take_away(kubernetes.clone(), Hand::Forces).await;
         while uid(&kubernetes).is_none_or(|uid| Some(uid) == before) {
@@ -138,7 +138,7 @@ async fn one_that_is_made_again_between_reconcile_and_patch_is_not_condemned(
     world.until("it is taken for a newcomer", minutes(6), grows).await;
     assert_eq!(world.replicas(), 3, "{}", world.dump());
     assert!(!whole(&mut world, "the swap").await, "nobody had to type anything\n{}", world.dump());
-    assert_eq!(world.taps.times("Leave"), 2, "it leaves like any other\n{}", world.dump());
+    assert_eq!(world.hooks.times("Leave"), 2, "it leaves like any other\n{}", world.dump());
 }
 
 /// Our patch is on its way when the pod is made: condemned at its start, it runs for its grace, and joins.
@@ -152,7 +152,7 @@ async fn one_that_is_condemned_at_its_start_leaves_before_it_ends(
     let slow = Rule::new(Fault::Slow(seconds(2))).resource("statefulsets/scale").verb(Verb::Patch).times(1);
     world.kubernetes.faults().add(slow);
     let kubernetes = world.kubernetes.clone();
-    world.taps.after("record Shrink", move || async move {
+    world.hooks.after("record Shrink", move || async move {
         tokio::spawn(async move {
             sleep(seconds(1)).await;
             take_away(kubernetes, Hand::Forces).await;

@@ -55,7 +55,7 @@ pub(crate) fn annotation(world: &World) -> Option<String> {
 
 /// The point of no return was passed: a leave was asked for.
 pub(crate) fn asked_to_leave(world: &World) -> bool {
-    world.taps.names().iter().any(|name| name == "Leave")
+    world.hooks.names().iter().any(|name| name == "Leave")
 }
 
 /// Every size that was asked for, in order, refused ones too.
@@ -98,6 +98,6 @@ pub(crate) async fn until_undone(world: &mut World, reason: &str) {
     world.until("the shrink is undone", minutes(3), undone).await;
     let said = world.intent().and_then(|intent| intent.reason).unwrap_or_default();
     assert!(said.starts_with(reason), "undone because of {reason}, not: {said}");
-    assert!(!asked_to_leave(world), "no leave was asked for: {:?}", world.taps.names());
+    assert!(!asked_to_leave(world), "no leave was asked for: {:?}", world.hooks.names());
     assert_eq!(sizes_written(world), Vec::<u64>::new(), "the size was let be");
 }

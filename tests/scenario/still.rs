@@ -35,7 +35,7 @@ async fn one_that_does_not_make_a_newcomer_is_touched(#[case] via: Via) {
     assert_eq!((touched(&world), world.pod_count()), (None, 2), "too soon\n{}", world.dump());
     world.until("it is told", seconds(10), told).await;
     world.until("it is touched, and three serve", minutes(2), |world| world.settled(3)).await;
-    assert_eq!(world.taps.times("Touch"), 1, "{}", world.dump());
+    assert_eq!(world.hooks.times("Touch"), 1, "{}", world.dump());
     assert!(touched(&world).is_some() && !told(&world), "{}", world.dump());
     world.assert_bars().await;
 }
@@ -60,7 +60,7 @@ async fn one_that_does_not_make_a_pod_again_is_touched_where_we_may_write(#[valu
         world.until("it is made again", minutes(2), whole).await;
     } else {
         world.pass(minutes(2)).await;
-        assert_eq!((touched(&world), world.taps.times("Touch"), world.pod_count()), (None, 0, 2));
+        assert_eq!((touched(&world), world.hooks.times("Touch"), world.pod_count()), (None, 0, 2));
         let message = world.condition("StatefulSetStill").map(|told| told.message).unwrap_or_default();
         assert!(message.contains("in this mode we do not"), "{message}");
     }

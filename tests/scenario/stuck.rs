@@ -111,7 +111,7 @@ async fn one_that_is_not_wanted_any_more_goes(
     let mut world = stuck(via, trouble).await;
     world.wish(2);
     world.until("the size is lowered", minutes(2), |world| world.replicas() == 2).await;
-    assert_eq!(world.taps.times("Leave") > 0, trouble.member(), "{trouble:?}: {:?}", world.taps.names());
+    assert_eq!(world.hooks.times("Leave") > 0, trouble.member(), "{trouble:?}: {:?}", world.hooks.names());
     world.kubernetes.faults().stand_still(false);
     let ended =
         |world: &World| world.settled(2) && world.dead_members().is_empty() && claim(world, 2).is_none();
@@ -144,9 +144,9 @@ async fn one_that_is_wanted_again_on_its_way_out_stays_fenced(
     #[values(Trouble::Behind, Trouble::Unheard)] trouble: Trouble,
 ) {
     let mut world = stuck(via, trouble).await;
-    world.taps.after("record Suspend", std::future::pending);
+    world.hooks.after("record Suspend", std::future::pending);
     world.wish(2);
-    world.until("it is on its way", minutes(1), |world| world.taps.times("record Suspend") == 1).await;
+    world.until("it is on its way", minutes(1), |world| world.hooks.times("record Suspend") == 1).await;
     world.kill_controller("a").await;
     world.wish(3);
     world.start_controller("a");

@@ -77,7 +77,7 @@ async fn a_call_that_fails(#[case] via: Via) {
         assert!(told(&world).is_some(), "told no more\n{}", world.dump());
         assert_eq!((world.step().as_deref(), world.serving()), (Some("Fence"), 3), "{}", world.dump());
     }
-    assert_eq!(world.taps.times("Suspend"), 0, "its door was closed before nobody comes any more");
+    assert_eq!(world.hooks.times("Suspend"), 0, "its door was closed before nobody comes any more");
     world.kubernetes.faults().remove(rule);
     until_silent(&mut world, "CallFailed").await;
     ends_well(&mut world).await;
@@ -176,21 +176,21 @@ async fn a_spec_that_becomes_so_before_the_leave(#[case] via: Via) {
 async fn a_leave_that_does_not_begin(#[case] via: Via) {
     let mut world = three(via).start().await;
     let (kubernetes, fleet) = (world.kubernetes.clone(), world.fleet.clone());
-    world.taps.after("record Leave", move || async move {
+    world.hooks.after("record Leave", move || async move {
         fleet.lose_leave_requests(u32::MAX);
         let cut = Rule::new(Fault::Cut { applied: false });
         kubernetes.faults().add(cut.resource("pods/exec").verb(Verb::Exec));
     });
     let (kubernetes, fleet) = (world.kubernetes.clone(), world.fleet.clone());
-    world.taps.after("record Cancel", move || async move {
+    world.hooks.after("record Cancel", move || async move {
         fleet.lose_leave_requests(0);
         kubernetes.faults().clear();
     });
     begin(&mut world).await;
-    world.until("it is asked", minutes(4), |world| world.taps.times("Leave") == 1).await;
-    let turned = |world: &World| world.taps.times("record Cancel") == 1;
+    world.until("it is asked", minutes(4), |world| world.hooks.times("Leave") == 1).await;
+    let turned = |world: &World| world.hooks.times("record Cancel") == 1;
     let tried = world.until("it turns back", minutes(2), turned).await;
-    assert!(tried >= seconds(80) && world.taps.times("Leave") > 5, "{tried:?}\n{}", world.dump());
+    assert!(tried >= seconds(80) && world.hooks.times("Leave") > 5, "{tried:?}\n{}", world.dump());
     let undone = |world: &World| outcome(world) == Some(Outcome::Cancelled);
     world.until("it is undone", minutes(1), undone).await;
     let reason = world.intent().and_then(|intent| intent.reason).unwrap_or_default();

@@ -136,12 +136,12 @@ async fn a_record_that_comes_late_is_refused(#[case] via: Via) {
     world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| {
         set["metadata"]["annotations"]["vernescale.dev/intent"] = text.clone().into();
     });
-    let calls = world.taps.names().len();
+    let calls = world.hooks.names().len();
     world.pass(seconds(2)).await;
     let late =
         acts(&world, "a").into_iter().rfind(|write| write.resource == "statefulsets").expect("it came");
     assert!([409, 422].contains(&late.code), "{late:?}");
-    let done = world.taps.names().split_off(calls);
+    let done = world.hooks.names().split_off(calls);
     assert_eq!(done, Vec::<String>::new(), "nothing was asked of a broker with it");
     world.until("two nodes", minutes(3), |world| world.settled(2)).await;
     world.assert_bars().await;

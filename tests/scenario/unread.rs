@@ -31,7 +31,7 @@ async fn a_shrink_waits_for_the_list(
     let (step, list) = at;
     let mut world = three(via).start().await;
     let kubernetes = world.kubernetes.clone();
-    world.taps.after(&format!("record {step}"), move || async move {
+    world.hooks.after(&format!("record {step}"), move || async move {
         kubernetes.faults().add(Rule::new(Fault::ServerError).resource(list).verb(Verb::List));
     });
     begin(&mut world).await;

@@ -11,10 +11,10 @@
 mod bars;
 mod builder;
 mod guards;
+mod hooks;
 mod load;
 mod pace;
 mod probe;
-mod taps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,12 +31,12 @@ use simulator::pods::Pods;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use vernescale::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
-use vernescale::controller::{Controller, Metrics, Settings, Tap};
+use vernescale::controller::{Controller, Hook, Metrics, Settings};
 use vernescale::kubernetes::leader_election::Timing;
 
+pub(crate) use hooks::Hooks;
 pub(crate) use load::Load;
 pub(crate) use probe::Prober;
-pub(crate) use taps::Taps;
 
 pub(crate) use builder::Builder;
 
@@ -76,7 +76,7 @@ pub(crate) struct World {
     pub(crate) pods: Pods,
     pub(crate) kubernetes: Kubernetes,
     /// What the controller has done, and where it is to be stopped.
-    pub(crate) taps: Taps,
+    pub(crate) hooks: Hooks,
     /// Publishers and persistent subscribers, with a ledger.
     pub(crate) load: Load,
     /// Ten connects a second to the client Service.
@@ -116,16 +116,16 @@ impl World {
     }
 
     fn controller(&mut self, identity: &str) -> Controller {
-        let (tap, records) = (self.taps.tap(), self.records.clone());
+        let (hook, records) = (self.hooks.hook(), self.records.clone());
         let (kubernetes, name) = (self.kubernetes.clone(), identity.to_owned());
-        let tap: Tap = Arc::new(move |done: String| {
+        let hook: Hook = Arc::new(move |done: String| {
             records.done(&kubernetes, &name, &done);
-            tap(done)
+            hook(done)
         });
-        let tap = Some(tap);
+        let hook = Some(hook);
         self.identities.push(identity.to_owned());
         let (timing, limits) = (self.timing, self.limits.clone());
-        let settings = Settings { tap, timing, limits, ..Settings::new(NAMESPACE, identity) };
+        let settings = Settings { hook, timing, limits, ..Settings::new(NAMESPACE, identity) };
         let controller = Controller::new(self.kubernetes.client_named(identity), self.clock, settings);
         self.metrics.insert(identity.to_owned(), controller.metrics());
         controller
@@ -147,7 +147,7 @@ impl World {
     /// Runs until the controller has done its `n`-th thing (from 1) since now, and kills it there.
     /// The name of the thing; none where the story was over before, after `within`.
     pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
-        let stopped = self.taps.stop_after(n);
+        let stopped = self.hooks.stop_after(n);
         let looked = async {
             self.pass(within).await;
             None
@@ -158,7 +158,7 @@ impl World {
             none = looked => none,
         };
         let Some(name) = name else {
-            self.taps.go_on();
+            self.hooks.go_on();
             return None;
         };
         self.kill_controller(identity).await;
@@ -341,7 +341,7 @@ impl World {
             status.target,
             conditions.join("\n"),
             status.explain.unwrap_or_default(),
-            self.taps.last(20),
+            self.hooks.last(20),
             self.dead_members(),
             self.prober.summary(),
             self.load.summary(),

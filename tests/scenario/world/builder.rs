@@ -15,7 +15,7 @@ use vernescale::api::Via;
 use vernescale::kubernetes::leader_election::Timing;
 use vernescale::telemetry::{self, LogFormat};
 
-use super::{Bars, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, Taps, World, minutes, seconds};
+use super::{Bars, Hooks, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, World, minutes, seconds};
 
 /// Each test has a block of loopback addresses of its own.
 static NEXT_BLOCK: AtomicU8 = AtomicU8::new(1);
@@ -149,7 +149,7 @@ impl Builder {
             fleet,
             pods,
             kubernetes,
-            taps: Taps::default(),
+            hooks: Hooks::default(),
             load,
             prober,
             timing: self.timing,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
-use vernescale::controller::Tap;
+use vernescale::controller::Hook;
 
 type Action = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
@@ -17,11 +17,11 @@ struct Seen {
 
 /// What was done, oldest first.
 #[derive(Clone, Default)]
-pub(crate) struct Taps(Arc<Mutex<Seen>>);
+pub(crate) struct Hooks(Arc<Mutex<Seen>>);
 
-impl Taps {
+impl Hooks {
     /// To be handed to a controller.
-    pub(super) fn tap(&self) -> Tap {
+    pub(super) fn hook(&self) -> Hook {
         let seen = Arc::clone(&self.0);
         Arc::new(move |name| {
             let (stop, action) = {
