@@ -7,19 +7,19 @@
 //!
 //! The time from `Done` to the smaller size is measured over 40 leaves by the management API, beside the time until the
 //! first survivor that counts has dropped the leaver. To see another build beside this one, copy this file (and
-//! `tests/scenario/world`, `simulator`, where they differ) over a worktree of it, build it there by
+//! `tests/scenario/cluster`, `simulator`, where they differ) over a worktree of it, build it there by
 //! `cargo bench --workspace --no-run --profile dev --bench shrink`, and run
 //! `cargo bench --workspace --profile dev --bench shrink -- --beside PATH-OF-THAT-EXECUTABLE`.
 //!
-//! Each round has a world and a runtime of its own. A paused clock brings it to the point of interest; from
+//! Each round has a cluster and a runtime of its own. A paused clock brings it to the point of interest; from
 //! there on time is real, and everything that the simulators cost is in the figures too.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-#[allow(dead_code, unused_imports, reason = "the world of the scenarios has more than this needs")]
+#[allow(dead_code, unused_imports, reason = "the cluster of the scenarios has more than this needs")]
 #[path = "../tests/scenario"]
 mod scenario {
-    pub(crate) mod world;
+    pub(crate) mod cluster;
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,7 +30,7 @@ use serde_json::json;
 use simulator::kubernetes::{Fault, Rule};
 use vernescale::api::Via;
 
-use scenario::world::{NAME, World, minutes, seconds};
+use scenario::cluster::{Cluster, NAME, minutes, seconds};
 
 const ROUNDS: usize = 5;
 
@@ -75,19 +75,19 @@ impl Shrink {
 }
 
 /// Waits until something holds; how long that took.
-async fn wait(world: &World, what: &str, holds: impl Fn(&World) -> bool) -> Duration {
-    let began = world.clock.now();
-    while !holds(world) {
-        assert!(world.clock.now().since(began) < DEADLINE, "{what} never comes\n{}", world.dump());
+async fn wait(cluster: &Cluster, what: &str, holds: impl Fn(&Cluster) -> bool) -> Duration {
+    let began = cluster.clock.now();
+    while !holds(cluster) {
+        assert!(cluster.clock.now().since(began) < DEADLINE, "{what} never comes\n{}", cluster.dump());
         tokio::time::sleep(GRAIN).await;
     }
-    world.clock.now().since(began)
+    cluster.clock.now().since(began)
 }
 
 /// This survivor does not list the node of the leaver any more.
-fn dropped(world: &World, survivor: u32, leaver: u32) -> bool {
-    let (Some(name), Some(survivor)) = (world.node(leaver), world.node(survivor)) else { return false };
-    let view = world.fleet.with_model(|model, _| model.members_seen_by(&survivor));
+fn dropped(cluster: &Cluster, survivor: u32, leaver: u32) -> bool {
+    let (Some(name), Some(survivor)) = (cluster.node(leaver), cluster.node(survivor)) else { return false };
+    let view = cluster.fleet.with_model(|model, _| model.members_seen_by(&survivor));
     !view.contains_key(&name)
 }
 
@@ -95,24 +95,24 @@ fn dropped(world: &World, survivor: u32, leaver: u32) -> bool {
 async fn shrink(via: Via, number: usize, api: Duration) -> Shrink {
     let spec = json!({ "wishFrom": "Scale", "replicas": 2, "settle": "1s" });
     let seed = u64::try_from(number).expect("few rounds") + 1;
-    let builder = World::builder(via).replicas(3).clients(2).spec(&spec);
-    let mut world = builder.broker(|broker| broker.seed = seed).start().await;
-    world.load(1.0).await;
-    world.hooks.after("record Leave", || async { tokio::time::resume() });
+    let builder = Cluster::builder(via).replicas(3).clients(2).spec(&spec);
+    let mut cluster = builder.broker(|broker| broker.seed = seed).start().await;
+    cluster.load(1.0).await;
+    cluster.hooks.after("record Leave", || async { tokio::time::resume() });
     if !api.is_zero() {
-        world.kubernetes.faults().add(Rule::new(Fault::Slow(api)).client("a"));
+        cluster.kubernetes.faults().add(Rule::new(Fault::Slow(api)).client("a"));
     }
-    world.start_controller("a");
-    wait(&world, "the leave", |world| world.hooks.times("Leave") > 0).await;
-    let asked = world.clock.now();
+    cluster.start_controller("a");
+    wait(&cluster, "the leave", |cluster| cluster.hooks.times("Leave") > 0).await;
+    let asked = cluster.clock.now();
     let (mut done, mut witness, mut all, mut written) = (None, None, None, None);
     while done.is_none() || witness.is_none() || all.is_none() || written.is_none() {
-        let took = world.clock.now().since(asked);
-        assert!(took < DEADLINE, "the leave does not end\n{}", world.dump());
-        done = done.or((world.hooks.times("Leave answered") > 0).then_some(took));
-        witness = witness.or(dropped(&world, 1, 2).then_some(took));
-        all = all.or((dropped(&world, 0, 2) && dropped(&world, 1, 2)).then_some(took));
-        written = written.or((world.replicas() == 2).then_some(took));
+        let took = cluster.clock.now().since(asked);
+        assert!(took < DEADLINE, "the leave does not end\n{}", cluster.dump());
+        done = done.or((cluster.hooks.times("Leave answered") > 0).then_some(took));
+        witness = witness.or(dropped(&cluster, 1, 2).then_some(took));
+        all = all.or((dropped(&cluster, 0, 2) && dropped(&cluster, 1, 2)).then_some(took));
+        written = written.or((cluster.replicas() == 2).then_some(took));
         tokio::time::sleep(GRAIN).await;
     }
     let seconds = |took: Option<Duration>| took.unwrap_or_default().as_secs_f64();
@@ -120,8 +120,8 @@ async fn shrink(via: Via, number: usize, api: Duration) -> Shrink {
 }
 
 /// Reconciles that have ended, and the time that all of them took.
-fn reconciles(world: &World) -> (f64, f64) {
-    let page = world.metrics("a");
+fn reconciles(cluster: &Cluster) -> (f64, f64) {
+    let page = cluster.metrics("a");
     let value = |part: &str| -> f64 {
         let start = format!("vernescale_reconcile_duration_seconds_{part}{{name=\"{NAME}\"}} ");
         let line = page.lines().find_map(|line| line.strip_prefix(&start));
@@ -131,10 +131,10 @@ fn reconciles(world: &World) -> (f64, f64) {
 }
 
 /// Waits until one more reconcile has ended; how long ago it began.
-async fn next_reconcile(world: &World) -> Duration {
-    let (count, before) = reconciles(world);
-    wait(world, "a reconcile", |world| reconciles(world).0 > count).await;
-    Duration::from_secs_f64(reconciles(world).1 - before)
+async fn next_reconcile(cluster: &Cluster) -> Duration {
+    let (count, before) = reconciles(cluster);
+    wait(cluster, "a reconcile", |cluster| reconciles(cluster).0 > count).await;
+    Duration::from_secs_f64(reconciles(cluster).1 - before)
 }
 
 /// From the first high sample until one node more is asked for. `phase` is between a sample and the jump.
@@ -145,20 +145,20 @@ async fn panic(phase: Duration) -> f64 {
         "metric": { "name": "mqtt_publish_received" },
         "target": { "type": "AverageValue", "averageValue": "2" },
     }}]});
-    let mut world = World::builder(Via::ManagementApi).replicas(1).spec(&spec).start().await;
-    world.load(0.4).await;
-    world.start_controller("a");
-    world.pass(minutes(6)).await;
-    assert_eq!(world.replicas(), 1, "the load before the jump asks for more\n{}", world.dump());
+    let mut cluster = Cluster::builder(Via::ManagementApi).replicas(1).spec(&spec).start().await;
+    cluster.load(0.4).await;
+    cluster.start_controller("a");
+    cluster.pass(minutes(6)).await;
+    assert_eq!(cluster.replicas(), 1, "the load before the jump asks for more\n{}", cluster.dump());
     tokio::time::resume();
-    next_reconcile(&world).await;
+    next_reconcile(&cluster).await;
     tokio::time::sleep(phase).await;
-    world.load(60.0).await;
-    let took = next_reconcile(&world).await;
-    assert_eq!(world.replicas(), 1, "one sample is no panic\n{}", world.dump());
-    let took = took + wait(&world, "the raise", |world| world.replicas() == 2).await;
-    next_reconcile(&world).await;
-    assert!(world.metrics("a").contains(r#"veto="Panic""#), "raised by something else\n{}", world.dump());
+    cluster.load(60.0).await;
+    let took = next_reconcile(&cluster).await;
+    assert_eq!(cluster.replicas(), 1, "one sample is no panic\n{}", cluster.dump());
+    let took = took + wait(&cluster, "the raise", |cluster| cluster.replicas() == 2).await;
+    next_reconcile(&cluster).await;
+    assert!(cluster.metrics("a").contains(r#"veto="Panic""#), "raised by something else\n{}", cluster.dump());
     took.as_secs_f64()
 }
 
@@ -167,8 +167,8 @@ fn rounds<T, F: Future<Output = T>>(what: &str, count: usize, round: impl Fn(usi
     let one = |number: usize| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build().expect("a runtime");
-        let story = AssertUnwindSafe(|| runtime.block_on(round(number)));
-        catch_unwind(story)
+        let scenario = AssertUnwindSafe(|| runtime.block_on(round(number)));
+        catch_unwind(scenario)
             .unwrap_or_else(|_| panic!("{what}: round {number} of {count} failed, see the message above"))
     };
     (0..count).map(one).collect()

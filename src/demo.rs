@@ -10,6 +10,7 @@ use loadgen::{Audience, Handle, Load, Plan, ProbePlan};
 use tokio::task::{AbortHandle, JoinSet};
 
 mod account;
+mod cluster;
 mod exposition;
 mod faults;
 mod naive;
@@ -18,7 +19,6 @@ mod profile;
 mod roam;
 mod screen;
 mod verdict;
-mod world;
 
 pub use faults::Fault;
 pub use practice::Practice;
@@ -27,11 +27,11 @@ pub use screen::{Gist, Snapshot, erase};
 pub use verdict::Verdict;
 
 use account::{fill_in, left_behind};
+use cluster::Cluster;
 use exposition::{Exposition, pod_of};
 use faults::Injector;
 use naive::Naive;
 use roam::Roam;
-use world::World;
 
 use crate::controller;
 
@@ -40,7 +40,7 @@ const SHORTENED: [&str; 2] = [
     "shortened: joins to a tenth, after a join 10 to 1 s, after a leave 5 to 1 s,",
     "window 60 to 10 s, stabilization 600 to 2 s, $SYS 20 to 1 s, other waits likewise",
 ];
-/// Time between two looks at the world.
+/// Time between two looks at the cluster.
 const LOOK: Duration = Duration::from_millis(100);
 /// A killed controller comes back after this: a restart of its container.
 const CONTROLLER_RESTART: Duration = Duration::from_millis(1_500);
@@ -86,14 +86,14 @@ pub async fn play(
     until: impl Future<Output = ()>,
 ) -> anyhow::Result<Verdict> {
     let slow_leave = settings.fault == Some(Fault::SlowLeave);
-    let world = World::start(&settings.profile, settings.practice, slow_leave).await?;
-    let exposition = Exposition::start(&world, settings.listen).await?;
+    let cluster = Cluster::start(&settings.profile, settings.practice, slow_leave).await?;
+    let exposition = Exposition::start(&cluster, settings.listen).await?;
     for line in SHORTENED {
         say(line);
     }
     say(&format!("/metrics on http://{}/metrics", exposition.address));
-    let load = start_load(&world, &settings.profile)?;
-    let mut run = Run::new(settings, world, exposition, load);
+    let load = start_load(&cluster, &settings.profile)?;
+    let mut run = Run::new(settings, cluster, exposition, load);
     tokio::pin!(until);
     let stopped = tokio::select! {
         () = run.phases(&mut show, &mut say) => false,
@@ -102,7 +102,7 @@ pub async fn play(
     run.finish(stopped).await
 }
 
-fn start_load(world: &World, profile: &Profile) -> anyhow::Result<Handle> {
+fn start_load(cluster: &Cluster, profile: &Profile) -> anyhow::Result<Handle> {
     let rate = profile.phases.first().map_or(1.0, |phase| phase.rate);
     let mut plan = Plan::new("demo/ecg", Load::Rate(rate), "demo");
     plan.connections = PUBLISHERS;
@@ -111,12 +111,12 @@ fn start_load(world: &World, profile: &Profile) -> anyhow::Result<Handle> {
     plan.probe = Some(ProbePlan::new("demo/probe"));
     // The brokers go with the demo, and after today's practice they may refuse for ever.
     plan.limits.cleanup = Duration::from_secs(5);
-    Ok(loadgen::run(plan, world.service(), loadgen::Clock::start(), loadgen::Stop::new())?)
+    Ok(loadgen::run(plan, cluster.service(), loadgen::Clock::start(), loadgen::Stop::new())?)
 }
 
 struct Run<'a> {
     settings: &'a Settings,
-    world: World,
+    cluster: Cluster,
     exposition: Exposition,
     load: Handle,
     roam: Roam,
@@ -136,17 +136,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(settings: &'a Settings, world: World, exposition: Exposition, load: Handle) -> Self {
+    fn new(settings: &'a Settings, cluster: Cluster, exposition: Exposition, load: Handle) -> Self {
         let naive =
-            (settings.practice != Practice::Vernescale).then(|| Naive::new(&world, &settings.profile));
+            (settings.practice != Practice::Vernescale).then(|| Naive::new(&cluster, &settings.profile));
         let mut run = Self {
-            injector: settings.fault.map(|fault| Injector::new(fault, naive.is_some(), &world)),
+            injector: settings.fault.map(|fault| Injector::new(fault, naive.is_some(), &cluster)),
             roam: Roam::new("demo", PUBLISHERS, SUBSCRIBERS),
-            started: world.clock.now(),
-            sizes: vec![world.size()],
+            started: cluster.clock.now(),
+            sizes: vec![cluster.size()],
             naive,
             settings,
-            world,
+            cluster,
             exposition,
             load,
             tasks: JoinSet::new(),
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
     fn start_controller(&mut self) {
         self.generation += 1;
         let identity = format!("demo-{}", self.generation);
-        let mut settings = controller::Settings::new(world::NAMESPACE, identity);
+        let mut settings = controller::Settings::new(cluster::NAMESPACE, identity);
         settings.idle = Duration::from_millis(500);
         settings.limits = limits();
         // A dead leader's lease runs out within the run, not after it.
@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
             retry: Duration::from_millis(800),
         };
         let controller =
-            controller::Controller::new(self.world.kubernetes.client(), self.world.clock, settings);
+            controller::Controller::new(self.cluster.kubernetes.client(), self.cluster.clock, settings);
         self.controller = Some(self.tasks.spawn(controller.run()));
     }
 
@@ -187,19 +187,20 @@ impl<'a> Run<'a> {
         for (index, phase) in settings.profile.phases.iter().enumerate() {
             self.phase = (phase.name.clone(), phase.rate);
             self.load.set_rate(phase.rate);
-            let begun = self.world.clock.now();
+            let begun = self.cluster.clock.now();
             loop {
                 tokio::time::sleep(LOOK).await;
                 self.look(show, say).await;
-                let now = self.world.clock.now();
+                let now = self.cluster.clock.now();
                 let reached = phase.until_nodes.is_some_and(|nodes| {
-                    self.world.size() == nodes && self.world.serving() == nodes as usize && self.at_rest()
+                    self.cluster.size() == nodes && self.cluster.serving() == nodes as usize && self.at_rest()
                 });
                 // A shrink or two may be under way although the size is right already: at the end wait for rest.
                 if reached || now.since(begun) >= Duration::from_secs(phase.seconds) {
                     if !reached && let Some(nodes) = phase.until_nodes {
-                        let (size, serving, name) = (self.world.size(), self.world.serving(), &phase.name);
-                        let step = step_of(&self.world.status()).unwrap_or_else(|| "none".to_owned());
+                        let (size, serving, name) =
+                            (self.cluster.size(), self.cluster.serving(), &phase.name);
+                        let step = step_of(&self.cluster.status()).unwrap_or_else(|| "none".to_owned());
                         self.incomplete.push(format!(
                             "phase {name} ended after {} s at size {size} with {serving} serving, step {step}; \
                              {nodes} were to serve with nothing under way",
@@ -218,19 +219,19 @@ impl<'a> Run<'a> {
 
     /// Nothing is under way in our controller.
     fn at_rest(&self) -> bool {
-        self.naive.is_some() || step_of(&self.world.status()).is_none()
+        self.naive.is_some() || step_of(&self.cluster.status()).is_none()
     }
 
     async fn look(&mut self, show: &mut impl FnMut(&Snapshot), say: &mut impl FnMut(&str)) {
-        let size = self.world.size();
+        let size = self.cluster.size();
         if self.sizes.last() != Some(&size) {
             self.sizes.push(size);
         }
-        self.verified.extend(self.world.verified_epoch());
-        self.roam.look(&self.world);
-        let status = self.world.status();
+        self.verified.extend(self.cluster.verified_epoch());
+        self.roam.look(&self.cluster);
+        let status = self.cluster.status();
         if let Some(naive) = &mut self.naive {
-            if let Some(wanted) = naive.look(&self.world).await {
+            if let Some(wanted) = naive.look(&self.cluster).await {
                 self.wanted = Some(wanted);
             }
         } else {
@@ -238,23 +239,23 @@ impl<'a> Run<'a> {
         }
         let step = step_of(&status);
         self.strike(step.as_deref(), say);
-        let now = self.world.clock.now();
+        let now = self.cluster.clock.now();
         if self.restart_at.is_some_and(|at| at <= now) {
             self.restart_at = None;
             self.start_controller();
             say("the controller starts again");
         }
-        self.exposition.look(&self.world).await;
+        self.exposition.look(&self.cluster).await;
         show(&self.snapshot(step));
     }
 
     fn strike(&mut self, step: Option<&str>, say: &mut impl FnMut(&str)) {
         let Some(injector) = &mut self.injector else { return };
-        if let Some(pod) = injector.restart_a_pod(&self.world, &self.phase.0) {
+        if let Some(pod) = injector.restart_a_pod(&self.cluster, &self.phase.0) {
             say(&format!("{pod} is evicted"));
             let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(
-                self.world.kubernetes.client(),
-                world::NAMESPACE,
+                self.cluster.kubernetes.client(),
+                cluster::NAMESPACE,
             );
             self.tasks.spawn(async move {
                 let deleted =
@@ -265,19 +266,19 @@ impl<'a> Run<'a> {
                 }
             });
         }
-        if injector.look(&self.world, &self.phase.0, step)
+        if injector.look(&self.cluster, &self.phase.0, step)
             && let Some(controller) = self.controller.take()
         {
             controller.abort();
             say("the controller is killed");
-            self.restart_at = Some(self.world.clock.now() + CONTROLLER_RESTART);
+            self.restart_at = Some(self.cluster.clock.now() + CONTROLLER_RESTART);
         }
     }
 
     fn snapshot(&self, step: Option<String>) -> Snapshot {
         let live = self.load.live();
         let members: BTreeMap<String, String> = self
-            .world
+            .cluster
             .views()
             .into_iter()
             .map(|(pod, view)| {
@@ -290,9 +291,9 @@ impl<'a> Run<'a> {
             .collect();
         let rates = members.keys().map(|pod| (pod.clone(), self.exposition.rate(pod))).collect();
         Snapshot {
-            seconds: self.world.clock.now().since(self.started).as_secs_f64(),
+            seconds: self.cluster.clock.now().since(self.started).as_secs_f64(),
             phase: self.phase.clone(),
-            size: self.world.size(),
+            size: self.cluster.size(),
             wanted: self.wanted,
             step,
             rates,
@@ -310,10 +311,10 @@ impl<'a> Run<'a> {
         if let Some(complaint) = self.injector.as_ref().and_then(Injector::complaint) {
             self.incomplete.push(complaint);
         }
-        let seconds = self.world.clock.now().since(self.started).as_secs_f64();
+        let seconds = self.cluster.clock.now().since(self.started).as_secs_f64();
         self.load.stop();
         let report = self.load.finish().await?;
-        let (dead_members, twins) = left_behind(&self.world);
+        let (dead_members, twins) = left_behind(&self.cluster);
         let profile = &self.settings.profile;
         let wish = |rate: f64| {
             #[expect(

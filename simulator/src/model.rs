@@ -94,7 +94,7 @@ pub struct ClusterModel {
     repairs: BTreeMap<u64, dead_leave::Repair>,
 }
 
-/// Things that went wrong in a lab, to be provoked by a test.
+/// Things that went wrong in recordings, to be provoked by a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A session process that survives its connection: `error, still online queues` (`q4_still_online.txt` E).

@@ -3,16 +3,16 @@
 use loadgen::Report;
 
 use super::Verdict;
-use super::world::World;
+use super::cluster::Cluster;
 
 /// Members that do not run, and nodes that serve outside the cluster of the first pod.
-pub(super) fn left_behind(world: &World) -> (Vec<String>, Vec<String>) {
-    let views = world.views();
+pub(super) fn left_behind(cluster: &Cluster) -> (Vec<String>, Vec<String>) {
+    let views = cluster.views();
     let Some(main) = views.values().next() else { return (Vec::new(), Vec::new()) };
     let dead = main.iter().filter(|(_, up)| !**up).map(|(node, _)| node.0.clone()).collect();
     let twins = views
         .keys()
-        .filter(|pod| world.pods.node_of(pod).is_some_and(|node| !main.contains_key(&node)))
+        .filter(|pod| cluster.pods.node_of(pod).is_some_and(|node| !main.contains_key(&node)))
         .cloned()
         .collect();
     (dead, twins)

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use lifecycle::Time;
 use tokio::task::JoinSet;
 
-use super::world::World;
+use super::cluster::Cluster;
 use crate::exporter::{Exporter, Settings};
 use crate::mqtt::options::Options;
 use crate::vernemq::http::{self, Endpoint};
@@ -28,9 +28,9 @@ pub(super) struct Exposition {
 
 impl Exposition {
     /// Starts the exporter on the first broker; on a free port where `listen` is taken.
-    pub(super) async fn start(world: &World, listen: SocketAddr) -> anyhow::Result<Self> {
-        let pod = format!("{}-0", super::world::NAME);
-        let broker = world.mqtt_of(&pod).context("the first pod has no address")?;
+    pub(super) async fn start(cluster: &Cluster, listen: SocketAddr) -> anyhow::Result<Self> {
+        let pod = format!("{}-0", super::cluster::NAME);
+        let broker = cluster.mqtt_of(&pod).context("the first pod has no address")?;
         let source = Options::new(
             format!("mqtt://{broker}").parse().context("a socket address makes a URL")?,
             "vernescale-exporter".to_owned(),
@@ -39,9 +39,9 @@ impl Exposition {
         )?;
         let settings = Settings { source, listen, timestamps: true };
         let free = Settings { listen: SocketAddr::new(listen.ip(), 0), ..settings.clone() };
-        let exporter = match Exporter::bind(settings, world.clock).await {
+        let exporter = match Exporter::bind(settings, cluster.clock).await {
             Ok(exporter) => exporter,
-            Err(_) => Exporter::bind(free, world.clock).await?,
+            Err(_) => Exporter::bind(free, cluster.clock).await?,
         };
         let address = exporter.address();
         let mut task = JoinSet::new();
@@ -54,8 +54,8 @@ impl Exposition {
     }
 
     /// Reads `/metrics` as Prometheus would, once a second.
-    pub(super) async fn look(&mut self, world: &World) {
-        let now = world.clock.now();
+    pub(super) async fn look(&mut self, cluster: &Cluster) {
+        let now = cluster.clock.now();
         if self.read.is_some_and(|at| now.since(at) < EVERY) {
             return;
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::world::World;
-use super::world::{NAME, NAMESPACE};
+use super::cluster::Cluster;
+use super::cluster::{NAME, NAMESPACE};
 use simulator::kubernetes::{Fault as ApiFault, Rule, Verb};
 use simulator::model::Signal;
 
@@ -41,7 +41,7 @@ impl Fault {
     }
 }
 
-/// Looks at the world every now and then, and strikes when its moment has come.
+/// Looks at the cluster every now and then, and strikes when its moment has come.
 pub(super) struct Injector {
     fault: Fault,
     /// Today's practice is played: there is no step to strike at.
@@ -52,11 +52,11 @@ pub(super) struct Injector {
 }
 
 impl Injector {
-    pub(super) fn new(fault: Fault, naive: bool, world: &World) -> Self {
+    pub(super) fn new(fault: Fault, naive: bool, cluster: &Cluster) -> Self {
         match fault {
-            Fault::LostReply => world.fleet.lose_leave_replies(u32::MAX),
+            Fault::LostReply => cluster.fleet.lose_leave_replies(u32::MAX),
             Fault::ApiErrors => {
-                let faults = world.kubernetes.faults();
+                let faults = cluster.kubernetes.faults();
                 for (skip, error) in [ApiFault::Conflict, ApiFault::TooManyRequests(1), ApiFault::ServerError]
                     .into_iter()
                     .enumerate()
@@ -73,7 +73,7 @@ impl Injector {
     }
 
     /// One look. True: the controller is to be killed now.
-    pub(super) fn look(&mut self, world: &World, phase: &str, step: Option<&str>) -> bool {
+    pub(super) fn look(&mut self, cluster: &Cluster, phase: &str, step: Option<&str>) -> bool {
         match self.fault {
             Fault::KillController => {
                 let Some(step) = step.filter(|step| step.starts_with("Leave") || step.starts_with("Verify"))
@@ -84,11 +84,11 @@ impl Injector {
                 self.once(ordinal)
             }
             Fault::KillNode => {
-                if let Some(pod) = self.victim(world, phase, step)
-                    && let Some(node) = world.pods.node_of(&pod)
+                if let Some(pod) = self.victim(cluster, phase, step)
+                    && let Some(node) = cluster.pods.node_of(&pod)
                     && self.once(pod)
                 {
-                    world.fleet.signal(&node, Signal::Kill);
+                    cluster.fleet.signal(&node, Signal::Kill);
                 }
                 false
             }
@@ -96,7 +96,7 @@ impl Injector {
                 // Held up for longer than the 2.5 s after which a container runs again (baseline, 2.6).
                 if step.is_some_and(|step| step.starts_with("Leave")) && self.once(format!("{step:?}")) {
                     let slow = ApiFault::Slow(Duration::from_millis(4_500));
-                    world
+                    cluster
                         .kubernetes
                         .faults()
                         .add(Rule::new(slow).resource("statefulsets/scale").verb(Verb::Patch).times(1));
@@ -105,7 +105,7 @@ impl Injector {
             }
             Fault::ApiErrors => {
                 if step.is_some() && self.once(format!("{step:?}")) {
-                    world.kubernetes.faults().drop_watches();
+                    cluster.kubernetes.faults().drop_watches();
                 }
                 false
             }
@@ -117,17 +117,18 @@ impl Injector {
     }
 
     /// For today's practice: one pod is deleted, as an eviction or a node drain would.
-    pub(super) fn restart_a_pod(&mut self, world: &World, phase: &str) -> Option<String> {
-        let pod = under_load(world, phase).filter(|_| self.naive && self.fault == Fault::ContainerRestart)?;
+    pub(super) fn restart_a_pod(&mut self, cluster: &Cluster, phase: &str) -> Option<String> {
+        let pod =
+            under_load(cluster, phase).filter(|_| self.naive && self.fault == Fault::ContainerRestart)?;
         self.once("restart".to_owned()).then_some(pod)
     }
 
     /// The pod whose node is to be killed now.
-    fn victim(&self, world: &World, phase: &str, step: Option<&str>) -> Option<String> {
+    fn victim(&self, cluster: &Cluster, phase: &str, step: Option<&str>) -> Option<String> {
         match step {
             Some("Canary 2") => Some(format!("{NAME}-2")),
             Some("Leave 3") => Some(format!("{NAME}-3")),
-            _ => under_load(world, phase).filter(|_| self.naive),
+            _ => under_load(cluster, phase).filter(|_| self.naive),
         }
     }
 
@@ -148,6 +149,6 @@ impl Injector {
 }
 
 /// A pod with clients, once there are enough of them.
-fn under_load(world: &World, phase: &str) -> Option<String> {
-    (phase == "flood" && world.serving() >= 3).then(|| format!("{NAME}-1"))
+fn under_load(cluster: &Cluster, phase: &str) -> Option<String> {
+    (phase == "flood" && cluster.serving() >= 3).then(|| format!("{NAME}-1"))
 }

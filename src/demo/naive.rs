@@ -9,9 +9,9 @@ use kube::api::{Patch, PatchParams};
 use lifecycle::Time;
 use serde_json::json;
 
+use super::cluster::Cluster;
+use super::cluster::{NAME, NAMESPACE};
 use super::profile::Profile;
-use super::world::World;
-use super::world::{NAME, NAMESPACE};
 use autoscaler::decide::hpa::{Hpa, Settings};
 
 /// kube-controller-manager's 15 s and five minutes, shortened as our own windows are.
@@ -30,7 +30,7 @@ pub(super) struct Naive {
 }
 
 impl Naive {
-    pub(super) fn new(world: &World, profile: &Profile) -> Self {
+    pub(super) fn new(cluster: &Cluster, profile: &Profile) -> Self {
         let mut settings =
             Settings::new(profile.min_replicas, profile.max_replicas, f64::from(profile.target_per_node));
         settings.sync = SYNC;
@@ -38,19 +38,19 @@ impl Naive {
         Self {
             hpa: Hpa::default(),
             settings,
-            sets: Api::namespaced(world.kubernetes.client(), NAMESPACE),
+            sets: Api::namespaced(cluster.kubernetes.client(), NAMESPACE),
             last: BTreeMap::new(),
         }
     }
 
     /// One sync, if it is time for one; what it has asked for.
-    pub(super) async fn look(&mut self, world: &World) -> Option<u32> {
-        let now = world.clock.now();
+    pub(super) async fn look(&mut self, cluster: &Cluster) -> Option<u32> {
+        let now = cluster.clock.now();
         if self.last.values().any(|(_, at)| now.since(*at) < SYNC) {
             return None;
         }
-        let values = self.values(world, now);
-        let size = world.size();
+        let values = self.values(cluster, now);
+        let size = cluster.size();
         let wanted = self.hpa.sync(&self.settings, size, &values, now)?;
         if wanted != size {
             let patch = Patch::Merge(json!({ "spec": { "replicas": wanted } }));
@@ -64,12 +64,12 @@ impl Naive {
     }
 
     /// Messages a second of every pod since the last look, as the metrics adapter would say.
-    fn values(&mut self, world: &World, now: Time) -> Vec<f64> {
+    fn values(&mut self, cluster: &Cluster, now: Time) -> Vec<f64> {
         let mut values = Vec::new();
         let mut seen = BTreeMap::new();
-        for pod in world.views().into_keys() {
-            let Some(node) = world.pods.node_of(&pod) else { continue };
-            let metrics = world.fleet.with_model(|model, _| model.sys_metrics(&node));
+        for pod in cluster.views().into_keys() {
+            let Some(node) = cluster.pods.node_of(&pod) else { continue };
+            let metrics = cluster.fleet.with_model(|model, _| model.sys_metrics(&node));
             let count = metrics
                 .iter()
                 .find(|(name, _)| name == "mqtt_publish_received")

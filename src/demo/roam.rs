@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lifecycle::Time;
 
-use super::world::World;
+use super::cluster::Cluster;
 
 /// Time between two cuts: with 30 clients each comes back every half minute.
 const EVERY: Duration = Duration::from_secs(1);
@@ -30,13 +30,13 @@ impl Roam {
     }
 
     /// One look: cuts one client, if it is time.
-    pub(super) fn look(&mut self, world: &World) {
-        let now = world.clock.now();
+    pub(super) fn look(&mut self, cluster: &Cluster) {
+        let now = cluster.clock.now();
         if self.clients.is_empty() || self.last.is_some_and(|at| now.since(at) < EVERY) {
             return;
         }
         self.last = Some(now);
-        world.fleet.cut(&self.clients[self.next % self.clients.len()]);
+        cluster.fleet.cut(&self.clients[self.next % self.clients.len()]);
         self.next += 1;
     }
 }

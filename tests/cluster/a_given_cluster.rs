@@ -69,7 +69,7 @@ async fn is_used(plane: &Arc<ControlPlane>) -> bool {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(crate::world::DEADLINE, there).await.is_ok()
+    tokio::time::timeout(crate::cluster::DEADLINE, there).await.is_ok()
 }
 
 /// Names of all that the tests could have left, and of what is not theirs.

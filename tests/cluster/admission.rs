@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use vernescale::api::VerneMQAutoscaler;
 
 use crate::apply;
+use crate::cluster::DEADLINE;
 use crate::control_plane::ControlPlane;
-use crate::world::DEADLINE;
 
 const NAMESPACE: &str = "mqtt";
 

@@ -13,12 +13,12 @@ use vernescale::kubernetes::call::Failure;
 use vernescale::kubernetes::exec::{self, Output};
 
 use crate::apply::apply;
+use crate::cluster::{Cluster, DEADLINE, Setup};
 use crate::control_plane::{CONTROLLER, ControlPlane};
 use crate::exec_frames::{frames, no_container, table};
 use crate::exec_kubelet::{CONTAINER, ExecKubelet, Instead};
 use crate::given;
 use crate::programs::skip;
-use crate::world::{DEADLINE, Setup, World};
 
 const NAMESPACE: &str = "mqtt-exec";
 const WHAT: &str = "leaves through pods/exec";
@@ -28,7 +28,7 @@ const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(30);
 
 /// Up, and down again where the first leave is refused and a command is never answered.
-pub(crate) async fn story(plane: &Arc<ControlPlane>) {
+pub(crate) async fn scenario(plane: &Arc<ControlPlane>) {
     let setup = Setup {
         namespace: NAMESPACE,
         spec: json!({ "leave": { "via": "Exec" } }),
@@ -38,32 +38,32 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
     if !plane.has_parts() {
         return skip(WHAT, "kubelet's streams are built with Go");
     }
-    let world = World::on(plane, setup).await;
-    let kubelet = ExecKubelet::start(&world).await;
-    if let Some(why) = out_of_reach(&world).await {
+    let cluster = Cluster::on(plane, setup).await;
+    let kubelet = ExecKubelet::start(&cluster).await;
+    if let Some(why) = out_of_reach(&cluster).await {
         assert!(given::kubeconfig().is_some(), "our own API server does not reach it: {why}");
         return skip(WHAT, &why);
     }
-    as_the_stand_in_has_it(&world, &kubelet).await;
-    both_verbs_are_needed(&world).await;
-    what_goes_wrong_is_told(&world, &kubelet).await;
+    as_the_stand_in_has_it(&cluster, &kubelet).await;
+    both_verbs_are_needed(&cluster).await;
+    what_goes_wrong_is_told(&cluster, &kubelet).await;
 
-    let controller = world.start_controller().await;
-    world.wish(3).await;
-    world.until("three nodes serve, each seen by all", |w| w.serving == 3 && w.agreed(3)).await;
+    let controller = cluster.start_controller().await;
+    cluster.wish(3).await;
+    cluster.until("three nodes serve, each seen by all", |w| w.serving == 3 && w.agreed(3)).await;
     kubelet.instead("cluster leave", Instead::Hangs);
     let refusal = "Node 'VerneMQ@vmq-0' not responding to pings.\n".to_owned();
     kubelet.instead(
         "--kill_sessions",
         Instead::Says(ExecOutput { stderr: refusal, code: 1, ..ExecOutput::default() }),
     );
-    world.wish(1).await;
+    cluster.wish(1).await;
     let cancelled = |notes: &Vec<String>| notes.iter().any(|note| note.contains("Cancelled LeaveRefused"));
-    world.until_told("the leave that was refused is given up", || world.notes(), cancelled).await;
-    assert!(world.seen().await.agreed(3), "nobody has left: {:?}", kubelet.asked());
-    world.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
+    cluster.until_told("the leave that was refused is given up", || cluster.notes(), cancelled).await;
+    assert!(cluster.seen().await.agreed(3), "nobody has left: {:?}", kubelet.asked());
+    cluster.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
     controller.abort();
-    let seen = world.seen().await;
+    let seen = cluster.seen().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
     let asked = kubelet.asked();
     let leaves = asked.iter().filter(|line| line.contains("--kill_sessions")).count();
@@ -73,8 +73,8 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
 }
 
 /// Why the API server cannot reach a kubelet of ours, where it is elsewhere.
-async fn out_of_reach(world: &World) -> Option<String> {
-    match run(world.admin.clone(), &["true"], LONG).await {
+async fn out_of_reach(cluster: &Cluster) -> Option<String> {
+    match run(cluster.admin.clone(), &["true"], LONG).await {
         Ok(done) if done.code.is_some() => None,
         Ok(done) => Some(done.why.unwrap_or_default()),
         Err(failure) => Some(failure.to_string()),
@@ -82,20 +82,20 @@ async fn out_of_reach(world: &World) -> Option<String> {
 }
 
 /// Every message that the real one sends is what the simulator sends, and in this order.
-async fn as_the_stand_in_has_it(world: &World, kubelet: &ExecKubelet) {
+async fn as_the_stand_in_has_it(cluster: &Cluster, kubelet: &ExecKubelet) {
     for (output, expected) in table() {
         kubelet.instead("say", Instead::Says(output));
-        assert_eq!(frames(&world.admin, NAMESPACE, "vmq-0", &["say", "--it=a b&c"]).await, expected);
+        assert_eq!(frames(&cluster.admin, NAMESPACE, "vmq-0", &["say", "--it=a b&c"]).await, expected);
     }
     assert_eq!(kubelet.asked().last().map(String::as_str), Some("vmq-0: say --it=a b&c"));
     kubelet.instead("vmq-0", Instead::IsGone);
-    assert_eq!(frames(&world.admin, NAMESPACE, "vmq-0", &["say"]).await, no_container());
+    assert_eq!(frames(&cluster.admin, NAMESPACE, "vmq-0", &["say"]).await, no_container());
 }
 
 /// A WebSocket is opened by GET, and what it does is `create`: since 1.35 the API server wants both.
-async fn both_verbs_are_needed(world: &World) {
+async fn both_verbs_are_needed(cluster: &Cluster) {
     for (account, verb) in [("nobody-1", "get"), ("nobody-2", "create")] {
-        let token = world.plane.token(NAMESPACE, account).await;
+        let token = cluster.plane.token(NAMESPACE, account).await;
         let rights = json!({ "apiGroups": [""], "resources": ["pods/exec"], "verbs": [verb] });
         let meta = json!({ "name": account, "namespace": NAMESPACE });
         let kind = "rbac.authorization.k8s.io/v1";
@@ -106,16 +106,16 @@ async fn both_verbs_are_needed(world: &World) {
             "roleRef": { "apiGroup": group, "kind": "Role", "name": account },
             "subjects": [{ "kind": "ServiceAccount", "name": account, "namespace": NAMESPACE }],
         });
-        apply(&world.admin, &role).await;
-        apply(&world.admin, &binding).await;
-        let client = world.plane.client(&token).await;
-        world.until_told("it has its right", || allowed(&client, verb), |allowed| *allowed).await;
+        apply(&cluster.admin, &role).await;
+        apply(&cluster.admin, &binding).await;
+        let client = cluster.plane.client(&token).await;
+        cluster.until_told("it has its right", || allowed(&client, verb), |allowed| *allowed).await;
         let refused = run(client, &["vmq-admin"], LONG).await;
         assert!(matches!(refused, Err(Failure::Forbidden { .. })), "with `{verb}` alone: {refused:?}");
     }
-    let token = world.plane.token(NAMESPACE, CONTROLLER).await;
-    let client = world.plane.client(&token).await;
-    world.until_told("the chart gives both", || allowed(&client, "create"), |allowed| *allowed).await;
+    let token = cluster.plane.token(NAMESPACE, CONTROLLER).await;
+    let client = cluster.plane.client(&token).await;
+    cluster.until_told("the chart gives both", || allowed(&client, "create"), |allowed| *allowed).await;
     let done = run(client, &["nonsense"], LONG).await.expect("the chart's rights will do");
     assert_eq!((done.code, done.stderr.as_str()), (Some(127), "nonsense: not found\n"));
 }
@@ -137,8 +137,8 @@ async fn run(client: Client, argv: &[&str], limit: Duration) -> Result<Output, F
 }
 
 /// Whatever lies between us and the command has its deadline and its words.
-async fn what_goes_wrong_is_told(world: &World, kubelet: &ExecKubelet) {
-    let asked = |limit| run(world.admin.clone(), &["vmq-admin", "cluster", "show"], limit);
+async fn what_goes_wrong_is_told(cluster: &Cluster, kubelet: &ExecKubelet) {
+    let asked = |limit| run(cluster.admin.clone(), &["vmq-admin", "cluster", "show"], limit);
     let shown = asked(LONG).await.expect("the node answers");
     assert_eq!(shown.code, Some(0));
     assert!(shown.stdout.contains("VerneMQ@vmq-0"), "{shown:?}");
@@ -161,7 +161,7 @@ async fn what_goes_wrong_is_told(world: &World, kubelet: &ExecKubelet) {
     kubelet.is_back().await;
 
     // What is refused before the upgrade certainly never began.
-    let pods = Api::<Pod>::namespaced(world.admin.clone(), NAMESPACE);
+    let pods = Api::<Pod>::namespaced(cluster.admin.clone(), NAMESPACE);
     let other = exec::run(&pods, "vmq-0", "other", &["true".to_owned()], LONG).await;
     let why = "container other is not valid for pod vmq-0".to_owned();
     assert_eq!(other, Err(Failure::Refused { call: "open exec", code: 400, why }));

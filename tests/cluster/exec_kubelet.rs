@@ -19,14 +19,14 @@ use simulator::pods::Pods;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::cluster::Cluster;
 use crate::kubelet;
 use crate::programs::{end, free_ports};
-use crate::world::World;
 
 /// The container of every pod.
 pub(crate) const CONTAINER: &str = "vernemq";
 
-/// Kubelet for the commands of one world.
+/// Kubelet for the commands of one cluster.
 pub(crate) struct ExecKubelet {
     process: Child,
     /// Where the API server looks for it.
@@ -58,12 +58,12 @@ pub(crate) enum Instead {
 
 impl ExecKubelet {
     /// Starts it and tells the API server where it is.
-    pub(crate) async fn start(world: &World) -> Self {
+    pub(crate) async fn start(cluster: &Cluster) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let runtime = Arc::new(Runtime {
-            namespace: world.namespace,
-            pods: world.pods.clone(),
+            namespace: cluster.namespace,
+            pods: cluster.pods.clone(),
             instead: Mutex::default(),
             asked: Mutex::default(),
         });
@@ -71,16 +71,16 @@ impl ExecKubelet {
             .route("/{namespace}/{pod}/{container}", get(find).post(run))
             .with_state(Arc::clone(&runtime));
         let served = tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
-        let host = world.plane.our_address().await;
+        let host = cluster.plane.our_address().await;
         let [port] = free_ports();
         let arguments =
             [format!("--listen={}", SocketAddr::new(host, port)), format!("--runtime=http://{address}")];
-        let process = world.plane.part("kubelet-exec", &arguments);
-        let nodes = Api::all(world.admin.clone());
+        let process = cluster.plane.part("kubelet-exec", &arguments);
+        let nodes = Api::all(cluster.admin.clone());
         let kubelet =
-            Self { process, host, port, nodes, node: kubelet::node(world.namespace), runtime, served };
+            Self { process, host, port, nodes, node: kubelet::node(cluster.namespace), runtime, served };
         let connect = || async { TcpStream::connect((host, port)).await.is_ok() };
-        world.until_told("it listens", connect, |listens| *listens).await;
+        cluster.until_told("it listens", connect, |listens| *listens).await;
         kubelet.is_at(port).await;
         kubelet
     }

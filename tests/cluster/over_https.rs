@@ -8,14 +8,14 @@ use k8s_openapi::ByteString;
 use serde_json::json;
 
 use crate::apply::apply;
+use crate::cluster::{Cluster, NAME, Setup};
 use crate::control_plane::ControlPlane;
 use crate::front::{authority, front};
-use crate::world::{NAME, Setup, World};
 
 const NAMESPACE: &str = "mqtt-https";
 
 /// Nothing happens while the listeners are not proven; then a node leaves.
-pub(crate) async fn story(plane: &Arc<ControlPlane>) {
+pub(crate) async fn scenario(plane: &Arc<ControlPlane>) {
     let headless = format!("{NAME}-headless");
     let (theirs, _) = authority(&headless, NAMESPACE);
     let (ours, acceptor) = authority(&headless, NAMESPACE);
@@ -32,31 +32,31 @@ pub(crate) async fn story(plane: &Arc<ControlPlane>) {
         values: &["controller.managementSecrets={their-ca,our-ca}"],
         ..Setup::default()
     };
-    let world = World::on(plane, setup).await;
+    let cluster = Cluster::on(plane, setup).await;
     for (name, pem) in [("their-ca", theirs), ("our-ca", ours)] {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": NAMESPACE },
             "data": { "ca.crt": ByteString(pem.into_bytes()) },
         });
-        apply(&world.admin, &secret).await;
+        apply(&cluster.admin, &secret).await;
     }
-    world.wish(1).await;
-    let controller = world.start_controller().await;
-    let unproven = || world.condition("ManagementTls");
-    let told = world.until_told("the listeners are not proven", unproven, Option::is_some).await;
+    cluster.wish(1).await;
+    let controller = cluster.start_controller().await;
+    let unproven = || cluster.condition("ManagementTls");
+    let told = cluster.until_told("the listeners are not proven", unproven, Option::is_some).await;
     assert!(told.is_some_and(|told| told.contains("the Secret of spec.management.caSecretRef")));
     // What a reconcile has seen is in the status; whatever it would do it has begun by then.
-    let seen = world.seen().await;
+    let seen = cluster.seen().await;
     assert_eq!((seen.replicas, &seen.intent), (2, &None), "it acts on nodes that are not proven");
 
-    world.edit_spec(&management("our-ca")).await;
-    world.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
+    cluster.edit_spec(&management("our-ca")).await;
+    cluster.until("one node is left, alone", |w| w.replicas == 1 && w.pods == 1 && w.agreed(1)).await;
     let told = |reasons: &BTreeSet<String>| {
         ["ShrinkBegan", "ShrinkCompleted"].iter().all(|reason| reasons.contains(*reason))
     };
-    world.until_told("its Events", || world.reasons(), told).await;
+    cluster.until_told("its Events", || cluster.reasons(), told).await;
     controller.abort();
-    let seen = world.seen().await;
+    let seen = cluster.seen().await;
     assert_eq!(seen.restarts, 0, "no container ran again on the data of a node that had left: {seen:?}");
-    assert_eq!(world.condition("ManagementTls").await, None);
+    assert_eq!(cluster.condition("ManagementTls").await, None);
 }

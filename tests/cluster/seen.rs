@@ -1,4 +1,4 @@
-//! Ways to look at a world, and to wait for it.
+//! Ways to look at a cluster, and to wait for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 use vernescale::api::{VerneMQAutoscaler, VerneMQAutoscalerStatus};
 
-use crate::world::{DEADLINE, NAME, World};
+use crate::cluster::{Cluster, DEADLINE, NAME};
 
 /// One look at everything.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Seen {
     }
 }
 
-impl World {
+impl Cluster {
     async fn events(&self) -> Vec<Event> {
         self.api::<Event>().list(&ListParams::default()).await.expect("events").items
     }

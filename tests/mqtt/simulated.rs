@@ -9,14 +9,14 @@ use tokio::time::sleep;
 use vernescale::mqtt::options::Options;
 
 use crate::scrape::{Page, Scraped};
-use crate::support::{Raw, Trio, lab, name, publish_packet};
+use crate::support::{Raw, Trio, name, no_key, publish_packet};
 
 /// `$SYS` so often, so that a test is ten ticks long instead of ten minutes.
 const INTERVAL: Duration = Duration::from_secs(2);
 const CLIENT: &str = "the-exporter";
 
 fn fast() -> Settings {
-    Settings { systree_interval: INTERVAL, ..lab() }
+    Settings { systree_interval: INTERVAL, ..no_key() }
 }
 
 /// Options of an exporter that knows one member only.
@@ -158,7 +158,7 @@ async fn a_killed_node_has_no_numbers_and_a_refusal_in_the_netsplit_leaves_none(
 /// The node is back before it is missed: only its counter tells.
 #[tokio::test(start_paused = true)]
 async fn a_restart_resets_the_counter_and_is_no_load() {
-    let slow = Settings { systree_interval: Duration::from_secs(10), ..lab() };
+    let slow = Settings { systree_interval: Duration::from_secs(10), ..no_key() };
     let trio = Trio::start(152, slow).await;
     let exporter = Scraped::start(through(&trio, 1)).await;
     publish(&trio, 3, 4, 600).await;

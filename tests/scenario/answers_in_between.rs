@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use vernescale::api::Via;
 
 use crate::bad_answers::{Answer, ELSEWHERE, Now, answer_everywhere, ports};
+use crate::cluster::{Cluster, minutes, seconds};
 use crate::one_leave::{begin, ends_well, three};
 use crate::steering::until_step;
-use crate::world::{World, minutes, seconds};
 
 /// One after the other, three seconds each: less than the thirty that a suspend may take.
 const ANSWERS: [Answer; 8] = [
@@ -25,9 +25,9 @@ const ANSWERS: [Answer; 8] = [
 ];
 
 /// From right after the next record of this step. Ends with the test.
-fn after_record(world: &World, step: &str, now: &Now) {
+fn after_record(cluster: &Cluster, step: &str, now: &Now) {
     let now = Arc::clone(now);
-    world.hooks.after(&format!("record {step}"), move || async move {
+    cluster.hooks.after(&format!("record {step}"), move || async move {
         // The next call meets the first of them.
         *now.lock().expect("not poisoned") = Some(ANSWERS[0]);
         tokio::spawn(async move {
@@ -46,31 +46,31 @@ async fn a_shrink_waits_for_answers(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values("Suspend", "Drain", "Leave", "Cancel")] step: &str,
 ) {
-    let mut world = three(via).spec(&ports(via, ELSEWHERE)).start().await;
+    let mut cluster = three(via).spec(&ports(via, ELSEWHERE)).start().await;
     let now = Now::default();
-    let _front = answer_everywhere(&world, &now).await;
-    after_record(&world, step, &now);
-    begin(&mut world).await;
+    let _front = answer_everywhere(&cluster, &now).await;
+    after_record(&cluster, step, &now);
+    begin(&mut cluster).await;
     if step == "Cancel" {
-        until_step(&mut world, "Drain").await;
-        world.wish(3);
+        until_step(&mut cluster, "Drain").await;
+        cluster.wish(3);
     }
-    let trouble = |world: &World| world.hooks.times(&format!("record {step}")) > 0;
-    world.until("it begins", minutes(6), trouble).await;
-    let none = |_: &World| now.lock().expect("not poisoned").is_none();
-    world.until("it is over", minutes(1), none).await;
+    let trouble = |cluster: &Cluster| cluster.hooks.times(&format!("record {step}")) > 0;
+    cluster.until("it begins", minutes(6), trouble).await;
+    let none = |_: &Cluster| now.lock().expect("not poisoned").is_none();
+    cluster.until("it is over", minutes(1), none).await;
     if step == "Cancel" {
-        world.until("the shrink is undone", minutes(1), |world| world.settled(3)).await;
-        world.wish(2);
+        cluster.until("the shrink is undone", minutes(1), |cluster| cluster.settled(3)).await;
+        cluster.wish(2);
     }
     if step == "Suspend" || step == "Drain" {
-        assert_eq!(world.replicas(), 3, "nobody has heard that it has left\n{}", world.dump());
+        assert_eq!(cluster.replicas(), 3, "nobody has heard that it has left\n{}", cluster.dump());
         assert_eq!(
-            world.hooks.times("record Cancel"),
+            cluster.hooks.times("record Cancel"),
             0,
             "not heard is no reason to undo it\n{}",
-            world.dump()
+            cluster.dump()
         );
     }
-    ends_well(&mut world).await;
+    ends_well(&mut cluster).await;
 }

@@ -16,7 +16,7 @@ use vernescale::api::{VerneMQAutoscaler, Via};
 use vernescale::kubernetes::finalizer;
 
 use crate::bad_input::two_and_one_too_many;
-use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
+use crate::cluster::{Builder, Cluster, NAME, NAMESPACE, minutes, seconds};
 
 /// One request goes wrong this often; a reconcile makes about six, five times a second at most.
 const EVERY: Duration = Duration::from_millis(900);
@@ -177,36 +177,36 @@ pub(crate) fn patient(via: Via) -> Builder {
 }
 
 /// From where it is to this size, and nothing wrong is written on the way.
-pub(crate) async fn to(world: &mut World, size: u64) {
-    let before = world.kubernetes.log().len();
-    world.wish(size);
+pub(crate) async fn to(cluster: &mut Cluster, size: u64) {
+    let before = cluster.kubernetes.log().len();
+    cluster.wish(size);
     let what = format!("{size} serve");
-    let settled = |world: &World| {
-        assert!(held(world) || !active(world), "our resource can be deleted\n{}", world.dump());
-        assert!(fenced(world), "clients are sent to a node that leaves\n{}", world.dump());
-        world.settled(size)
+    let settled = |cluster: &Cluster| {
+        assert!(held(cluster) || !active(cluster), "our resource can be deleted\n{}", cluster.dump());
+        assert!(fenced(cluster), "clients are sent to a node that leaves\n{}", cluster.dump());
+        cluster.settled(size)
     };
-    world.until(&what, minutes(15), settled).await;
-    assert_right(&world.kubernetes.log()[before..], size);
+    cluster.until(&what, minutes(15), settled).await;
+    assert_right(&cluster.kubernetes.log()[before..], size);
 }
 
 /// Our resource stays, whoever deletes it.
-fn held(world: &World) -> bool {
-    world.resource().is_some_and(|resource| finalizer::held(&resource))
+fn held(cluster: &Cluster) -> bool {
+    cluster.resource().is_some_and(|resource| finalizer::held(&resource))
 }
 
 /// The pod that is to go is out of the client Service before anything is done to its broker.
-fn fenced(world: &World) -> bool {
+fn fenced(cluster: &Cluster) -> bool {
     let steps = ["Suspend", "Drain", "Leave", "Verify", "Shrink"];
-    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-1"));
+    let pod = cluster.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-1"));
     let label = pod.as_ref().and_then(|pod| pod.pointer("/metadata/labels/vernescale.dev~1serving"));
-    !world.step().is_some_and(|step| steps.contains(&step.as_str()))
+    !cluster.step().is_some_and(|step| steps.contains(&step.as_str()))
         || label.is_none_or(|label| label == "false")
 }
 
 /// A change is under way.
-fn active(world: &World) -> bool {
-    world.intent().is_some_and(|intent| intent.active())
+fn active(cluster: &Cluster) -> bool {
+    cluster.intent().is_some_and(|intent| intent.active())
 }
 
 #[rstest]
@@ -229,21 +229,21 @@ async fn the_api_server_makes_trouble(
     // Where reconciles hang, there are too few of them for a rate over 10 s.
     let hangs = matches!(trouble, Trouble::Hangs | Trouble::HangsDone);
     let spec = json!({ "window": if hangs { "1m" } else { "10s" } });
-    let mut world = patient(via).spec(&spec).start().await;
-    world.load(1.0).await;
+    let mut cluster = patient(via).spec(&spec).start().await;
+    cluster.load(1.0).await;
     let made = Arc::<AtomicU32>::default();
-    let making = Making(tokio::spawn(make(trouble, world.kubernetes.clone(), Arc::clone(&made))));
-    world.start_controller("a");
-    to(&mut world, 1).await;
-    to(&mut world, 2).await;
+    let making = Making(tokio::spawn(make(trouble, cluster.kubernetes.clone(), Arc::clone(&made))));
+    cluster.start_controller("a");
+    to(&mut cluster, 1).await;
+    to(&mut cluster, 2).await;
     drop(making);
-    world.kubernetes.faults().clear();
+    cluster.kubernetes.faults().clear();
     let made = made.load(Ordering::Relaxed);
     assert!(made >= 3, "only {made} times");
-    let lost = assert_led(&world.kubernetes.log());
+    let lost = assert_led(&cluster.kubernetes.log());
     let expected = if matches!(trouble, Trouble::Lease) { made as usize - 1 } else { 0 };
     assert!(lost >= expected, "the lease was lost {lost} times in {made} troubles");
-    world.assert_bars().await;
+    cluster.assert_invariants().await;
 }
 
 /// The things that a change consists of, on the way down.
@@ -286,22 +286,22 @@ const GROWTH: [&str; 11] = [
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
-    let mut world = patient(via).start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
+    let mut cluster = patient(via).start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
     for (size, things) in [(1, &SHRINK[..]), (2, &GROWTH[..])] {
         for thing in things {
-            lose_the_lease_after(&world, thing);
+            lose_the_lease_after(&cluster, thing);
         }
-        to(&mut world, size).await;
+        to(&mut cluster, size).await;
         // A growth that began before would find it held.
-        world.until("our resource can be deleted", seconds(30), |world| !held(world)).await;
+        cluster.until("our resource can be deleted", seconds(30), |cluster| !held(cluster)).await;
     }
-    // The last one ends after the story.
-    world.pass(seconds(20)).await;
-    let lost = assert_led(&world.kubernetes.log());
-    assert_eq!(lost, SHRINK.len() + GROWTH.len(), "{:?}", world.hooks.names());
-    world.assert_bars().await;
+    // The last one ends after the scenario.
+    cluster.pass(seconds(20)).await;
+    let lost = assert_led(&cluster.kubernetes.log());
+    assert_eq!(lost, SHRINK.len() + GROWTH.len(), "{:?}", cluster.hooks.names());
+    cluster.assert_invariants().await;
 }
 
 /// It is made while every watch is silent, as behind a connection that has died.
@@ -310,22 +310,22 @@ async fn the_lease_is_lost_after_each_thing(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_resource_that_no_watch_tells_of(#[case] via: Via) {
-    let mut world = two_and_one_too_many(via).start().await;
-    let object = world.kubernetes.object("vernemqautoscalers", NAMESPACE, NAME).expect("it is there");
-    let resources = Api::<VerneMQAutoscaler>::namespaced(world.kubernetes.client(), NAMESPACE);
+    let mut cluster = two_and_one_too_many(via).start().await;
+    let object = cluster.kubernetes.object("vernemqautoscalers", NAMESPACE, NAME).expect("it is there");
+    let resources = Api::<VerneMQAutoscaler>::namespaced(cluster.kubernetes.client(), NAMESPACE);
     resources.delete(NAME, &DeleteParams::default()).await.expect("it is deleted");
-    world.start_controller("a");
-    world.pass(seconds(5)).await;
-    world.kubernetes.faults().silence_watches(true);
+    cluster.start_controller("a");
+    cluster.pass(seconds(5)).await;
+    cluster.kubernetes.faults().silence_watches(true);
     let metadata = json!({ "name": NAME, "namespace": NAMESPACE });
     let again = json!({ "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": metadata, "spec": object["spec"] });
-    world.kubernetes.apply(&again).expect("it is made again");
-    world.until("it is seen", seconds(15), |world| world.hooks.times("owner") == 1).await;
+    cluster.kubernetes.apply(&again).expect("it is made again");
+    cluster.until("it is seen", seconds(15), |cluster| cluster.hooks.times("owner") == 1).await;
 }
 
-fn lose_the_lease_after(world: &World, thing: &str) {
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after(thing, move || async move {
+fn lose_the_lease_after(cluster: &Cluster, thing: &str) {
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after(thing, move || async move {
         let rule = kubernetes.faults().add(Rule::new(Fault::ServerError).resource("leases"));
         // Whoever has done it ends with its lease, before this does.
         tokio::spawn(async move {

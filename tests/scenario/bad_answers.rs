@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use vernescale::api::Via;
 
 use crate::bad_input::{stands, two_and_one_too_many, works_again};
+use crate::cluster::{Cluster, NAMESPACE, minutes, seconds};
 use crate::front::PLAIN;
-use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// Where something else listens.
 pub(crate) const ELSEWHERE: u16 = 9_999;
@@ -75,14 +75,14 @@ pub(crate) fn ports(via: Via, port: u16) -> Value {
 }
 
 /// Answers everybody who asks the pods at [`ELSEWHERE`]. Ends with the set.
-pub(crate) async fn answer_everywhere(world: &World, now: &Now) -> JoinSet<()> {
-    answer_at(world, now, |_| true).await
+pub(crate) async fn answer_everywhere(cluster: &Cluster, now: &Now) -> JoinSet<()> {
+    answer_at(cluster, now, |_| true).await
 }
 
 /// The same at some ordinals; at the others the node itself is asked.
-pub(crate) async fn answer_at(world: &World, now: &Now, at: impl Fn(u32) -> bool) -> JoinSet<()> {
+pub(crate) async fn answer_at(cluster: &Cluster, now: &Now, at: impl Fn(u32) -> bool) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for pod in world.kubernetes.objects("pods", NAMESPACE) {
+    for pod in cluster.kubernetes.objects("pods", NAMESPACE) {
         let name = pod.pointer("/metadata/name").and_then(Value::as_str).expect("it has a name");
         let ordinal = name.rsplit('-').next().and_then(|end| end.parse().ok()).expect("an ordinal");
         let now = if at(ordinal) { Arc::clone(now) } else { Now::default() };
@@ -130,21 +130,21 @@ async fn something_else_answers(
     )]
     answer: Answer,
 ) {
-    let mut world = two_and_one_too_many(via).spec(&ports(via, ELSEWHERE)).start().await;
+    let mut cluster = two_and_one_too_many(via).spec(&ports(via, ELSEWHERE)).start().await;
     let now = Arc::new(Mutex::new(Some(answer)));
     let _talking = match answer {
         Answer::Refusal => JoinSet::new(),
-        _ => answer_everywhere(&world, &now).await,
+        _ => answer_everywhere(&cluster, &now).await,
     };
-    world.load(1.0).await;
-    world.start_controller("a");
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
     let (condition, remedy) = answer.told();
-    stands(&mut world, condition, remedy).await;
-    assert_eq!(world.status().protection_level, Some(0), "nobody can be asked");
-    world.wish(2);
-    world.edit_spec(&ports(via, PLAIN));
-    world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
-    works_again(&mut world).await;
+    stands(&mut cluster, condition, remedy).await;
+    assert_eq!(cluster.status().protection_level, Some(0), "nobody can be asked");
+    cluster.wish(2);
+    cluster.edit_spec(&ports(via, PLAIN));
+    cluster.until("nothing is told", seconds(20), |cluster| cluster.condition(condition).is_none()).await;
+    works_again(&mut cluster).await;
 }
 
 /// The broker's default: every node wants a key of its own. A key that is missing in the Secret is
@@ -154,31 +154,31 @@ async fn keys_that_nobody_has_made() {
     let keys = json!({ "management": { "secretRef": { "name": "vernemq-key", "key": "key" } } });
     let builder = two_and_one_too_many(Via::ManagementApi).spec(&keys);
     let builder = builder.broker(|broker| broker.management_auth = ManagementAuth::Keys);
-    let mut world = builder.start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
-    stands(&mut world, "ManagementKeyMissing", "create it, or correct spec.management.secretRef").await;
-    assert_eq!(world.status().protection_level, Some(0), "nobody can be asked");
+    let mut cluster = builder.start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "ManagementKeyMissing", "create it, or correct spec.management.secretRef").await;
+    assert_eq!(cluster.status().protection_level, Some(0), "nobody can be asked");
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-key", "namespace": NAMESPACE },
         "data": { "key": "YS1rZXktb2YtdGhpcy1jbHVzdGVyLWZvci10ZXN0cw==" },
     });
-    world.kubernetes.apply(&secret).expect("the Secret is made");
+    cluster.kubernetes.apply(&secret).expect("the Secret is made");
     // It is read twice a minute.
-    let missing = |world: &World| world.condition("ManagementKeyMissing").is_none();
-    world.until("the Secret is found", seconds(40), missing).await;
-    stands(&mut world, "ManagementUnauthorized", "keys do not spread between nodes").await;
-    world.wish(2);
+    let missing = |cluster: &Cluster| cluster.condition("ManagementKeyMissing").is_none();
+    cluster.until("the Secret is found", seconds(40), missing).await;
+    stands(&mut cluster, "ManagementUnauthorized", "keys do not spread between nodes").await;
+    cluster.wish(2);
     for ordinal in 0..2 {
-        let node = world.node(ordinal).expect("it runs");
+        let node = cluster.node(ordinal).expect("it runs");
         let words = ["api-key", "add", "key=a-key-of-this-cluster-for-tests", "scope=mgmt"];
-        let output = world.fleet.admin(&node, &words.map(str::to_owned)).await;
+        let output = cluster.fleet.admin(&node, &words.map(str::to_owned)).await;
         assert_eq!(output.code, 0, "{output:?}");
     }
-    let known = |world: &World| world.condition("ManagementUnauthorized").is_none();
-    world.until("the key is known", seconds(20), known).await;
-    world.until("all is there", seconds(5), |world| world.status().protection_level == Some(2)).await;
-    world.wish(1);
-    world.until("one serves", minutes(4), |world| world.settled(1)).await;
-    world.assert_bars().await;
+    let known = |cluster: &Cluster| cluster.condition("ManagementUnauthorized").is_none();
+    cluster.until("the key is known", seconds(20), known).await;
+    cluster.until("all is there", seconds(5), |cluster| cluster.status().protection_level == Some(2)).await;
+    cluster.wish(1);
+    cluster.until("one serves", minutes(4), |cluster| cluster.settled(1)).await;
+    cluster.assert_invariants().await;
 }

@@ -9,42 +9,42 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use vernescale::api::Via;
 
+use crate::cluster::{Builder, Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::our_resource::delete;
-use crate::world::{Builder, NAME, NAMESPACE, World, minutes, seconds};
 
 /// Two nodes, of which one is to go.
 pub(crate) fn two_and_one_too_many(via: Via) -> Builder {
     let spec = json!({ "wishFrom": "Scale", "replicas": 1, "settle": "1s", "window": "10s" });
-    World::builder(via).replicas(2).clients(2).spec(&spec)
+    Cluster::builder(via).replicas(2).clients(2).spec(&spec)
 }
 
 /// The condition is there and says this; neither one less nor one more is made of it.
-pub(crate) async fn stands(world: &mut World, condition: &str, remedy: &str) {
-    world
-        .until(&format!("{condition} is told"), seconds(40), |world| world.condition(condition).is_some())
+pub(crate) async fn stands(cluster: &mut Cluster, condition: &str, remedy: &str) {
+    cluster
+        .until(&format!("{condition} is told"), seconds(40), |cluster| cluster.condition(condition).is_some())
         .await;
-    let message = world.condition(condition).map(|told| told.message).unwrap_or_default();
+    let message = cluster.condition(condition).map(|told| told.message).unwrap_or_default();
     assert!(message.contains(remedy), "{message}");
-    let size = world.replicas();
+    let size = cluster.replicas();
     for wish in [1, 3] {
-        world.wish(wish);
+        cluster.wish(wish);
         // Numbers are known after 20 s, so that nothing else holds the size.
-        world.pass(seconds(30)).await;
-        assert_eq!(world.replicas(), size, "with a wish of {wish}\n{}", world.dump());
-        assert!(world.condition(condition).is_some(), "still told\n{}", world.dump());
+        cluster.pass(seconds(30)).await;
+        assert_eq!(cluster.replicas(), size, "with a wish of {wish}\n{}", cluster.dump());
+        assert!(cluster.condition(condition).is_some(), "still told\n{}", cluster.dump());
     }
 }
 
 /// It is mended: the same controller goes to one node, and back to two, and no client pays for it.
-pub(crate) async fn works_again(world: &mut World) {
-    changes(world).await;
-    world.assert_bars().await;
+pub(crate) async fn works_again(cluster: &mut Cluster) {
+    changes(cluster).await;
+    cluster.assert_invariants().await;
 }
 
-async fn changes(world: &mut World) {
+async fn changes(cluster: &mut Cluster) {
     for size in [1, 2] {
-        world.wish(size);
-        world.until(&format!("mended: {size} serve"), minutes(4), |world| world.settled(size)).await;
+        cluster.wish(size);
+        cluster.until(&format!("mended: {size} serve"), minutes(4), |cluster| cluster.settled(size)).await;
     }
 }
 
@@ -84,16 +84,16 @@ fn merged(object: &mut Value, spec: &Value) {
 }
 
 /// `kubectl delete statefulset --cascade=orphan`: its pods go on.
-async fn orphan(world: &World) {
-    let sets = Api::<StatefulSet>::namespaced(world.kubernetes.client(), NAMESPACE);
+async fn orphan(cluster: &Cluster) {
+    let sets = Api::<StatefulSet>::namespaced(cluster.kubernetes.client(), NAMESPACE);
     let params =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
     sets.delete(NAME, &params).await.expect("it is deleted");
 }
 
 /// What stands there, as somebody would apply it again.
-fn manifest(world: &World) -> Value {
-    let set = world.kubernetes.object("statefulsets", NAMESPACE, NAME).expect("it is there");
+fn manifest(cluster: &Cluster) -> Value {
+    let set = cluster.kubernetes.object("statefulsets", NAMESPACE, NAME).expect("it is there");
     let metadata = json!({ "name": NAME, "namespace": NAMESPACE, "labels": set["metadata"]["labels"] });
     json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": set["spec"] })
 }
@@ -105,13 +105,13 @@ async fn a_statefulset_that_we_cannot_order(
     #[values(Bad::Parallel, Bad::Partition, Bad::OnDelete)] bad: Bad,
 ) {
     let builder = two_and_one_too_many(via).objects(move |object| merged(object, &bad.spec()));
-    let mut world = builder.start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
+    let mut cluster = builder.start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
     let (condition, remedy) = bad.told();
-    stands(&mut world, condition, remedy).await;
-    world.wish(2);
-    let mut mended = manifest(&world);
+    stands(&mut cluster, condition, remedy).await;
+    cluster.wish(2);
+    let mut mended = manifest(&cluster);
     let good = json!({
         "podManagementPolicy": "OrderedReady",
         "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": 0 } },
@@ -119,11 +119,11 @@ async fn a_statefulset_that_we_cannot_order(
     merged(&mut mended, &good);
     if matches!(bad, Bad::Parallel) {
         // Nobody can change it in place.
-        orphan(&world).await;
+        orphan(&cluster).await;
     }
-    world.kubernetes.apply(&mended).expect("it is mended");
-    world.until("nothing is told", seconds(20), |world| world.condition(condition).is_none()).await;
-    works_again(&mut world).await;
+    cluster.kubernetes.apply(&mended).expect("it is mended");
+    cluster.until("nothing is told", seconds(20), |cluster| cluster.condition(condition).is_none()).await;
+    works_again(&mut cluster).await;
 }
 
 /// Ordinals that do not begin at 0. Putting it right takes a pod away without a leave, by the hand of
@@ -136,31 +136,35 @@ async fn ordinals_that_begin_later(#[case] via: Via) {
     let start = json!({ "ordinals": { "start": 1 } });
     let builder = two_and_one_too_many(via).objects(move |object| merged(object, &start));
     // The pod that comes by that hand has joined before it is served.
-    let mut world = builder.install(|install| install.probe_delay = seconds(30)).start().await;
-    world.start_controller("a");
-    stands(&mut world, "OrdinalsStart", "Remove it").await;
-    world.wish(2);
-    let mut mended = manifest(&world);
+    let mut cluster = builder.install(|install| install.probe_delay = seconds(30)).start().await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "OrdinalsStart", "Remove it").await;
+    cluster.wish(2);
+    let mut mended = manifest(&cluster);
     merged(&mut mended, &json!({ "ordinals": { "start": 0 } }));
-    world.kubernetes.apply(&mended).expect("it is mended");
-    let dead = world.node(2).expect("it runs");
-    world.until("nothing is told", seconds(20), |world| world.condition("OrdinalsStart").is_none()).await;
-    let told = |world: &World| world.condition("MemberDead").map(|told| told.message);
-    world.until("it is a dead member", minutes(3), |world| told(world).is_some()).await;
+    cluster.kubernetes.apply(&mended).expect("it is mended");
+    let dead = cluster.node(2).expect("it runs");
+    cluster
+        .until("nothing is told", seconds(20), |cluster| cluster.condition("OrdinalsStart").is_none())
+        .await;
+    let told = |cluster: &Cluster| cluster.condition("MemberDead").map(|told| told.message);
+    cluster.until("it is a dead member", minutes(3), |cluster| told(cluster).is_some()).await;
     let remedy = format!("cluster leave node={dead}");
-    assert!(told(&world).is_some_and(|message| message.contains(&remedy)), "{}", world.dump());
+    assert!(told(&cluster).is_some_and(|message| message.contains(&remedy)), "{}", cluster.dump());
     let argv: Vec<String> = remedy.split(' ').map(String::from).collect();
-    let asked = world.node(1).expect("it runs");
-    assert!(world.fleet.admin(&asked, &argv).await.stdout.contains("Done"), "{}", world.dump());
+    let asked = cluster.node(1).expect("it runs");
+    assert!(cluster.fleet.admin(&asked, &argv).await.stdout.contains("Done"), "{}", cluster.dump());
     // Its data as well: no other node may come upon it.
-    let claims = Api::<PersistentVolumeClaim>::namespaced(world.kubernetes.client(), NAMESPACE);
+    let claims = Api::<PersistentVolumeClaim>::namespaced(cluster.kubernetes.client(), NAMESPACE);
     claims.delete(&format!("data-{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
-    let well = |world: &World| world.settled(2) && world.dead_members().is_empty() && told(world).is_none();
-    world.until("two nodes are left", minutes(1), well).await;
-    world.load(1.0).await;
-    // Without the bars: what that hand did has refused clients.
-    changes(&mut world).await;
-    assert_eq!(world.dead_members(), Vec::<String>::new(), "{}", world.dump());
+    let well = |cluster: &Cluster| {
+        cluster.settled(2) && cluster.dead_members().is_empty() && told(cluster).is_none()
+    };
+    cluster.until("two nodes are left", minutes(1), well).await;
+    cluster.load(1.0).await;
+    // Without the invariants: what that hand did has refused clients.
+    changes(&mut cluster).await;
+    assert_eq!(cluster.dead_members(), Vec::<String>::new(), "{}", cluster.dump());
 }
 
 #[rstest]
@@ -169,15 +173,15 @@ async fn ordinals_that_begin_later(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn a_statefulset_of_another_name(#[case] via: Via) {
     let spec = json!({ "targetRef": { "name": "vernemq" } });
-    let mut world = two_and_one_too_many(via).spec(&spec).start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
-    stands(&mut world, "TargetMissing", "create it, or delete this resource").await;
-    let mut anew = delete(&world, 2).await;
-    world.until("it is gone", seconds(10), |world| world.resource().is_none()).await;
+    let mut cluster = two_and_one_too_many(via).spec(&spec).start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "TargetMissing", "create it, or delete this resource").await;
+    let mut anew = delete(&cluster, 2).await;
+    cluster.until("it is gone", seconds(10), |cluster| cluster.resource().is_none()).await;
     anew["spec"]["targetRef"]["name"] = NAME.into();
-    world.kubernetes.apply(&anew).expect("it is taken");
-    works_again(&mut world).await;
+    cluster.kubernetes.apply(&anew).expect("it is taken");
+    works_again(&mut cluster).await;
 }
 
 /// No slice of it lists a pod: that does not mean that no client is sent there.
@@ -186,16 +190,16 @@ async fn a_statefulset_of_another_name(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_client_service_of_another_name(#[case] via: Via) {
-    let mut world = two_and_one_too_many(via).spec(&json!({ "clientService": "mqtt" })).start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
-    stands(&mut world, "ClientServiceMissing", "correct spec.clientService").await;
-    assert_eq!(world.status().protection_level, Some(1), "nobody is kept from a node");
-    world.edit_spec(&json!({ "clientService": NAME }));
-    world.wish(2);
-    world.until("nothing is told", seconds(10), |w| w.condition("ClientServiceMissing").is_none()).await;
-    world.until("they are fenced", seconds(5), |w| w.status().protection_level == Some(2)).await;
-    works_again(&mut world).await;
+    let mut cluster = two_and_one_too_many(via).spec(&json!({ "clientService": "mqtt" })).start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "ClientServiceMissing", "correct spec.clientService").await;
+    assert_eq!(cluster.status().protection_level, Some(1), "nobody is kept from a node");
+    cluster.edit_spec(&json!({ "clientService": NAME }));
+    cluster.wish(2);
+    cluster.until("nothing is told", seconds(10), |w| w.condition("ClientServiceMissing").is_none()).await;
+    cluster.until("they are fenced", seconds(5), |w| w.status().protection_level == Some(2)).await;
+    works_again(&mut cluster).await;
 }
 
 #[rstest]
@@ -203,15 +207,15 @@ async fn a_client_service_of_another_name(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_statefulset_that_is_made_later(#[case] via: Via) {
-    let mut world = two_and_one_too_many(via).start().await;
-    world.load(1.0).await;
-    let kept = manifest(&world);
-    orphan(&world).await;
-    world.start_controller("a");
-    stands(&mut world, "TargetMissing", "StatefulSet `vmq`").await;
-    world.wish(2);
-    world.kubernetes.apply(&kept).expect("it is made again");
-    works_again(&mut world).await;
+    let mut cluster = two_and_one_too_many(via).start().await;
+    cluster.load(1.0).await;
+    let kept = manifest(&cluster);
+    orphan(&cluster).await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "TargetMissing", "StatefulSet `vmq`").await;
+    cluster.wish(2);
+    cluster.kubernetes.apply(&kept).expect("it is made again");
+    works_again(&mut cluster).await;
 }
 
 /// Names are what the brokers say, whatever they are made of: a leave of a name that is wrong by a
@@ -228,11 +232,11 @@ async fn other_names_than_usual_work(#[case] via: Via) {
         merged(object, &json!({ "serviceName": "brokers" }));
     };
     let builder = two_and_one_too_many(via).objects(rename).cluster_domain("k8s.example.org");
-    let mut world = builder.start().await;
-    let name = world.node(1).expect("it runs").0;
+    let mut cluster = builder.start().await;
+    let name = cluster.node(1).expect("it runs").0;
     assert_eq!(name, "VerneMQ@vmq-1.brokers.mqtt.svc.k8s.example.org");
-    world.load(1.0).await;
-    world.start_controller("a");
-    works_again(&mut world).await;
-    assert!(world.condition("HeadlessServiceMissing").is_none(), "{}", world.dump());
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    works_again(&mut cluster).await;
+    assert!(cluster.condition("HeadlessServiceMissing").is_none(), "{}", cluster.dump());
 }

@@ -4,8 +4,8 @@ use rstest::rstest;
 use serde_json::json;
 use vernescale::api::Via;
 
+use crate::cluster::{minutes, seconds};
 use crate::steering::{sizes_written, steered};
-use crate::world::{minutes, seconds};
 
 #[rstest]
 #[case(Via::ManagementApi)]
@@ -13,15 +13,15 @@ use crate::world::{minutes, seconds};
 #[tokio::test(start_paused = true)]
 async fn below_min_it_grows_one_at_a_time(#[case] via: Via) {
     let spec = json!({ "minReplicas": 3, "maxReplicas": 5 });
-    let mut world = steered(via, 1).spec(&spec).start().await;
-    world.load(2.0).await;
-    world.start_controller("a");
-    world.until("it is told", seconds(10), |world| world.condition("SizeBelowMin").is_some()).await;
-    world.until("three nodes", minutes(5), |world| world.settled(3)).await;
-    world.pass(seconds(10)).await;
-    assert_eq!(sizes_written(&world), [2, 3]);
-    assert!(world.condition("SizeBelowMin").is_none());
-    world.assert_bars().await;
+    let mut cluster = steered(via, 1).spec(&spec).start().await;
+    cluster.load(2.0).await;
+    cluster.start_controller("a");
+    cluster.until("it is told", seconds(10), |cluster| cluster.condition("SizeBelowMin").is_some()).await;
+    cluster.until("three nodes", minutes(5), |cluster| cluster.settled(3)).await;
+    cluster.pass(seconds(10)).await;
+    assert_eq!(sizes_written(&cluster), [2, 3]);
+    assert!(cluster.condition("SizeBelowMin").is_none());
+    cluster.assert_invariants().await;
 }
 
 #[rstest]
@@ -30,13 +30,13 @@ async fn below_min_it_grows_one_at_a_time(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn above_max_it_shrinks_one_at_a_time(#[case] via: Via) {
     let spec = json!({ "minReplicas": 1, "maxReplicas": 1 });
-    let mut world = steered(via, 3).spec(&spec).start().await;
-    world.load(2.0).await;
-    world.start_controller("a");
-    world.until("it is told", seconds(10), |world| world.condition("SizeAboveMax").is_some()).await;
-    world.until("one node", minutes(5), |world| world.settled(1)).await;
-    world.pass(seconds(10)).await;
-    assert_eq!(sizes_written(&world), [2, 1]);
-    assert!(world.condition("SizeAboveMax").is_none());
-    world.assert_bars().await;
+    let mut cluster = steered(via, 3).spec(&spec).start().await;
+    cluster.load(2.0).await;
+    cluster.start_controller("a");
+    cluster.until("it is told", seconds(10), |cluster| cluster.condition("SizeAboveMax").is_some()).await;
+    cluster.until("one node", minutes(5), |cluster| cluster.settled(1)).await;
+    cluster.pass(seconds(10)).await;
+    assert_eq!(sizes_written(&cluster), [2, 1]);
+    assert!(cluster.condition("SizeAboveMax").is_none());
+    cluster.assert_invariants().await;
 }

@@ -13,14 +13,14 @@ use vernescale::api::Via;
 use vernescale::kubernetes::intent_record::INTENT;
 use vernescale::kubernetes::ownership::OWNER;
 
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{draining, label, serves, sizes_written, until_undone};
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// Another hand writes the size, right after a thing of ours.
-fn scale_after(world: &World, thing: &str, size: u32) {
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after(thing, move || async move {
+fn scale_after(cluster: &Cluster, thing: &str, size: u32) {
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after(thing, move || async move {
         kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| set["spec"]["replicas"] = json!(size));
     });
 }
@@ -32,54 +32,54 @@ fn scale_after(world: &World, thing: &str, size: u32) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_size_that_was_raised_before_the_patch_is_not_lowered_by_it(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    scale_after(&world, "record Shrink", 4);
-    begin(&mut world).await;
-    world.until("it is raised", minutes(6), |world| world.replicas() == 4).await;
-    // Without the bars: what comes by that hand is served by its template at once, joined or not.
+    let mut cluster = three(via).start().await;
+    scale_after(&cluster, "record Shrink", 4);
+    begin(&mut cluster).await;
+    cluster.until("it is raised", minutes(6), |cluster| cluster.replicas() == 4).await;
+    // Without the invariants: what comes by that hand is served by its template at once, joined or not.
     sleep(seconds(2)).await;
-    let patch = world.kubernetes.log().into_iter().find(|write| write.resource == "statefulsets/scale");
+    let patch = cluster.kubernetes.log().into_iter().find(|write| write.resource == "statefulsets/scale");
     assert!(patch.as_ref().is_some_and(|patch| [409, 422].contains(&patch.code)), "{patch:?}");
-    assert_eq!(world.replicas(), 4, "{}", world.dump());
+    assert_eq!(cluster.replicas(), 4, "{}", cluster.dump());
     // What is in the place of the node that has left is a newcomer.
-    let next = world.intent().map(|intent| (intent.kind, intent.ordinal));
-    assert_eq!(next, Some((Kind::Grow, Ordinal(2))), "{}", world.dump());
+    let next = cluster.intent().map(|intent| (intent.kind, intent.ordinal));
+    assert_eq!(next, Some((Kind::Grow, Ordinal(2))), "{}", cluster.dump());
 }
 
 /// Somebody's leave that had waited: it takes a node that we serve again. Nobody knows of it before,
-/// so that the first looks are without the bars.
+/// so that the first looks are without the invariants.
 #[rstest]
 #[case(Via::ManagementApi)]
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) {
-    let mut world = draining(via).await;
-    world.wish(3);
-    until_undone(&mut world, "WishRaised").await;
-    world.until("the leaver serves again", seconds(3), |world| serves(world, 2)).await;
-    let (asker, leaver) = (node(&world, 0), node(&world, 2));
+    let mut cluster = draining(via).await;
+    cluster.wish(3);
+    until_undone(&mut cluster, "WishRaised").await;
+    cluster.until("the leaver serves again", seconds(3), |cluster| serves(cluster, 2)).await;
+    let (asker, leaver) = (node(&cluster, 0), node(&cluster, 2));
     let leave = Command::ClusterLeave { node: Some(leaver), kill: true, summary_interval: 1, timeout: 30 };
-    world.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
-    let began = world.clock.now();
-    while restarted(&world, 2) != (1, true) {
-        assert!(world.clock.now() < began + minutes(1), "no twin\n{}", world.dump());
+    cluster.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+    let began = cluster.clock.now();
+    while restarted(&cluster, 2) != (1, true) {
+        assert!(cluster.clock.now() < began + minutes(1), "no twin\n{}", cluster.dump());
         sleep(Duration::from_millis(100)).await;
     }
     sleep(seconds(4)).await;
-    assert_eq!((label(&world, 2).as_deref(), world.serving()), (Some("false"), 2), "{}", world.dump());
-    let told = |world: &World| world.condition("JoinFailed").is_some();
-    world.until("a person is told", minutes(1), told).await;
-    assert!(sizes_written(&world).is_empty() && world.serving() == 2, "{}", world.dump());
+    assert_eq!((label(&cluster, 2).as_deref(), cluster.serving()), (Some("false"), 2), "{}", cluster.dump());
+    let told = |cluster: &Cluster| cluster.condition("JoinFailed").is_some();
+    cluster.until("a person is told", minutes(1), told).await;
+    assert!(sizes_written(&cluster).is_empty() && cluster.serving() == 2, "{}", cluster.dump());
 
     // As the condition says.
-    let somebody = world.kubernetes.client_named("somebody");
+    let somebody = cluster.kubernetes.client_named("somebody");
     let claims = Api::<PersistentVolumeClaim>::namespaced(somebody.clone(), NAMESPACE);
     claims.delete(&format!("data-{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
     let pods = Api::<Pod>::namespaced(somebody, NAMESPACE);
     pods.delete(&format!("{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
-    let well = |world: &World| world.settled(3) && world.dead_members().is_empty();
-    world.until("three nodes", minutes(5), well).await;
-    assert!(!told(&world), "{}", world.dump());
+    let well = |cluster: &Cluster| cluster.settled(3) && cluster.dead_members().is_empty();
+    cluster.until("three nodes", minutes(5), well).await;
+    assert!(!told(&cluster), "{}", cluster.dump());
 }
 
 /// Ours from three to two, another hand's to one while the pod goes. Pod 1 does not come back to agree.
@@ -88,19 +88,19 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_fall_below_ours_does_not_hold_up_its_end(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    scale_after(&world, "record PodGone", 1);
-    begin(&mut world).await;
-    // Without the bars: what another hand takes away dies as a member.
-    let began = world.clock.now();
-    while world.step().as_deref() != Some("Done") {
-        assert!(world.clock.now() < began + minutes(10), "it never ends\n{}", world.dump());
+    let mut cluster = three(via).start().await;
+    scale_after(&cluster, "record PodGone", 1);
+    begin(&mut cluster).await;
+    // Without the invariants: what another hand takes away dies as a member.
+    let began = cluster.clock.now();
+    while cluster.step().as_deref() != Some("Done") {
+        assert!(cluster.clock.now() < began + minutes(10), "it never ends\n{}", cluster.dump());
         sleep(seconds(1)).await;
     }
     sleep(seconds(10)).await;
-    let told = |name: &str| world.condition(name).map(|told| told.message).unwrap_or_default();
+    let told = |name: &str| cluster.condition(name).map(|told| told.message).unwrap_or_default();
     let (dead, claim) = (told("MemberDead"), told("ClaimInTheWay"));
-    assert!(dead.contains(&node(&world, 1).0), "{dead}\n{}", world.dump());
+    assert!(dead.contains(&node(&cluster, 1).0), "{dead}\n{}", cluster.dump());
     assert!(claim.contains("kubectl scale statefulset --replicas=2"), "as what holds its data: {claim}");
 }
 
@@ -110,13 +110,13 @@ async fn a_fall_below_ours_does_not_hold_up_its_end(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_wiped_in_the_drain_is_told(#[case] via: Via) {
-    let mut world = draining(via).await;
-    world.wish(3);
+    let mut cluster = draining(via).await;
+    cluster.wish(3);
     let ours = json!({ "metadata": { "annotations": { INTENT: null, OWNER: null } } });
-    assert!(world.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &ours)));
-    let told = |world: &World| world.condition("PodUnserved").is_some();
-    world.until("a person is told", seconds(30), told).await;
-    let message = world.condition("PodUnserved").map(|told| told.message).unwrap_or_default();
+    assert!(cluster.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &ours)));
+    let told = |cluster: &Cluster| cluster.condition("PodUnserved").is_some();
+    cluster.until("a person is told", seconds(30), told).await;
+    let message = cluster.condition("PodUnserved").map(|told| told.message).unwrap_or_default();
     assert!(message.starts_with("pod 2 is fenced, and its listeners are suspended"), "{message}");
-    assert!(!serves(&world, 2) && sizes_written(&world).is_empty(), "{}", world.dump());
+    assert!(!serves(&cluster, 2) && sizes_written(&cluster).is_empty(), "{}", cluster.dump());
 }

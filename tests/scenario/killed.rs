@@ -10,9 +10,9 @@ use simulator::model::{Connect, Protocol};
 use tokio::sync::oneshot;
 use vernescale::api::Via;
 
+use crate::cluster::{Cluster, minutes, seconds};
 use crate::one_leave::{begin, node, restarted, three};
 use crate::steering::{asked_to_leave, sizes_written};
-use crate::world::{World, minutes, seconds};
 
 /// More than the things that one change consists of: then it has not ended.
 const POINTS_MAX: usize = 60;
@@ -40,21 +40,23 @@ async fn a_growth_goes_on_from_every_point(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_leave_that_was_sent_is_known_to_whoever_comes_next(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    let leaver = node(&world, 2);
-    world.hooks.after("Leave", std::future::pending);
-    begin(&mut world).await;
-    let members = |world: &World| {
-        let survivor = node(world, 1);
-        world.fleet.with_model(|model, _| model.members_seen_by(&survivor))
+    let mut cluster = three(via).start().await;
+    let leaver = node(&cluster, 2);
+    cluster.hooks.after("Leave", std::future::pending);
+    begin(&mut cluster).await;
+    let members = |cluster: &Cluster| {
+        let survivor = node(cluster, 1);
+        cluster.fleet.with_model(|model, _| model.members_seen_by(&survivor))
     };
-    world.until("it has left", minutes(6), |world| !members(world).contains_key(&leaver)).await;
-    world.kill_controller("a").await;
-    world.until("its container runs again", seconds(20), |world| restarted(world, 2) == (1, true)).await;
-    world.start_controller("a");
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
-    world.assert_bars().await;
+    cluster.until("it has left", minutes(6), |cluster| !members(cluster).contains_key(&leaver)).await;
+    cluster.kill_controller("a").await;
+    cluster
+        .until("its container runs again", seconds(20), |cluster| restarted(cluster, 2) == (1, true))
+        .await;
+    cluster.start_controller("a");
+    cluster.until("two nodes are left", minutes(2), |cluster| cluster.settled(2)).await;
+    assert_eq!(cluster.hooks.times("Leave"), 1, "asked again\n{}", cluster.dump());
+    cluster.assert_invariants().await;
 }
 
 /// A fresh process knows no load yet. What its predecessor has begun is held until it does, and not undone:
@@ -66,26 +68,26 @@ async fn a_drain_is_held_until_the_numbers_are_known_again(
     #[values(3, 70)] nobody_for: u64,
 ) {
     let spec = json!({ "minReplicas": 2 });
-    let mut world = World::builder(via).replicas(3).spec(&spec).start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
-    world.hooks.after("record Drain", std::future::pending);
-    world.until("the drain begins", minutes(6), |world| world.hooks.times("record Drain") == 1).await;
-    world.kill_controller("a").await;
-    world.pass(seconds(nobody_for)).await;
-    world.start_controller("a");
-    let veto = |world: &World| world.metrics("a").contains("NumbersUnknown");
-    world.until("the numbers are unknown", seconds(5), veto).await;
+    let mut cluster = Cluster::builder(via).replicas(3).spec(&spec).start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    cluster.hooks.after("record Drain", std::future::pending);
+    cluster.until("the drain begins", minutes(6), |cluster| cluster.hooks.times("record Drain") == 1).await;
+    cluster.kill_controller("a").await;
+    cluster.pass(seconds(nobody_for)).await;
+    cluster.start_controller("a");
+    let veto = |cluster: &Cluster| cluster.metrics("a").contains("NumbersUnknown");
+    cluster.until("the numbers are unknown", seconds(5), veto).await;
     assert_eq!(
-        (world.step().as_deref(), world.hooks.times("DrainBatch")),
+        (cluster.step().as_deref(), cluster.hooks.times("DrainBatch")),
         (Some("Drain"), 0),
         "{}",
-        world.dump()
+        cluster.dump()
     );
-    world.until("two nodes are left", minutes(4), |world| world.settled(2)).await;
-    assert_eq!(world.intent().map(|intent| intent.epoch), Some(1), "begun again\n{}", world.dump());
-    assert_eq!(world.hooks.times("record Cancel"), 0, "undone\n{}", world.dump());
-    world.assert_bars().await;
+    cluster.until("two nodes are left", minutes(4), |cluster| cluster.settled(2)).await;
+    assert_eq!(cluster.intent().map(|intent| intent.epoch), Some(1), "begun again\n{}", cluster.dump());
+    assert_eq!(cluster.hooks.times("record Cancel"), 0, "undone\n{}", cluster.dump());
+    cluster.assert_invariants().await;
 }
 
 /// The wish rises once the drain is recorded, and the controller is killed after each of the things
@@ -96,37 +98,41 @@ async fn a_drain_is_held_until_the_numbers_are_known_again(
 #[tokio::test(start_paused = true)]
 async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
     let spec = json!({ "wishFrom": "Scale", "replicas": 3, "window": "10s" });
-    let mut world = World::builder(via).replicas(3).spec(&spec).start().await;
-    world.start_controller("a");
-    world.load(0.8).await;
+    let mut cluster = Cluster::builder(via).replicas(3).spec(&spec).start().await;
+    cluster.start_controller("a");
+    cluster.load(0.8).await;
     let mut met = Vec::new();
     let mut point = 1;
     for round in 1..POINTS_MAX {
         // The others have moved away with the first drain.
-        let (leaver, visitor) = (node(&world, 2), Connect::new("visitor", Protocol::V4, true));
-        world.fleet.with_model(|model, now| model.connect(&leaver, visitor, now));
+        let (leaver, visitor) = (node(&cluster, 2), Connect::new("visitor", Protocol::V4, true));
+        cluster.fleet.with_model(|model, now| model.connect(&leaver, visitor, now));
         let (go, held) = oneshot::channel::<()>();
-        world.hooks.after("record Drain", || async { drop(held.await) });
-        world.wish(2);
-        let drains = |world: &World| world.hooks.times("record Drain") == round;
-        world.until("the drain is recorded", minutes(5), drains).await;
-        world.wish(3);
+        cluster.hooks.after("record Drain", || async { drop(held.await) });
+        cluster.wish(2);
+        let drains = |cluster: &Cluster| cluster.hooks.times("record Drain") == round;
+        cluster.until("the drain is recorded", minutes(5), drains).await;
+        cluster.wish(3);
         drop(go);
-        let thing = world.kill_after("a", point, minutes(1)).await;
+        let thing = cluster.kill_after("a", point, minutes(1)).await;
         if let Some(thing) = &thing {
-            world.pass(seconds(3)).await;
-            world.start_controller("a");
+            cluster.pass(seconds(3)).await;
+            cluster.start_controller("a");
             met.push(thing.clone());
         }
         let what = format!("taken back after point {point}, {thing:?}");
-        let undone = |world: &World| {
-            let outcome = world.intent().and_then(|intent| intent.outcome);
-            let free = world.resource().is_some_and(|resource| resource.finalizers().is_empty());
-            let back = world.settled(3) && world.dead_members().is_empty();
+        let undone = |cluster: &Cluster| {
+            let outcome = cluster.intent().and_then(|intent| intent.outcome);
+            let free = cluster.resource().is_some_and(|resource| resource.finalizers().is_empty());
+            let back = cluster.settled(3) && cluster.dead_members().is_empty();
             outcome == Some(Outcome::Cancelled) && back && free
         };
-        world.until(&what, minutes(3), undone).await;
-        assert!(!asked_to_leave(&world) && sizes_written(&world).is_empty(), "{what}\n{}", world.dump());
+        cluster.until(&what, minutes(3), undone).await;
+        assert!(
+            !asked_to_leave(&cluster) && sizes_written(&cluster).is_empty(),
+            "{what}\n{}",
+            cluster.dump()
+        );
         // A drain does more things in one round than in another: what was stepped over so is tried again.
         let steps = ["record Cancel", "Reopen", "LabelServing", "record Done", "release"];
         let missed = steps.iter().any(|step| !met.iter().any(|thing| thing == step));
@@ -134,7 +140,7 @@ async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
             Some(_) => point += 1,
             None if missed => point -= 1,
             None => {
-                world.assert_bars().await;
+                cluster.assert_invariants().await;
                 return;
             }
         }
@@ -146,24 +152,26 @@ async fn an_undo_goes_on_from_every_point(#[case] via: Via) {
 async fn enumerate(via: Via, from: u64, to: u64) {
     let spec = json!({ "wishFrom": "Scale", "replicas": from, "window": "10s" });
     let first = u32::try_from(from).expect("a handful");
-    let mut world = World::builder(via).replicas(first).spec(&spec).start().await;
-    world.start_controller("a");
-    world.load(0.8).await;
+    let mut cluster = Cluster::builder(via).replicas(first).spec(&spec).start().await;
+    cluster.start_controller("a");
+    cluster.load(0.8).await;
     for point in 1..POINTS_MAX {
-        world.wish(to);
-        let Some(thing) = world.kill_after("a", point, minutes(3)).await else {
-            world.until("the change is through", minutes(5), |world| world.settled(to)).await;
-            assert!(point > 10, "only {point} points: {:?}", world.hooks.names());
-            world.assert_bars().await;
+        cluster.wish(to);
+        let Some(thing) = cluster.kill_after("a", point, minutes(3)).await else {
+            cluster.until("the change is through", minutes(5), |cluster| cluster.settled(to)).await;
+            assert!(point > 10, "only {point} points: {:?}", cluster.hooks.names());
+            cluster.assert_invariants().await;
             return;
         };
-        world.pass(seconds(3)).await;
-        world.start_controller("a");
+        cluster.pass(seconds(3)).await;
+        cluster.start_controller("a");
         let what = format!("resumed after point {point}, {thing}");
-        world.until(&what, minutes(5), |world| world.settled(to) && world.dead_members().is_empty()).await;
-        world.wish(from);
-        let back = |world: &World| world.settled(from) && world.dead_members().is_empty();
-        world.until(&format!("back after {what}"), minutes(5), back).await;
+        cluster
+            .until(&what, minutes(5), |cluster| cluster.settled(to) && cluster.dead_members().is_empty())
+            .await;
+        cluster.wish(from);
+        let back = |cluster: &Cluster| cluster.settled(from) && cluster.dead_members().is_empty();
+        cluster.until(&format!("back after {what}"), minutes(5), back).await;
     }
     panic!("the change did not end within {POINTS_MAX} things");
 }

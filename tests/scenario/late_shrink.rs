@@ -13,8 +13,8 @@ use tokio::time::sleep;
 use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::one_leave::{begin, ends_well, outcome, restarted, three};
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 fn scale(fault: Fault) -> Rule {
     Rule::new(fault).resource("statefulsets/scale").verb(Verb::Patch)
@@ -25,13 +25,13 @@ fn scale(fault: Fault) -> Rule {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_container_that_restarts_before_a_slow_patch_is_never_served(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    world.kubernetes.faults().add(scale(Fault::Slow(seconds(4))).times(1));
-    begin(&mut world).await;
-    world.until("the container runs again", minutes(6), |world| restarted(world, 2).0 == 1).await;
-    assert_eq!(world.replicas(), 3, "the patch is on its way still\n{}", world.dump());
-    ends_well(&mut world).await;
-    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
+    let mut cluster = three(via).start().await;
+    cluster.kubernetes.faults().add(scale(Fault::Slow(seconds(4))).times(1));
+    begin(&mut cluster).await;
+    cluster.until("the container runs again", minutes(6), |cluster| restarted(cluster, 2).0 == 1).await;
+    assert_eq!(cluster.replicas(), 3, "the patch is on its way still\n{}", cluster.dump());
+    ends_well(&mut cluster).await;
+    assert!(no_claim_of(&cluster.kubernetes, 2), "its volume must not be used again");
 }
 
 #[rstest]
@@ -39,18 +39,18 @@ async fn a_container_that_restarts_before_a_slow_patch_is_never_served(#[case] v
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    let refused = world.kubernetes.faults().add(scale(Fault::ServerError));
-    begin(&mut world).await;
-    world.until("a twin is ready", minutes(6), |world| restarted(world, 2) == (1, true)).await;
-    let told = |world: &World| world.condition("ShrinkRefused").is_some();
-    world.until("a person is told", seconds(30), told).await;
-    world.pass(seconds(30)).await;
-    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
-    world.kubernetes.faults().remove(refused);
-    ends_well(&mut world).await;
-    assert_eq!(world.hooks.times("Leave"), 1, "asked again\n{}", world.dump());
-    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
+    let mut cluster = three(via).start().await;
+    let refused = cluster.kubernetes.faults().add(scale(Fault::ServerError));
+    begin(&mut cluster).await;
+    cluster.until("a twin is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true)).await;
+    let told = |cluster: &Cluster| cluster.condition("ShrinkRefused").is_some();
+    cluster.until("a person is told", seconds(30), told).await;
+    cluster.pass(seconds(30)).await;
+    assert_eq!((cluster.replicas(), cluster.serving()), (3, 2), "{}", cluster.dump());
+    cluster.kubernetes.faults().remove(refused);
+    ends_well(&mut cluster).await;
+    assert_eq!(cluster.hooks.times("Leave"), 1, "asked again\n{}", cluster.dump());
+    assert!(no_claim_of(&cluster.kubernetes, 2), "its volume must not be used again");
 }
 
 #[rstest]
@@ -58,30 +58,31 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_waits_for_an_unhealthy_lower_ordinal_is_deleted_by_uid(#[case] via: Via) {
-    // The first probe comes when the broker is surely up, the next after the story: readiness is ours.
+    // The first probe comes when the broker is surely up, the next after the scenario: readiness is ours.
     let probe = three(via).install(|install| {
         install.probe_delay = seconds(30);
         install.probe_period = minutes(120);
     });
-    let mut world = probe.start().await;
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after("record Shrink", move || async move {
+    let mut cluster = probe.start().await;
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after("record Shrink", move || async move {
         set_ready(&kubernetes, 1, false);
         sleep(Duration::from_millis(100)).await;
     });
-    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-2")).expect("it runs");
-    begin(&mut world).await;
-    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
-    let waited = world.until("it is deleted", seconds(8), |world| world.hooks.times("DeletePod") == 1).await;
+    let pod = cluster.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-2")).expect("it runs");
+    begin(&mut cluster).await;
+    cluster.until("the size is lowered", minutes(6), |cluster| cluster.replicas() == 2).await;
+    let waited =
+        cluster.until("it is deleted", seconds(8), |cluster| cluster.hooks.times("DeletePod") == 1).await;
     assert!(waited >= seconds(4), "deleted after {waited:?}, before its controller had a chance");
-    let log = world.kubernetes.log();
+    let log = cluster.kubernetes.log();
     let deleted = log.iter().find(|write| write.resource == "pods" && write.verb == Verb::Delete);
     let deleted = deleted.expect("the controller deletes it");
     assert_eq!(deleted.name, format!("{NAME}-2"));
     assert_eq!(deleted.body["preconditions"]["uid"], pod["metadata"]["uid"], "{deleted:?}");
-    world.until("the pod is gone", minutes(1), |world| world.pod_count() == 2).await;
-    set_ready(&world.kubernetes, 1, true);
-    ends_well(&mut world).await;
+    cluster.until("the pod is gone", minutes(1), |cluster| cluster.pod_count() == 2).await;
+    set_ready(&cluster.kubernetes, 1, true);
+    ends_well(&mut cluster).await;
 }
 
 /// The container runs again when its pod is deleted, and its first process hears no SIGTERM yet: it runs for its grace
@@ -94,21 +95,21 @@ async fn a_container_that_cannot_hear_its_end_yet_is_named(
 ) {
     let waits = "until grep -Eq '^SigCgt:.*[4-7c-f][0-9a-f]{3}$' /proc/1/status; do sleep 1; done";
     let waits = ["sh", "-c", waits].map(str::to_owned).to_vec();
-    let mut world = three(via).install(|install| install.pre_stop = hook.then_some(waits)).start().await;
-    world.kubernetes.faults().add(scale(Fault::Slow(seconds(3))).times(1));
-    begin(&mut world).await;
-    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
-    assert_eq!(restarted(&world, 2), (1, false), "its container has just been started\n{}", world.dump());
-    let told = |world: &World| world.condition("PodEndsLate").is_some();
+    let mut cluster = three(via).install(|install| install.pre_stop = hook.then_some(waits)).start().await;
+    cluster.kubernetes.faults().add(scale(Fault::Slow(seconds(3))).times(1));
+    begin(&mut cluster).await;
+    cluster.until("the size is lowered", minutes(6), |cluster| cluster.replicas() == 2).await;
+    assert_eq!(restarted(&cluster, 2), (1, false), "its container has just been started\n{}", cluster.dump());
+    let told = |cluster: &Cluster| cluster.condition("PodEndsLate").is_some();
     if !hook {
-        world.until("it is told", seconds(15), told).await;
-        let told = world.condition("PodEndsLate").expect("it was told");
+        cluster.until("it is told", seconds(15), told).await;
+        let told = cluster.condition("PodEndsLate").expect("it was told");
         assert!(told.message.contains("docs/operating.md"), "{told:?}");
     }
-    let waited = world.until("the pod is gone", minutes(2), |world| world.pod_count() == 2).await;
-    assert_eq!(waited < seconds(10), hook, "gone after {waited:?}\n{}", world.dump());
-    assert!(!hook || !told(&world), "it did not end late\n{}", world.dump());
-    ends_well(&mut world).await;
+    let waited = cluster.until("the pod is gone", minutes(2), |cluster| cluster.pod_count() == 2).await;
+    assert_eq!(waited < seconds(10), hook, "gone after {waited:?}\n{}", cluster.dump());
+    assert!(!hook || !told(&cluster), "it did not end late\n{}", cluster.dump());
+    ends_well(&mut cluster).await;
 }
 
 /// Somebody deletes the twin's pod: the next one comes with the template's label, on the data of the
@@ -118,19 +119,19 @@ async fn a_container_that_cannot_hear_its_end_yet_is_named(
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_twin_in_a_new_pod_is_never_served_either(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    let refused = world.kubernetes.faults().add(scale(Fault::ServerError));
-    begin(&mut world).await;
-    world.until("a twin is ready", minutes(6), |world| restarted(world, 2) == (1, true)).await;
-    let pods = Api::<Pod>::namespaced(world.kubernetes.client_named("somebody"), NAMESPACE);
+    let mut cluster = three(via).start().await;
+    let refused = cluster.kubernetes.faults().add(scale(Fault::ServerError));
+    begin(&mut cluster).await;
+    cluster.until("a twin is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true)).await;
+    let pods = Api::<Pod>::namespaced(cluster.kubernetes.client_named("somebody"), NAMESPACE);
     pods.delete(&format!("{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
-    world.until("it is another pod", minutes(2), |world| restarted(world, 2) == (0, true)).await;
-    world.pass(seconds(10)).await;
-    assert_eq!((world.replicas(), world.serving()), (3, 2), "{}", world.dump());
-    world.kubernetes.faults().remove(refused);
-    world.until("two nodes are left", minutes(2), |world| world.settled(2)).await;
-    assert!(no_claim_of(&world.kubernetes, 2), "its volume must not be used again");
-    world.assert_bars().await;
+    cluster.until("it is another pod", minutes(2), |cluster| restarted(cluster, 2) == (0, true)).await;
+    cluster.pass(seconds(10)).await;
+    assert_eq!((cluster.replicas(), cluster.serving()), (3, 2), "{}", cluster.dump());
+    cluster.kubernetes.faults().remove(refused);
+    cluster.until("two nodes are left", minutes(2), |cluster| cluster.settled(2)).await;
+    assert!(no_claim_of(&cluster.kubernetes, 2), "its volume must not be used again");
+    cluster.assert_invariants().await;
 }
 
 /// A survivor is down while the pod goes: what it thinks of the leaver is not known, and the volume
@@ -140,20 +141,20 @@ async fn a_twin_in_a_new_pod_is_never_served_either(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn no_volume_goes_while_a_survivor_cannot_be_asked(#[case] via: Via) {
-    let mut world = three(via).start().await;
-    begin(&mut world).await;
-    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
-    let broken = break_for_good(&world, 1);
-    world.until("the pod is gone", minutes(2), |world| world.pod_count() == 2).await;
-    let told = |world: &World| world.condition("VerifyFailed").is_some();
-    world.until("a person is told", minutes(1), told).await;
-    assert!(!no_claim_of(&world.kubernetes, 2), "its volume is kept\n{}", world.dump());
+    let mut cluster = three(via).start().await;
+    begin(&mut cluster).await;
+    cluster.until("the size is lowered", minutes(6), |cluster| cluster.replicas() == 2).await;
+    let broken = break_for_good(&cluster, 1);
+    cluster.until("the pod is gone", minutes(2), |cluster| cluster.pod_count() == 2).await;
+    let told = |cluster: &Cluster| cluster.condition("VerifyFailed").is_some();
+    cluster.until("a person is told", minutes(1), told).await;
+    assert!(!no_claim_of(&cluster.kubernetes, 2), "its volume is kept\n{}", cluster.dump());
     broken.abort();
-    world.until("two nodes are left", minutes(5), |world| world.settled(2)).await;
-    assert_eq!(outcome(&world), Some(Outcome::Completed));
-    assert!(no_claim_of(&world.kubernetes, 2) && !told(&world), "{}", world.dump());
-    // The other bars do not apply: a broker that is killed refuses and loses by itself.
-    assert_eq!(world.dead_members(), Vec::<String>::new(), "{}", world.dump());
+    cluster.until("two nodes are left", minutes(5), |cluster| cluster.settled(2)).await;
+    assert_eq!(outcome(&cluster), Some(Outcome::Completed));
+    assert!(no_claim_of(&cluster.kubernetes, 2) && !told(&cluster), "{}", cluster.dump());
+    // The other invariants do not apply: a broker that is killed refuses and loses by itself.
+    assert_eq!(cluster.dead_members(), Vec::<String>::new(), "{}", cluster.dump());
 }
 
 /// As a probe's verdict.

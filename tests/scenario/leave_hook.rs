@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 use vernescale::api::Via;
 
-use crate::world::{World, minutes, seconds};
+use crate::cluster::{Cluster, minutes, seconds};
 
 #[rstest]
 #[tokio::test(start_paused = true)]
@@ -14,23 +14,23 @@ async fn a_leave_hook_is_reported_from_the_first_reconcile(
 ) {
     let hook = "vmq-admin cluster leave node=VerneMQ@$(hostname -f) -k && sleep 10";
     let spec = json!({ "mode": mode, "minReplicas": 2 });
-    let hooked = World::builder(via).replicas(2).clients(1).spec(&spec).install(|install| {
+    let hooked = Cluster::builder(via).replicas(2).clients(1).spec(&spec).install(|install| {
         install.pre_stop = Some(["sh", "-c", hook].map(str::to_owned).to_vec());
     });
-    let mut world = hooked.start().await;
-    world.kubernetes.clear_log();
-    world.start_controller("a");
-    world.until("the first report", seconds(5), |world| !world.status().conditions.is_empty()).await;
-    let told = world.condition("PreStopLeaves").unwrap_or_else(|| panic!("not said\n{}", world.dump()));
+    let mut cluster = hooked.start().await;
+    cluster.kubernetes.clear_log();
+    cluster.start_controller("a");
+    cluster.until("the first report", seconds(5), |cluster| !cluster.status().conditions.is_empty()).await;
+    let told = cluster.condition("PreStopLeaves").unwrap_or_else(|| panic!("not said\n{}", cluster.dump()));
     assert!(told.message.contains("`vernemq`") && told.message.contains("Remove the hook"), "{told:?}");
     // It stands as long as the hook does, and is no reason to touch anything.
-    world.pass(minutes(1)).await;
-    assert!(world.condition("PreStopLeaves").is_some(), "said no more\n{}", world.dump());
-    let log = world.kubernetes.log();
+    cluster.pass(minutes(1)).await;
+    assert!(cluster.condition("PreStopLeaves").is_some(), "said no more\n{}", cluster.dump());
+    let log = cluster.kubernetes.log();
     let touched = |resource: &str| log.iter().filter(|write| write.resource.starts_with(resource)).count();
     assert_eq!((touched("pods"), touched("statefulsets/scale")), (0, 0), "{log:?}");
     if mode == "Shadow" {
         assert_eq!(touched("statefulsets"), 0, "a shadow writes nothing\n{log:?}");
     }
-    world.assert_bars().await;
+    cluster.assert_invariants().await;
 }

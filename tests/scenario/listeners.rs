@@ -9,9 +9,9 @@ use simulator::model::{
 };
 use vernescale::api::Via;
 
+use crate::cluster::{Cluster, minutes, seconds};
 use crate::one_leave::{begin, ends_well, node, three};
 use crate::steering::{serves, steered, until_step, until_undone};
-use crate::world::{World, minutes, seconds};
 
 /// `max_connections` 5.
 fn limited(acceptors: u32) -> ListenerSetting {
@@ -28,14 +28,14 @@ fn two_acceptors(object: &mut Value) {
 }
 
 /// So many clients come to this node, and stay.
-fn visit(world: &World, at: &NodeName, count: usize) -> Vec<ConnId> {
+fn visit(cluster: &Cluster, at: &NodeName, count: usize) -> Vec<ConnId> {
     let visitor = |n| Connect::new(format!("visitor-{at}-{n}"), Protocol::V4, true);
-    (0..count).map(|n| world.fleet.with_model(|model, now| model.connect(at, visitor(n), now))).collect()
+    (0..count).map(|n| cluster.fleet.with_model(|model, now| model.connect(at, visitor(n), now))).collect()
 }
 
-fn leave(world: &World, visitors: &[ConnId]) {
+fn leave(cluster: &Cluster, visitors: &[ConnId]) {
     for conn in visitors {
-        world.fleet.with_model(|model, now| model.disconnect(*conn, Goodbye::Clean, now));
+        cluster.fleet.with_model(|model, now| model.disconnect(*conn, Goodbye::Clean, now));
     }
 }
 
@@ -46,11 +46,11 @@ fn leave(world: &World, visitors: &[ConnId]) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_node_takes_its_limit_for_each_acceptor(#[case] via: Via) {
-    let mut world = three(via).broker(|broker| broker.listeners = vec![limited(10)]).start().await;
-    visit(&world, &node(&world, 0), 20);
-    begin(&mut world).await;
-    world.until("it is asked to leave", minutes(4), |world| world.hooks.times("Leave") > 0).await;
-    ends_well(&mut world).await;
+    let mut cluster = three(via).broker(|broker| broker.listeners = vec![limited(10)]).start().await;
+    visit(&cluster, &node(&cluster, 0), 20);
+    begin(&mut cluster).await;
+    cluster.until("it is asked to leave", minutes(4), |cluster| cluster.hooks.times("Leave") > 0).await;
+    ends_well(&mut cluster).await;
 }
 
 /// Twenty-one on two nodes are thirteen on each with the margin: three more than fit.
@@ -60,21 +60,22 @@ async fn a_node_takes_its_limit_for_each_acceptor(#[case] via: Via) {
 #[tokio::test(start_paused = true)]
 async fn survivors_that_would_be_full_hold_the_size(#[case] via: Via) {
     let builder = three(via).broker(|broker| broker.listeners = vec![limited(2)]).objects(two_acceptors);
-    let mut world = builder.start().await;
-    let visitors: Vec<_> = (0..3).flat_map(|ordinal| visit(&world, &node(&world, ordinal), 5)).collect();
-    begin(&mut world).await;
-    let told = |world: &World| world.condition("WouldOverload").map(|told| told.message).unwrap_or_default();
-    world.until("it would overload them", minutes(1), |world| !told(world).is_empty()).await;
+    let mut cluster = builder.start().await;
+    let visitors: Vec<_> = (0..3).flat_map(|ordinal| visit(&cluster, &node(&cluster, ordinal), 5)).collect();
+    begin(&mut cluster).await;
+    let told =
+        |cluster: &Cluster| cluster.condition("WouldOverload").map(|told| told.message).unwrap_or_default();
+    cluster.until("it would overload them", minutes(1), |cluster| !told(cluster).is_empty()).await;
     assert!(
-        told(&world).contains("mqtt:1883") && told(&world).contains("5 × 2 acceptors"),
+        told(&cluster).contains("mqtt:1883") && told(&cluster).contains("5 × 2 acceptors"),
         "{}",
-        told(&world)
+        told(&cluster)
     );
-    world.pass(minutes(1)).await;
-    assert_eq!((world.replicas(), world.hooks.times("Suspend")), (3, 0), "{}", world.dump());
-    leave(&world, &visitors);
-    world.until("it is asked to leave", minutes(4), |world| world.hooks.times("Leave") > 0).await;
-    ends_well(&mut world).await;
+    cluster.pass(minutes(1)).await;
+    assert_eq!((cluster.replicas(), cluster.hooks.times("Suspend")), (3, 0), "{}", cluster.dump());
+    leave(&cluster, &visitors);
+    cluster.until("it is asked to leave", minutes(4), |cluster| cluster.hooks.times("Leave") > 0).await;
+    ends_well(&mut cluster).await;
 }
 
 /// The next client hangs, and the broker says nowhere that it does.
@@ -85,32 +86,33 @@ async fn survivors_that_would_be_full_hold_the_size(#[case] via: Via) {
 async fn a_full_listener_is_told(#[case] via: Via) {
     let spec = json!({ "replicas": 3 });
     let builder = three(via).spec(&spec).broker(|broker| broker.listeners = vec![limited(2)]);
-    let mut world = builder.objects(two_acceptors).start().await;
-    world.start_controller("a");
-    let full = |world: &World| world.condition("ListenerFull").map(|told| told.message).unwrap_or_default();
-    let one = node(&world, 1);
-    let visitors = visit(&world, &one, 9);
-    world.pass(seconds(20)).await;
-    assert_eq!(full(&world), "", "one more fits");
+    let mut cluster = builder.objects(two_acceptors).start().await;
+    cluster.start_controller("a");
+    let full =
+        |cluster: &Cluster| cluster.condition("ListenerFull").map(|told| told.message).unwrap_or_default();
+    let one = node(&cluster, 1);
+    let visitors = visit(&cluster, &one, 9);
+    cluster.pass(seconds(20)).await;
+    assert_eq!(full(&cluster), "", "one more fits");
     let come = |id: &str| {
         let connect = Connect::new(id, Protocol::V4, true);
-        world.fleet.with_model(|model, now| model.connect(&one, connect, now))
+        cluster.fleet.with_model(|model, now| model.connect(&one, connect, now))
     };
     let (tenth, late) = (come("tenth"), come("late"));
-    world.until("it is full", seconds(20), |world| full(world).contains("mqtt:1883")).await;
+    cluster.until("it is full", seconds(20), |cluster| full(cluster).contains("mqtt:1883")).await;
     assert!(
-        full(&world).contains("of pod 1 (10 ") && full(&world).contains("The next client"),
+        full(&cluster).contains("of pod 1 (10 ") && full(&cluster).contains("The next client"),
         "{}",
-        full(&world)
+        full(&cluster)
     );
-    let online = |world: &World| world.fleet.with_model(|model, _| model.connection_of("late"));
-    assert_eq!(online(&world), None, "it hangs");
-    let health = world.fleet.with_model(|model, _| model.health(&one, HealthPage::Health).status);
+    let online = |cluster: &Cluster| cluster.fleet.with_model(|model, _| model.connection_of("late"));
+    assert_eq!(online(&cluster), None, "it hangs");
+    let health = cluster.fleet.with_model(|model, _| model.health(&one, HealthPage::Health).status);
     assert_eq!(health, 200, "the broker says nothing of it");
-    leave(&world, &visitors);
-    leave(&world, &[tenth]);
-    world.until("there is room", seconds(20), |world| full(world).is_empty()).await;
-    assert_eq!(online(&world), Some(late), "whoever hung is taken");
+    leave(&cluster, &visitors);
+    leave(&cluster, &[tenth]);
+    cluster.until("there is room", seconds(20), |cluster| full(cluster).is_empty()).await;
+    assert_eq!(online(&cluster), Some(late), "whoever hung is taken");
 }
 
 fn four() -> Vec<ListenerSetting> {
@@ -124,8 +126,8 @@ fn four() -> Vec<ListenerSetting> {
 }
 
 /// How many listeners of a node for clients are in this state.
-fn listeners(world: &World, at: &NodeName, state: ListenerStatus) -> usize {
-    let page = world.fleet.with_model(|model, _| model.status(at));
+fn listeners(cluster: &Cluster, at: &NodeName, state: ListenerStatus) -> usize {
+    let page = cluster.fleet.with_model(|model, _| model.status(at));
     let own = page.nodes.into_iter().find(|(name, _)| name == at).map(|(_, status)| status.listeners);
     let mqtt = own.into_iter().flatten().filter(|one| one.kind.starts_with("mqtt"));
     mqtt.filter(|one| one.status == state).count()
@@ -136,24 +138,24 @@ fn listeners(world: &World, at: &NodeName, state: ListenerStatus) -> usize {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn an_undo_opens_each_of_four_transports(#[case] via: Via) {
-    let mut world = steered(via, 3).broker(|broker| broker.listeners = four()).start().await;
-    world.load(2.0).await;
-    world.start_controller("a");
-    world.pass(seconds(8)).await;
-    world.wish(2);
-    until_step(&mut world, "Drain").await;
-    let leaver = node(&world, 2);
-    assert_eq!(listeners(&world, &leaver, ListenerStatus::Suspended), 4, "a suspension closes all of them");
-    world.wish(3);
-    until_undone(&mut world, "WishRaised").await;
+    let mut cluster = steered(via, 3).broker(|broker| broker.listeners = four()).start().await;
+    cluster.load(2.0).await;
+    cluster.start_controller("a");
+    cluster.pass(seconds(8)).await;
+    cluster.wish(2);
+    until_step(&mut cluster, "Drain").await;
+    let leaver = node(&cluster, 2);
+    assert_eq!(listeners(&cluster, &leaver, ListenerStatus::Suspended), 4, "a suspension closes all of them");
+    cluster.wish(3);
+    until_undone(&mut cluster, "WishRaised").await;
     assert_eq!(
-        listeners(&world, &leaver, ListenerStatus::Running),
+        listeners(&cluster, &leaver, ListenerStatus::Running),
         4,
         "undone, and closed\n{}",
-        world.dump()
+        cluster.dump()
     );
-    let health = world.fleet.with_model(|model, _| model.health(&leaver, HealthPage::Health).status);
+    let health = cluster.fleet.with_model(|model, _| model.health(&leaver, HealthPage::Health).status);
     assert_eq!(health, 200, "all that it listens by is ready");
-    world.until("it serves again", seconds(3), |world| serves(world, 2)).await;
-    world.assert_bars().await;
+    cluster.until("it serves again", seconds(3), |cluster| serves(cluster, 2)).await;
+    cluster.assert_invariants().await;
 }

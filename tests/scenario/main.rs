@@ -1,6 +1,6 @@
-//! Whole stories, in one process under a paused clock: the real controller, the
+//! Whole scenarios, in one process under a paused clock: the real controller, the
 //! simulated Kubernetes and the simulated VerneMQ, clients that count what they
-//! lose, and probers that count what is refused. Each story runs in both ways of
+//! lose, and probers that count what is refused. Each scenario runs in both ways of
 //! asking for a leave.
 
 #[path = "../support/tls.rs"]
@@ -17,6 +17,7 @@ mod broken_reconciles;
 mod broken_top;
 mod canary;
 mod clocks;
+mod cluster;
 mod drain;
 mod foreign_hand;
 mod gives_way;
@@ -47,4 +48,3 @@ mod unread;
 mod unreadable;
 mod up_and_down;
 mod ways_in;
-mod world;

@@ -6,9 +6,9 @@ use simulator::kubernetes::{Fault, Rule, Verb};
 use vernescale::api::Via;
 
 use crate::bad_input::two_and_one_too_many;
+use crate::cluster::{Cluster, NAME, minutes, seconds};
 use crate::steering::{annotation, draining};
 use crate::told::annotate;
-use crate::world::{NAME, World, minutes, seconds};
 
 /// The series of `:8889/metrics`, as people are told.
 fn documented() -> Vec<&'static str> {
@@ -25,17 +25,17 @@ fn documented() -> Vec<&'static str> {
 }
 
 /// The gauges about a resource on the page of this controller; what is counted stays counted.
-pub(crate) fn gauges(world: &World, identity: &str) -> Vec<String> {
+pub(crate) fn gauges(cluster: &Cluster, identity: &str) -> Vec<String> {
     let about = ["wanted", "replicas", "members", "step", "veto", "condition"];
     let about = about.map(|gauge| format!("vernescale_{gauge}{{"));
-    let page = world.metrics(identity);
+    let page = cluster.metrics(identity);
     let lines = page.lines().filter(|line| about.iter().any(|gauge| line.starts_with(gauge)));
     lines.map(str::to_owned).collect()
 }
 
 /// Whether a line of the page begins so; labels are in alphabetical order.
-fn shows(world: &World, series: &str) -> bool {
-    world.metrics("a").lines().any(|line| line.starts_with(series))
+fn shows(cluster: &Cluster, series: &str) -> bool {
+    cluster.metrics("a").lines().any(|line| line.starts_with(series))
 }
 
 #[rstest]
@@ -43,36 +43,36 @@ fn shows(world: &World, series: &str) -> bool {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_leave_and_a_fault_are_counted(#[case] via: Via) {
-    let mut world = two_and_one_too_many(via).start().await;
-    world.kubernetes.faults().add(Rule::new(Fault::ServerError).resource("pods").verb(Verb::List).times(1));
-    world.load(1.0).await;
-    world.start_controller("a");
+    let mut cluster = two_and_one_too_many(via).start().await;
+    cluster.kubernetes.faults().add(Rule::new(Fault::ServerError).resource("pods").verb(Verb::List).times(1));
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
     let leaving = format!(r#"vernescale_step{{name="{NAME}",step="Leave"}} 1"#);
-    world.until("the leave is shown", minutes(4), |world| shows(world, &leaving)).await;
-    assert!(shows(&world, &format!(r#"vernescale_wanted{{name="{NAME}"}} 1"#)), "{}", world.metrics("a"));
+    cluster.until("the leave is shown", minutes(4), |cluster| shows(cluster, &leaving)).await;
+    assert!(shows(&cluster, &format!(r#"vernescale_wanted{{name="{NAME}"}} 1"#)), "{}", cluster.metrics("a"));
     let both = format!(r#"vernescale_replicas{{name="{NAME}"}} 2"#);
-    assert!(shows(&world, &both), "{}", world.metrics("a"));
+    assert!(shows(&cluster, &both), "{}", cluster.metrics("a"));
 
     let counted = format!(r#"vernescale_changes_total{{kind="Shrink",name="{NAME}",outcome="Completed"}} 1"#);
-    world.until("the shrink is counted", minutes(4), |world| shows(world, &counted)).await;
-    world.pass(seconds(5)).await;
+    cluster.until("the shrink is counted", minutes(4), |cluster| shows(cluster, &counted)).await;
+    cluster.pass(seconds(5)).await;
     for gauge in ["wanted", "replicas", "members"] {
         let one = format!(r#"vernescale_{gauge}{{name="{NAME}"}} 1"#);
-        assert!(shows(&world, &one), "{one} is not in {}", world.metrics("a"));
+        assert!(shows(&cluster, &one), "{one} is not in {}", cluster.metrics("a"));
     }
     // The simulator has no autoscalers: each list of them is a call that failed.
     let unlisted = r#"vernescale_errors_total{kind="NotFound"} "#;
     for series in ["vernescale_leading 1", r#"vernescale_errors_total{kind="Unknown"} 1"#, unlisted] {
-        assert!(shows(&world, series), "{series} is not in {}", world.metrics("a"));
+        assert!(shows(&cluster, series), "{series} is not in {}", cluster.metrics("a"));
     }
-    assert!(!shows(&world, "vernescale_step{"), "no step is under way: {}", world.metrics("a"));
+    assert!(!shows(&cluster, "vernescale_step{"), "no step is under way: {}", cluster.metrics("a"));
 
-    world.edit_spec(&json!({ "mode": "GrowOnly" }));
-    world.wish(2);
+    cluster.edit_spec(&json!({ "mode": "GrowOnly" }));
+    cluster.wish(2);
     let veto = format!(r#"vernescale_veto{{name="{NAME}",veto="GrowOnly"}} 1"#);
-    let both = |world: &World| shows(world, &veto) && shows(world, "vernescale_step{");
-    world.until("a veto and a step are shown", minutes(1), both).await;
-    let page = world.metrics("a");
+    let both = |cluster: &Cluster| shows(cluster, &veto) && shows(cluster, "vernescale_step{");
+    cluster.until("a veto and a step are shown", minutes(1), both).await;
+    let page = cluster.metrics("a");
     for name in documented() {
         assert!(page.contains(name), "{name} is in README and not in {page}");
     }
@@ -97,36 +97,36 @@ async fn what_is_not_known_is_not_shown(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values(Blocks::Look, Blocks::Record)] blocks: Blocks,
 ) {
-    let mut world = draining(via).await;
-    let known = |world: &World| {
-        let page = gauges(world, "a");
+    let mut cluster = draining(via).await;
+    let known = |cluster: &Cluster| {
+        let page = gauges(cluster, "a");
         let both = ["vernescale_wanted{", "vernescale_step{"];
         both.iter().all(|gauge| page.iter().any(|line| line.starts_with(gauge)))
     };
-    world.until("the drain is shown", seconds(5), known).await;
-    let record = annotation(&world).expect("it drains");
+    cluster.until("the drain is shown", seconds(5), known).await;
+    let record = annotation(&cluster).expect("it drains");
     let condition = match blocks {
         Blocks::Look => {
-            world.kubernetes.faults().add(Rule::new(Fault::Forbidden).resource("pods").verb(Verb::List));
+            cluster.kubernetes.faults().add(Rule::new(Fault::Forbidden).resource("pods").verb(Verb::List));
             "ReconcileFailed"
         }
         Blocks::Record => {
-            annotate(&world, Some("{}"));
+            annotate(&cluster, Some("{}"));
             "IntentUnreadable"
         }
     };
-    world.until("it is told", seconds(5), |world| world.condition(condition).is_some()).await;
+    cluster.until("it is told", seconds(5), |cluster| cluster.condition(condition).is_some()).await;
     let told = format!(r#"vernescale_condition{{condition="{condition}",name="{NAME}"}} 1"#);
     let (conditions, rest): (Vec<_>, Vec<_>) =
-        gauges(&world, "a").into_iter().partition(|line| line.starts_with("vernescale_condition{"));
+        gauges(&cluster, "a").into_iter().partition(|line| line.starts_with("vernescale_condition{"));
     assert!(conditions.contains(&told), "{told} is not in {conditions:?}");
     assert_eq!(rest, Vec::<String>::new(), "nothing else is known");
-    world.kubernetes.faults().clear();
-    annotate(&world, Some(&record));
-    let again = |world: &World| shows(world, &format!(r#"vernescale_replicas{{name="{NAME}"}}"#));
-    world.until("it is shown again", seconds(10), again).await;
-    world.until("two nodes are left", minutes(3), |world| world.settled(2)).await;
-    world.assert_bars().await;
+    cluster.kubernetes.faults().clear();
+    annotate(&cluster, Some(&record));
+    let again = |cluster: &Cluster| shows(cluster, &format!(r#"vernescale_replicas{{name="{NAME}"}}"#));
+    cluster.until("it is shown again", seconds(10), again).await;
+    cluster.until("two nodes are left", minutes(3), |cluster| cluster.settled(2)).await;
+    cluster.assert_invariants().await;
 }
 
 /// Each kind of call that no reconcile fails by; where it goes wrong once, one is counted.
@@ -142,14 +142,14 @@ async fn a_call_that_no_reconcile_fails_by_is_counted(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
 ) {
     let spec = json!({ "canarySecretRef": { "name": "canary" } });
-    let mut world = two_and_one_too_many(via).spec(&spec).start().await;
+    let mut cluster = two_and_one_too_many(via).spec(&spec).start().await;
     let rule = Rule::new(Fault::Forbidden).resource(resource).verb(verb).client("a").times(1);
-    let rule = world.kubernetes.faults().add(rule);
-    world.load(1.0).await;
-    world.start_controller("a");
-    let met = |world: &World| world.kubernetes.faults().hits(rule) == 1;
-    world.until("it is refused", minutes(2), met).await;
-    world.pass(seconds(1)).await;
+    let rule = cluster.kubernetes.faults().add(rule);
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    let met = |cluster: &Cluster| cluster.kubernetes.faults().hits(rule) == 1;
+    cluster.until("it is refused", minutes(2), met).await;
+    cluster.pass(seconds(1)).await;
     let counted = r#"vernescale_errors_total{kind="Forbidden"} 1"#;
-    assert!(shows(&world, counted), "{counted} is not in {}", world.metrics("a"));
+    assert!(shows(&cluster, counted), "{counted} is not in {}", cluster.metrics("a"));
 }

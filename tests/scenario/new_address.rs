@@ -11,11 +11,11 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use vernescale::api::Via;
 
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::steering::steered;
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
-fn address(world: &World, ordinal: u32) -> Option<String> {
-    let pod = world.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-{ordinal}"))?;
+fn address(cluster: &Cluster, ordinal: u32) -> Option<String> {
+    let pod = cluster.kubernetes.object("pods", NAMESPACE, &format!("{NAME}-{ordinal}"))?;
     pod.pointer("/status/podIP").and_then(Value::as_str).map(str::to_owned)
 }
 
@@ -35,23 +35,23 @@ async fn nobody_comes(address: &str, port: u16, came: &Arc<AtomicUsize>) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_is_made_again_is_asked_where_it_is_now(#[case] via: Via) {
-    let mut world = steered(via, 2).clients(0).start().await;
-    world.start_controller("a");
-    world.pass(seconds(8)).await;
-    let old = address(&world, 0).expect("it has one");
-    let pods = Api::<Pod>::namespaced(world.kubernetes.client(), NAMESPACE);
+    let mut cluster = steered(via, 2).clients(0).start().await;
+    cluster.start_controller("a");
+    cluster.pass(seconds(8)).await;
+    let old = address(&cluster, 0).expect("it has one");
+    let pods = Api::<Pod>::namespaced(cluster.kubernetes.client(), NAMESPACE);
     pods.delete(&format!("{NAME}-0"), &DeleteParams::default()).await.expect("it is deleted");
-    let anew = |world: &World| address(world, 0).is_some_and(|now| now != old);
-    world.until("it is made again", minutes(2), anew).await;
+    let anew = |cluster: &Cluster| address(cluster, 0).is_some_and(|now| now != old);
+    cluster.until("it is made again", minutes(2), anew).await;
     let came = Arc::new(AtomicUsize::new(0));
     for port in [1883, 8888] {
         nobody_comes(&old, port, &came).await;
     }
     // It is read, it is the peer of a newcomer's canary and of its rehearsal, and it asks another to leave.
-    world.until("it is a member again", minutes(2), |world| world.settled(2)).await;
+    cluster.until("it is a member again", minutes(2), |cluster| cluster.settled(2)).await;
     for size in [3, 2] {
-        world.wish(size);
-        world.until("the size is there", minutes(4), |world| world.settled(size)).await;
+        cluster.wish(size);
+        cluster.until("the size is there", minutes(4), |cluster| cluster.settled(size)).await;
     }
     assert_eq!(came.load(Ordering::Relaxed), 0, "asked at {old}, where it was");
 }

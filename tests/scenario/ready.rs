@@ -7,14 +7,14 @@ use tokio::time::sleep;
 use vernescale::api::Via;
 
 use crate::broken_top::break_for_good;
+use crate::cluster::{Cluster, minutes, seconds};
 use crate::gives_way::{restart_all, rolled_out};
 use crate::steering::steered;
 use crate::told::not_ready;
-use crate::world::{World, minutes, seconds};
 
 /// What stands and is Critical.
-fn critical(world: &World) -> Vec<String> {
-    let conditions = world.status().conditions.into_iter();
+fn critical(cluster: &Cluster) -> Vec<String> {
+    let conditions = cluster.status().conditions.into_iter();
     let critical = conditions.filter(|one| one.status == "True" && one.reason == "Critical");
     critical.map(|one| format!("{}: {}", one.type_, one.message)).collect()
 }
@@ -29,39 +29,39 @@ async fn an_ordinary_rollout_is_no_alarm(#[case] via: Via) {
         install.storage = Storage::EmptyDir;
         install.probe_delay = seconds(10);
     };
-    let mut world = steered(via, 3).install(fresh).start().await;
-    world.start_controller("a");
-    world.pass(seconds(10)).await;
-    restart_all(&world);
-    let began = world.clock.now();
-    while !rolled_out(&world) || world.clock.now().since(began) < minutes(2) {
-        assert!(world.clock.now().since(began) < minutes(10), "never rolled out\n{}", world.dump());
-        assert_eq!((critical(&world), not_ready(&world)), (Vec::new(), None), "{}", world.dump());
-        // Without the bars: a fresh node is ready before it has joined, whoever rolls out.
+    let mut cluster = steered(via, 3).install(fresh).start().await;
+    cluster.start_controller("a");
+    cluster.pass(seconds(10)).await;
+    restart_all(&cluster);
+    let began = cluster.clock.now();
+    while !rolled_out(&cluster) || cluster.clock.now().since(began) < minutes(2) {
+        assert!(cluster.clock.now().since(began) < minutes(10), "never rolled out\n{}", cluster.dump());
+        assert_eq!((critical(&cluster), not_ready(&cluster)), (Vec::new(), None), "{}", cluster.dump());
+        // Without the invariants: a fresh node is ready before it has joined, whoever rolls out.
         sleep(seconds(1)).await;
     }
-    assert_eq!(world.dead_members(), Vec::<String>::new());
+    assert_eq!(cluster.dead_members(), Vec::<String>::new());
 }
 
-// Without load and without the bars: a broker that is killed refuses and loses by itself.
+// Without load and without the invariants: a broker that is killed refuses and loses by itself.
 #[rstest]
 #[case(Via::ManagementApi)]
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn it_is_false_while_no_broker_can_be_read(#[case] via: Via) {
-    let mut world = steered(via, 1).start().await;
-    world.start_controller("a");
-    world.pass(seconds(8)).await;
-    assert_eq!(not_ready(&world), None, "{}", world.dump());
-    let broken = break_for_good(&world, 0);
-    let told = |world: &World| not_ready(world).as_deref() == Some("NoBrokerRead");
-    let took = world.until("it is told", seconds(20), told).await;
+    let mut cluster = steered(via, 1).start().await;
+    cluster.start_controller("a");
+    cluster.pass(seconds(8)).await;
+    assert_eq!(not_ready(&cluster), None, "{}", cluster.dump());
+    let broken = break_for_good(&cluster, 0);
+    let told = |cluster: &Cluster| not_ready(cluster).as_deref() == Some("NoBrokerRead");
+    let took = cluster.until("it is told", seconds(20), told).await;
     assert!(took >= seconds(8), "one that boots answers nothing for seconds: {took:?}");
-    world.pass(minutes(1)).await;
-    assert!(told(&world), "{}", world.dump());
+    cluster.pass(minutes(1)).await;
+    assert!(told(&cluster), "{}", cluster.dump());
     broken.abort();
-    world.until("it works again", minutes(6), |world| not_ready(world).is_none()).await;
-    assert!(world.condition("NoBrokerRead").is_none(), "{}", world.dump());
+    cluster.until("it works again", minutes(6), |cluster| not_ready(cluster).is_none()).await;
+    assert!(cluster.condition("NoBrokerRead").is_none(), "{}", cluster.dump());
 }
 
 /// A controller that has never read a broker promises nothing.
@@ -70,11 +70,11 @@ async fn it_is_false_while_no_broker_can_be_read(#[case] via: Via) {
 #[case(Via::Exec)]
 #[tokio::test(start_paused = true)]
 async fn it_is_false_before_a_broker_was_read(#[case] via: Via) {
-    let mut world = steered(via, 1).start().await;
-    let broken = break_for_good(&world, 0);
-    world.pass(seconds(1)).await;
-    world.start_controller("a");
-    world.until("a first status", seconds(5), |world| !world.status().conditions.is_empty()).await;
-    assert_eq!(not_ready(&world).as_deref(), Some("NoBrokerRead"), "{}", world.dump());
+    let mut cluster = steered(via, 1).start().await;
+    let broken = break_for_good(&cluster, 0);
+    cluster.pass(seconds(1)).await;
+    cluster.start_controller("a");
+    cluster.until("a first status", seconds(5), |cluster| !cluster.status().conditions.is_empty()).await;
+    assert_eq!(not_ready(&cluster).as_deref(), Some("NoBrokerRead"), "{}", cluster.dump());
     broken.abort();
 }

@@ -10,8 +10,8 @@ use simulator::model::{Command, Via as Door};
 use tokio::time::sleep;
 use vernescale::api::Via;
 
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::one_leave::{begin, node, three};
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// How another hand takes the pod away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ const THINGS: [&str; 9] = [
 ];
 
 /// Before the leave, in it, and while the size is lowered. Every thing, hand and storage is enumerated without a
-/// world around it by `lifecycle/tests/simulation/replaced.rs`.
+/// cluster around it by `lifecycle/tests/simulation/replaced.rs`.
 const TURNS: [&str; 3] = ["record Drain", "Leave under way", "SetReplicas"];
 
 #[rstest]
@@ -73,43 +73,44 @@ async fn a_leaver_that_is_taken_away_after_each_thing(
     #[case] things: &[&str],
 ) {
     for thing in things {
-        let mut world = three(via).install(|install| install.storage = storage).start().await;
-        let kubernetes = world.kubernetes.clone();
-        world.hooks.after(thing, move || take_away(kubernetes, hand));
-        begin(&mut world).await;
-        let came = |world: &World| world.hooks.names().iter().any(|name| name == thing);
-        world.until(thing, minutes(8), came).await;
+        let mut cluster = three(via).install(|install| install.storage = storage).start().await;
+        let kubernetes = cluster.kubernetes.clone();
+        cluster.hooks.after(thing, move || take_away(kubernetes, hand));
+        begin(&mut cluster).await;
+        let came = |cluster: &Cluster| cluster.hooks.names().iter().any(|name| name == thing);
+        cluster.until(thing, minutes(8), came).await;
         if killed {
-            // Without the bars: nobody is there who would fence what is made.
-            world.kill_controller("a").await;
+            // Without the invariants: nobody is there who would fence what is made.
+            cluster.kill_controller("a").await;
             sleep(seconds(25)).await;
-            world.start_controller("a");
+            cluster.start_controller("a");
             sleep(seconds(3)).await;
         }
-        whole(&mut world, thing).await;
+        whole(&mut cluster, thing).await;
     }
 }
 
 /// Two nodes are left, and each knows both and nobody else; where a person was told to type something, that is typed.
-async fn whole(world: &mut World, thing: &str) -> bool {
-    let command = format!("vmq-admin cluster leave node={}", node(world, 2));
-    let ended = |world: &World| world.settled(2) && world.dead_members().is_empty();
-    let told = |world: &World| {
-        let told = world.condition("VerifyFailed").is_some_and(|told| told.message.contains(&command));
-        told && world.pod_count() == 2
+async fn whole(cluster: &mut Cluster, thing: &str) -> bool {
+    let command = format!("vmq-admin cluster leave node={}", node(cluster, 2));
+    let ended = |cluster: &Cluster| cluster.settled(2) && cluster.dead_members().is_empty();
+    let told = |cluster: &Cluster| {
+        let told = cluster.condition("VerifyFailed").is_some_and(|told| told.message.contains(&command));
+        told && cluster.pod_count() == 2
     };
     let what = format!("an end, or what to type for it, after {thing}");
-    world.until(&what, minutes(15), |world| ended(world) || told(world)).await;
-    let typed = !ended(world);
+    cluster.until(&what, minutes(15), |cluster| ended(cluster) || told(cluster)).await;
+    let typed = !ended(cluster);
     if typed {
-        let (asker, dead) = (node(world, 0), node(world, 2));
+        let (asker, dead) = (node(cluster, 0), node(cluster, 2));
         let leave = Command::ClusterLeave { node: Some(dead), kill: false, summary_interval: 5, timeout: 60 };
-        world.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
-        world.until(&format!("the end after what was typed, after {thing}"), minutes(5), ended).await;
+        cluster.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+        cluster.until(&format!("the end after what was typed, after {thing}"), minutes(5), ended).await;
     }
     let claim = format!("data-{NAME}-2");
-    let used = |world: &World| world.kubernetes.object("persistentvolumeclaims", NAMESPACE, &claim).is_some();
-    world.until("its claim is gone", minutes(2), |world| !used(world)).await;
+    let used =
+        |cluster: &Cluster| cluster.kubernetes.object("persistentvolumeclaims", NAMESPACE, &claim).is_some();
+    cluster.until("its claim is gone", minutes(2), |cluster| !used(cluster)).await;
     typed
 }
 
@@ -124,21 +125,22 @@ fn uid(kubernetes: &Kubernetes) -> Option<String> {
 async fn one_that_is_made_again_between_reconcile_and_patch_is_not_condemned(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
 ) {
-    let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after("record Shrink", move || async move {
+    let mut cluster = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after("record Shrink", move || async move {
         let before = uid(&kubernetes);
         take_away(kubernetes.clone(), Hand::Forces).await;
         while uid(&kubernetes).is_none_or(|uid| Some(uid) == before) {
             sleep(seconds(1) / 100).await;
         }
     });
-    begin(&mut world).await;
-    let grows = |world: &World| world.intent().is_some_and(|intent| intent.kind == lifecycle::Kind::Grow);
-    world.until("it is taken for a newcomer", minutes(6), grows).await;
-    assert_eq!(world.replicas(), 3, "{}", world.dump());
-    assert!(!whole(&mut world, "the swap").await, "nobody had to type anything\n{}", world.dump());
-    assert_eq!(world.hooks.times("Leave"), 2, "it leaves like any other\n{}", world.dump());
+    begin(&mut cluster).await;
+    let grows =
+        |cluster: &Cluster| cluster.intent().is_some_and(|intent| intent.kind == lifecycle::Kind::Grow);
+    cluster.until("it is taken for a newcomer", minutes(6), grows).await;
+    assert_eq!(cluster.replicas(), 3, "{}", cluster.dump());
+    assert!(!whole(&mut cluster, "the swap").await, "nobody had to type anything\n{}", cluster.dump());
+    assert_eq!(cluster.hooks.times("Leave"), 2, "it leaves like any other\n{}", cluster.dump());
 }
 
 /// Our patch is on its way when the pod is made: condemned at its start, it runs for its grace, and joins.
@@ -148,27 +150,27 @@ async fn one_that_is_condemned_at_its_start_leaves_before_it_ends(
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
     #[values(false, true)] killed: bool,
 ) {
-    let mut world = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
+    let mut cluster = three(via).install(|install| install.storage = Storage::EmptyDir).start().await;
     let slow = Rule::new(Fault::Slow(seconds(2))).resource("statefulsets/scale").verb(Verb::Patch).times(1);
-    world.kubernetes.faults().add(slow);
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after("record Shrink", move || async move {
+    cluster.kubernetes.faults().add(slow);
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after("record Shrink", move || async move {
         tokio::spawn(async move {
             sleep(seconds(1)).await;
             take_away(kubernetes, Hand::Forces).await;
         });
     });
-    begin(&mut world).await;
-    world.until("the size is lowered", minutes(6), |world| world.replicas() == 2).await;
-    assert_eq!(world.pod_count(), 3, "another pod ends\n{}", world.dump());
+    begin(&mut cluster).await;
+    cluster.until("the size is lowered", minutes(6), |cluster| cluster.replicas() == 2).await;
+    assert_eq!(cluster.pod_count(), 3, "another pod ends\n{}", cluster.dump());
     if killed {
-        world.kill_controller("a").await;
-        world.until("it has joined and died", minutes(2), |world| world.pod_count() == 2).await;
-        assert_ne!(world.dead_members(), Vec::<String>::new(), "it is a dead member\n{}", world.dump());
-        world.start_controller("a");
+        cluster.kill_controller("a").await;
+        cluster.until("it has joined and died", minutes(2), |cluster| cluster.pod_count() == 2).await;
+        assert_ne!(cluster.dead_members(), Vec::<String>::new(), "it is a dead member\n{}", cluster.dump());
+        cluster.start_controller("a");
     } else {
-        let told = |world: &World| world.condition("LeaverRejoined").is_some();
-        world.until("it is told", minutes(1), told).await;
+        let told = |cluster: &Cluster| cluster.condition("LeaverRejoined").is_some();
+        cluster.until("it is told", minutes(1), told).await;
     }
-    assert_eq!(whole(&mut world, "the patch").await, killed, "{}", world.dump());
+    assert_eq!(whole(&mut cluster, "the patch").await, killed, "{}", cluster.dump());
 }

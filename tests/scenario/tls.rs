@@ -8,8 +8,8 @@ use serde_json::json;
 use vernescale::api::Via;
 
 use crate::bad_input::{stands, two_and_one_too_many};
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes};
 use crate::front::{authority, front};
-use crate::world::{NAME, NAMESPACE, World, minutes};
 
 /// Nothing is sent to a listener that is not proven; with the authority's certificate it is asked.
 #[rstest]
@@ -27,29 +27,30 @@ async fn a_private_authority(#[case] via: Via) {
         }
     });
     let spec = json!({ "management": { "scheme": "Https", "port": port, "metricsPort": port } });
-    let mut world = two_and_one_too_many(via).spec(&spec).start().await;
-    world.load(1.0).await;
-    world.start_controller("a");
-    stands(&mut world, "ManagementTls", "the Secret of spec.management.caSecretRef").await;
+    let mut cluster = two_and_one_too_many(via).spec(&spec).start().await;
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    stands(&mut cluster, "ManagementTls", "the Secret of spec.management.caSecretRef").await;
 
-    world.edit_spec(&json!({ "management": { "caSecretRef": { "name": "misspelt" } } }));
+    cluster.edit_spec(&json!({ "management": { "caSecretRef": { "name": "misspelt" } } }));
     let missing = "key `ca.crt` of Secret mqtt/misspelt: the Secret does not exist";
-    stands(&mut world, "ManagementCaMissing", missing).await;
-    assert!(world.condition("ManagementTls").is_some(), "unproven meanwhile\n{}", world.dump());
-    assert_eq!(world.status().members, Some(0), "nothing was asked of them\n{}", world.dump());
+    stands(&mut cluster, "ManagementCaMissing", missing).await;
+    assert!(cluster.condition("ManagementTls").is_some(), "unproven meanwhile\n{}", cluster.dump());
+    assert_eq!(cluster.status().members, Some(0), "nothing was asked of them\n{}", cluster.dump());
 
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-ca", "namespace": NAMESPACE },
         "data": { "ca.crt": ByteString(pem.into_bytes()) },
     });
-    world.kubernetes.apply(&secret).expect("the Secret is made");
+    cluster.kubernetes.apply(&secret).expect("the Secret is made");
     // A paused clock goes to the next timer while packets are waited for, so that a question of so many of them may
     // run into its deadline: from here on time is real. The Secret is read at once when the resource has changed.
     tokio::time::resume();
-    world.edit_spec(&json!({ "management": { "caSecretRef": { "name": "vernemq-ca" } } }));
-    let read =
-        |world: &World| world.condition("ManagementCaMissing").is_none() && world.status().members == Some(2);
-    world.until("both members are seen", minutes(2), read).await;
-    let proven = |world: &World| world.condition("ManagementTls").is_none();
-    world.until("the listeners are proven", minutes(2), proven).await;
+    cluster.edit_spec(&json!({ "management": { "caSecretRef": { "name": "vernemq-ca" } } }));
+    let read = |cluster: &Cluster| {
+        cluster.condition("ManagementCaMissing").is_none() && cluster.status().members == Some(2)
+    };
+    cluster.until("both members are seen", minutes(2), read).await;
+    let proven = |cluster: &Cluster| cluster.condition("ManagementTls").is_none();
+    cluster.until("the listeners are proven", minutes(2), proven).await;
 }

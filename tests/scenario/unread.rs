@@ -11,9 +11,9 @@ use simulator::model::ManagementAuth;
 use vernescale::api::Via;
 
 use crate::bad_input::two_and_one_too_many;
+use crate::cluster::{Cluster, NAMESPACE, minutes, seconds};
 use crate::one_leave::{begin, ends_well, outcome, three};
 use crate::steering::until_step;
-use crate::world::{NAMESPACE, World, minutes, seconds};
 
 /// Longer than what any of these steps waits for anything.
 const TROUBLE: u64 = 90;
@@ -29,23 +29,24 @@ async fn a_shrink_waits_for_the_list(
     ),
 ) {
     let (step, list) = at;
-    let mut world = three(via).start().await;
-    let kubernetes = world.kubernetes.clone();
-    world.hooks.after(&format!("record {step}"), move || async move {
+    let mut cluster = three(via).start().await;
+    let kubernetes = cluster.kubernetes.clone();
+    cluster.hooks.after(&format!("record {step}"), move || async move {
         kubernetes.faults().add(Rule::new(Fault::ServerError).resource(list).verb(Verb::List));
     });
-    begin(&mut world).await;
-    until_step(&mut world, step).await;
-    let told =
-        |world: &World| world.condition("ReconcileFailed").is_some_and(|told| told.message.contains(list));
-    world.until("it is told", seconds(10), told).await;
-    world.pass(seconds(TROUBLE)).await;
-    assert_eq!((world.step().as_deref(), outcome(&world)), (Some(step), None), "{}", world.dump());
-    assert!(told(&world), "it is told as long as it lasts: {}", world.dump());
+    begin(&mut cluster).await;
+    until_step(&mut cluster, step).await;
+    let told = |cluster: &Cluster| {
+        cluster.condition("ReconcileFailed").is_some_and(|told| told.message.contains(list))
+    };
+    cluster.until("it is told", seconds(10), told).await;
+    cluster.pass(seconds(TROUBLE)).await;
+    assert_eq!((cluster.step().as_deref(), outcome(&cluster)), (Some(step), None), "{}", cluster.dump());
+    assert!(told(&cluster), "it is told as long as it lasts: {}", cluster.dump());
 
-    world.kubernetes.faults().clear();
-    world.until("it goes on", minutes(2), |world| outcome(world) == Some(Outcome::Completed)).await;
-    ends_well(&mut world).await;
+    cluster.kubernetes.faults().clear();
+    cluster.until("it goes on", minutes(2), |cluster| outcome(cluster) == Some(Outcome::Completed)).await;
+    ends_well(&mut cluster).await;
 }
 
 /// The key of the management API is still the one that was read last; that there is none any more is an answer, and is
@@ -55,35 +56,35 @@ async fn a_key_that_cannot_be_read_is_the_last_one() {
     let key = "a-key-of-this-cluster-for-tests";
     let spec = json!({ "management": { "secretRef": { "name": "vernemq-key", "key": "key" } } });
     let builder = two_and_one_too_many(Via::ManagementApi).spec(&spec);
-    let mut world = builder.broker(|broker| broker.management_auth = ManagementAuth::Keys).start().await;
+    let mut cluster = builder.broker(|broker| broker.management_auth = ManagementAuth::Keys).start().await;
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "vernemq-key", "namespace": NAMESPACE },
         "data": { "key": ByteString(key.as_bytes().to_vec()) },
     });
-    world.kubernetes.apply(&secret).expect("the Secret is made");
+    cluster.kubernetes.apply(&secret).expect("the Secret is made");
     for ordinal in 0..2 {
-        let node = world.node(ordinal).expect("it runs");
+        let node = cluster.node(ordinal).expect("it runs");
         let words = ["api-key", "add", &format!("key={key}"), "scope=mgmt"].map(str::to_owned);
-        assert_eq!(world.fleet.admin(&node, &words).await.code, 0);
+        assert_eq!(cluster.fleet.admin(&node, &words).await.code, 0);
     }
-    world.wish(2);
-    world.load(1.0).await;
-    world.start_controller("a");
-    world.until("both are seen", seconds(10), |world| world.status().members == Some(2)).await;
-    let faults = world.kubernetes.clone();
+    cluster.wish(2);
+    cluster.load(1.0).await;
+    cluster.start_controller("a");
+    cluster.until("both are seen", seconds(10), |cluster| cluster.status().members == Some(2)).await;
+    let faults = cluster.kubernetes.clone();
     let rule = faults.faults().add(Rule::new(Fault::ServerError).resource("secrets").verb(Verb::Get));
-    world.until("it is read again", seconds(40), |_| faults.faults().hits(rule) > 0).await;
-    let missing = |world: &World| world.condition("ManagementKeyMissing");
+    cluster.until("it is read again", seconds(40), |_| faults.faults().hits(rule) > 0).await;
+    let missing = |cluster: &Cluster| cluster.condition("ManagementKeyMissing");
     for _ in 0..30 {
-        world.pass(seconds(1)).await;
-        assert_eq!((world.status().members, missing(&world)), (Some(2), None), "{}", world.dump());
-        assert!(world.condition("ManagementUnauthorized").is_none(), "{}", world.dump());
+        cluster.pass(seconds(1)).await;
+        assert_eq!((cluster.status().members, missing(&cluster)), (Some(2), None), "{}", cluster.dump());
+        assert!(cluster.condition("ManagementUnauthorized").is_none(), "{}", cluster.dump());
     }
     assert!(faults.faults().hits(rule) > 10, "read again soon, not after half a minute");
 
-    let secrets = Api::<Secret>::namespaced(world.kubernetes.client(), NAMESPACE);
+    let secrets = Api::<Secret>::namespaced(cluster.kubernetes.client(), NAMESPACE);
     secrets.delete("vernemq-key", &DeleteParams::default()).await.expect("it is deleted");
-    world.kubernetes.faults().clear();
-    world.until("it is told", seconds(5), |world| missing(world).is_some()).await;
-    assert!(missing(&world).is_some_and(|told| told.message.contains("the Secret does not exist")));
+    cluster.kubernetes.faults().clear();
+    cluster.until("it is told", seconds(5), |cluster| missing(cluster).is_some()).await;
+    assert!(missing(&cluster).is_some_and(|told| told.message.contains("the Secret does not exist")));
 }

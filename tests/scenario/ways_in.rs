@@ -1,5 +1,5 @@
 //! Listeners and logins as people have them: the canary finds its way in, or says before anything is raised why no
-//! newcomer could be served. The clients of these stories speak plain MQTT 3.1.1 without a login, and are not looked at.
+//! newcomer could be served. The clients of these scenarios speak plain MQTT 3.1.1 without a login, and are not looked at.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use simulator::model::{ListenerSetting, Settings as Broker, Transport};
 use vernescale::api::Via;
 use vernescale::vernemq::routing_probe::CLIENT_IDS;
 
+use crate::cluster::{Cluster, NAME, NAMESPACE, minutes, seconds};
 use crate::front::{authority, front_of};
 use crate::steering::until_step;
-use crate::world::{NAME, NAMESPACE, World, minutes, seconds};
 
 /// One node, two wanted.
-async fn growing(via: Via, broker: impl FnOnce(&mut Broker), spec: Value) -> World {
+async fn growing(via: Via, broker: impl FnOnce(&mut Broker), spec: Value) -> Cluster {
     let wish = json!({ "wishFrom": "Scale", "replicas": 2, "settle": "1s" });
-    let builder = World::builder(via).replicas(1).clients(0).spec(&wish).spec(&spec).broker(broker);
-    let mut world = builder.start().await;
-    world.start_controller("a");
-    world
+    let builder = Cluster::builder(via).replicas(1).clients(0).spec(&wish).spec(&spec).broker(broker);
+    let mut cluster = builder.start().await;
+    cluster.start_controller("a");
+    cluster
 }
 
-fn told(world: &World, name: &str) -> String {
-    world.condition(name).map(|told| told.message).unwrap_or_default()
+fn told(cluster: &Cluster, name: &str) -> String {
+    cluster.condition(name).map(|told| told.message).unwrap_or_default()
 }
 
 /// The login database knows two client ids, in the broker's own mountpoint.
@@ -42,17 +42,17 @@ fn listeners(all: Vec<ListenerSetting>) -> impl FnOnce(&mut Broker) {
 #[tokio::test(start_paused = true)]
 async fn logins_that_are_kept_by_client_id(#[case] via: Via) {
     let nobody = |broker: &mut Broker| broker.known_clients = Some([].into());
-    let mut world = growing(via, nobody, json!({})).await;
-    world.until("it is told", seconds(30), |world| world.condition("CanaryRefused").is_some()).await;
-    let message = told(&world, "CanaryRefused");
-    assert_eq!(world.status().canary_clients, CLIENT_IDS, "as they are told");
+    let mut cluster = growing(via, nobody, json!({})).await;
+    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
+    let message = told(&cluster, "CanaryRefused");
+    assert_eq!(cluster.status().canary_clients, CLIENT_IDS, "as they are told");
     assert!(CLIENT_IDS.iter().all(|id| message.contains(id)), "{message}");
-    world.pass(seconds(30)).await;
-    assert_eq!(world.replicas(), 1, "nothing is raised that could not be served\n{}", world.dump());
+    cluster.pass(seconds(30)).await;
+    assert_eq!(cluster.replicas(), 1, "nothing is raised that could not be served\n{}", cluster.dump());
     // Somebody enters the two.
-    world.fleet.with_model(|model, _| by_client_id(model.settings_mut()));
-    world.until("both serve", minutes(2), |world| world.settled(2)).await;
-    assert_eq!(told(&world, "CanaryRefused"), "");
+    cluster.fleet.with_model(|model, _| by_client_id(model.settings_mut()));
+    cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
+    assert_eq!(told(&cluster, "CanaryRefused"), "");
 }
 
 #[rstest]
@@ -74,8 +74,8 @@ async fn one_of_several_listeners_will_do(
     )]
     broker: fn(&mut Broker),
 ) {
-    let mut world = growing(via, broker, json!({})).await;
-    world.until("both serve", minutes(2), |world| world.settled(2)).await;
+    let mut cluster = growing(via, broker, json!({})).await;
+    cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
 }
 
 #[rstest]
@@ -84,31 +84,32 @@ async fn one_of_several_listeners_will_do(
 #[tokio::test(start_paused = true)]
 async fn a_listener_behind_a_proxy_has_to_be_named(#[case] via: Via) {
     let behind = vec![ListenerSetting { proxy: true, ..ListenerSetting::on(1883) }];
-    let mut world = growing(via, listeners(behind), json!({})).await;
-    let says = |world: &World| told(world, "CanaryUntried").contains("spec.canary.proxyProtocol");
-    world.until("it is told", minutes(1), says).await;
+    let mut cluster = growing(via, listeners(behind), json!({})).await;
+    let says = |cluster: &Cluster| told(cluster, "CanaryUntried").contains("spec.canary.proxyProtocol");
+    cluster.until("it is told", minutes(1), says).await;
     // Not known for so long is a warning; the answer stands while the next is on its way.
-    let warns = |world: &World| world.condition("CanaryUntried").is_some_and(|told| told.reason == "Warning");
-    world.until("people are warned", minutes(1), warns).await;
+    let warns =
+        |cluster: &Cluster| cluster.condition("CanaryUntried").is_some_and(|told| told.reason == "Warning");
+    cluster.until("people are warned", minutes(1), warns).await;
     for _ in 0..30 {
-        world.pass(seconds(1)).await;
-        assert!(says(&world) && warns(&world), "{}", world.dump());
+        cluster.pass(seconds(1)).await;
+        assert!(says(&cluster) && warns(&cluster), "{}", cluster.dump());
     }
-    assert_eq!(world.replicas(), 1, "what is not known is no yes\n{}", world.dump());
-    world.edit_spec(&json!({ "canary": { "proxyProtocol": true } }));
-    world.until("both serve", minutes(2), |world| world.settled(2)).await;
+    assert_eq!(cluster.replicas(), 1, "what is not known is no yes\n{}", cluster.dump());
+    cluster.edit_spec(&json!({ "canary": { "proxyProtocol": true } }));
+    cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
 }
 
 /// What is wrong is told where no raise is wanted, too, and so is what is there instead.
 #[tokio::test(start_paused = true)]
 async fn a_port_that_is_not_there() {
     let spec = json!({ "replicas": 1, "canary": { "port": 1999 } });
-    let mut world = growing(Via::ManagementApi, |_| (), spec).await;
-    world.until("it is told", seconds(30), |world| world.condition("CanaryRefused").is_some()).await;
-    let message = told(&world, "CanaryRefused");
+    let mut cluster = growing(Via::ManagementApi, |_| (), spec).await;
+    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
+    let message = told(&cluster, "CanaryRefused");
     assert!(message.contains("port 1999 (spec.canary.port)") && message.contains("port 1883"), "{message}");
-    world.edit_spec(&json!({ "canary": { "port": 1883 } }));
-    world.until("it is well", seconds(10), |world| world.condition("CanaryRefused").is_none()).await;
+    cluster.edit_spec(&json!({ "canary": { "port": 1883 } }));
+    cluster.until("it is well", seconds(10), |cluster| cluster.condition("CanaryRefused").is_none()).await;
 }
 
 /// A suspended Unix socket is opened again by an undo, as every other.
@@ -119,22 +120,22 @@ async fn a_port_that_is_not_there() {
 async fn an_undo_opens_a_unix_socket_again(#[case] via: Via) {
     let both = vec![ListenerSetting::unix("/run/m.sock"), ListenerSetting::on(1883)];
     let spec = json!({ "wishFrom": "Scale", "replicas": 2, "settle": "1s" });
-    let builder = World::builder(via).replicas(2).clients(4).spec(&spec).broker(listeners(both));
-    let mut world = builder.start().await;
-    world.load(2.0).await;
-    world.start_controller("a");
-    world.pass(seconds(8)).await;
-    world.wish(1);
-    until_step(&mut world, "Drain").await;
-    world.wish(2);
-    world.until("it is undone", minutes(2), |world| world.settled(2)).await;
-    let node = world.node(1).expect("it runs");
-    let shown = world.fleet.with_model(|model, _| model.status(&node));
+    let builder = Cluster::builder(via).replicas(2).clients(4).spec(&spec).broker(listeners(both));
+    let mut cluster = builder.start().await;
+    cluster.load(2.0).await;
+    cluster.start_controller("a");
+    cluster.pass(seconds(8)).await;
+    cluster.wish(1);
+    until_step(&mut cluster, "Drain").await;
+    cluster.wish(2);
+    cluster.until("it is undone", minutes(2), |cluster| cluster.settled(2)).await;
+    let node = cluster.node(1).expect("it runs");
+    let shown = cluster.fleet.with_model(|model, _| model.status(&node));
     let own = shown.nodes.into_iter().find(|(name, _)| *name == node).expect("it speaks of itself").1;
     let suspended = simulator::model::ListenerStatus::Suspended;
     assert!(own.listeners.iter().all(|one| one.status != suspended), "{:?}", own.listeners);
     // Through exec `listener show` is not asked.
-    let crashes = told(&world, "ListenerShowCrashes");
+    let crashes = told(&cluster, "ListenerShowCrashes");
     assert_eq!(crashes.contains("of pod 0, 1 answers HTTP 500"), via == Via::ManagementApi, "{crashes}");
 }
 
@@ -152,9 +153,9 @@ async fn a_listener_that_speaks_tls() {
     let tls = ListenerSetting { transport: Transport::Mqtts, ..ListenerSetting::on(port) };
     let spec = json!({ "replicas": 1, "canary": { "port": port } });
     let all = listeners(vec![ListenerSetting::on(1883), tls]);
-    let mut world = growing(Via::ManagementApi, all, spec).await;
-    world.until("it is told", seconds(30), |world| world.condition("CanaryRefused").is_some()).await;
-    assert!(told(&world, "CanaryRefused").contains("spec.canary.caSecretRef"), "{}", world.dump());
+    let mut cluster = growing(Via::ManagementApi, all, spec).await;
+    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
+    assert!(told(&cluster, "CanaryRefused").contains("spec.canary.caSecretRef"), "{}", cluster.dump());
 
     let (other, _) = authority(&format!("{NAME}-headless"), NAMESPACE);
     let secret = |pem: String| {
@@ -163,11 +164,14 @@ async fn a_listener_that_speaks_tls() {
             "data": { "ca.crt": ByteString(pem.into_bytes()) },
         })
     };
-    world.edit_spec(&json!({ "canary": { "caSecretRef": { "name": "mqtt-ca" } } }));
-    world.until("it is missed", seconds(10), |world| world.condition("CanaryCaMissing").is_some()).await;
-    world.kubernetes.apply(&secret(other)).expect("the Secret is made");
-    let unproven = |world: &World| told(world, "CanaryRefused").contains("TLS: vmq-0.vmq-headless.mqtt.svc");
-    world.until("another authority proves nothing", minutes(1), unproven).await;
-    world.kubernetes.apply(&secret(pem)).expect("the Secret is made");
-    world.until("it is proven", minutes(1), |world| world.condition("CanaryRefused").is_none()).await;
+    cluster.edit_spec(&json!({ "canary": { "caSecretRef": { "name": "mqtt-ca" } } }));
+    cluster
+        .until("it is missed", seconds(10), |cluster| cluster.condition("CanaryCaMissing").is_some())
+        .await;
+    cluster.kubernetes.apply(&secret(other)).expect("the Secret is made");
+    let unproven =
+        |cluster: &Cluster| told(cluster, "CanaryRefused").contains("TLS: vmq-0.vmq-headless.mqtt.svc");
+    cluster.until("another authority proves nothing", minutes(1), unproven).await;
+    cluster.kubernetes.apply(&secret(pem)).expect("the Secret is made");
+    cluster.until("it is proven", minutes(1), |cluster| cluster.condition("CanaryRefused").is_none()).await;
 }

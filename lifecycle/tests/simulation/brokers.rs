@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Call, NodeName};
 
-use crate::world::{Disk, Door, Process, Trouble, World};
+use crate::cluster::{Cluster, Disk, Door, Process, Trouble};
 
 /// A leave that somebody asked for.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(crate) fn ordinal(name: &NodeName) -> u32 {
     name.0.rsplit('-').next().unwrap().parse().unwrap()
 }
 
-impl World {
+impl Cluster {
     /// A fresh node joins a second after its start, if a member runs.
     pub(crate) fn join(&mut self) {
         let fresh: Vec<u32> =

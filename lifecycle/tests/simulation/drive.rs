@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lifecycle::{Calls, Effect, Facts, Intent, Kind, Limits, Output, Step, step};
 
 use crate::brokers::ordinal;
-use crate::world::{Disk, Door, TICK, World};
+use crate::cluster::{Cluster, Disk, Door, TICK};
 
 /// The smallest and the largest size that a wish may have here.
 pub(crate) const SIZES: std::ops::RangeInclusive<u32> = 1..=5;
@@ -25,10 +25,10 @@ pub(crate) enum Hand {
     Stale,
 }
 
-/// A controller and its world.
+/// A controller and its cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Drive {
-    pub(crate) world: World,
+    pub(crate) cluster: Cluster,
     /// The annotation on the StatefulSet.
     pub(crate) intent: Option<Intent>,
     pub(crate) limits: Limits,
@@ -41,7 +41,7 @@ pub(crate) struct Drive {
     pub(crate) strike: Option<(usize, u32, Hand)>,
     /// Points at which something of its kind is done for the first time: a record, an effect.
     pub(crate) firsts: BTreeMap<String, usize>,
-    /// The world has changed since the reconcile of this turn.
+    /// The cluster has changed since the reconcile of this turn.
     struck: bool,
     /// What was told, by reason.
     pub(crate) told: Vec<&'static str>,
@@ -52,7 +52,7 @@ impl Drive {
     pub(crate) fn new(size: u32, wish: u32, volumes: bool, exec: bool) -> Self {
         let limits = if exec { Limits::default().for_exec() } else { Limits::default() };
         Self {
-            world: World::new(size, volumes, exec),
+            cluster: Cluster::new(size, volumes, exec),
             intent: None,
             limits,
             wish,
@@ -68,8 +68,8 @@ impl Drive {
 
     /// One reconcile and what follows from it; true unless the controller died in it.
     pub(crate) fn turn(&mut self) -> bool {
-        let facts = self.world.facts(self.wish);
-        let out = step(self.intent.as_ref(), &facts, &self.limits, self.world.time());
+        let facts = self.cluster.facts(self.wish);
+        let out = step(self.intent.as_ref(), &facts, &self.limits, self.cluster.time());
         self.check_output(&out);
         self.check_beginning(&out, &facts);
         self.told.extend(out.conditions.iter().map(|condition| condition.reason));
@@ -83,7 +83,7 @@ impl Drive {
         }
         let epoch = |intent: &Option<Intent>| intent.as_ref().map(|intent| intent.epoch);
         if epoch(&self.intent) != epoch(&out.intent) {
-            self.world.calls = Calls::default();
+            self.cluster.calls = Calls::default();
         }
         self.intent.clone_from(&out.intent);
         for effect in &out.effects {
@@ -92,7 +92,7 @@ impl Drive {
                 return false;
             }
             self.check_effect(effect);
-            self.world.act(effect);
+            self.cluster.act(effect);
         }
         !self.dies()
     }
@@ -108,45 +108,45 @@ impl Drive {
             && at == self.points
         {
             self.struck = true;
-            self.world.take_away(ordinal, hand);
+            self.cluster.take_away(ordinal, hand);
         }
         let dead = self.die_at == Some(self.points);
         self.points += 1;
         if dead {
-            self.world.crash();
+            self.cluster.crash();
         }
         dead
     }
 
     /// A turn, then time until the next one is due.
     pub(crate) fn round(&mut self) {
-        if self.world.now >= self.world.nobody_until {
+        if self.cluster.now >= self.cluster.nobody_until {
             self.turn();
         }
         let pause = u64::try_from(self.last.again.as_millis()).unwrap().max(TICK);
         for _ in 0..pause.div_ceil(TICK) {
-            self.world.tick();
+            self.cluster.tick();
             self.check_world();
         }
     }
 
     /// I5: the wished size, all of it members, served, and nothing left over.
     pub(crate) fn settled(&self) -> bool {
-        let world = &self.world;
+        let cluster = &self.cluster;
         let all: Vec<u32> = (0..self.wish).collect();
-        world.replicas == self.wish
-            && world.pods.keys().copied().eq(all.iter().copied())
-            && world.members.keys().copied().eq(all.iter().copied())
-            && (!world.volumes || world.claims.keys().copied().eq(all.iter().copied()))
-            && world.all_running()
-            && world.pods.values().all(|pod| pod.routed && pod.door == Door::Running)
+        cluster.replicas == self.wish
+            && cluster.pods.keys().copied().eq(all.iter().copied())
+            && cluster.members.keys().copied().eq(all.iter().copied())
+            && (!cluster.volumes || cluster.claims.keys().copied().eq(all.iter().copied()))
+            && cluster.all_running()
+            && cluster.pods.values().all(|pod| pod.routed && pod.door == Door::Running)
             && !self.intent.as_ref().is_some_and(Intent::active)
     }
 
     /// Runs until settled; says what it looks like if it never is.
     pub(crate) fn settle(&mut self, seconds: u64) {
-        let end = self.world.now + seconds * 1_000;
-        while self.world.now < end {
+        let end = self.cluster.now + seconds * 1_000;
+        while self.cluster.now < end {
             self.round();
             if self.settled() {
                 return;
@@ -155,8 +155,8 @@ impl Drive {
         panic!(
             "I5: not settled after {seconds} s: wish {}, replicas {}, {:?}, intent {:?}, wait {:?}, {:?}",
             self.wish,
-            self.world.replicas,
-            self.world.summary(),
+            self.cluster.replicas,
+            self.cluster.summary(),
             self.intent,
             self.last.wait,
             self.last.conditions
@@ -170,7 +170,7 @@ impl Drive {
             assert!(!out.conditions.is_empty(), "I11: {:?} without wait or condition", out.intent);
         }
         if let Some(wait) = &out.wait {
-            let late = self.world.time() > wait.until;
+            let late = self.cluster.time() > wait.until;
             assert!(!late || !out.conditions.is_empty(), "I11: {wait:?} is over and nothing is said");
         }
     }
@@ -185,14 +185,14 @@ impl Drive {
         if new.kind == Kind::Shrink {
             assert!(facts.shrink_vetoes.is_empty() && facts.wish < facts.target.replicas, "I6");
             assert!(facts.nodes.values().all(|node| node.members.seen().is_some()), "I6: unknown views");
-            assert!(self.world.all_running(), "I3: a member is down");
-            assert_eq!(new.ordinal.0 + 1, self.world.replicas);
-            assert!(self.world.replicas > 1, "the last node must stay");
+            assert!(self.cluster.all_running(), "I3: a member is down");
+            assert_eq!(new.ordinal.0 + 1, self.cluster.replicas);
+            assert!(self.cluster.replicas > 1, "the last node must stay");
         }
     }
 
     fn check_effect(&self, effect: &Effect) {
-        let world = &self.world;
+        let cluster = &self.cluster;
         // Of what has changed since the reconcile, only guards can know.
         if matches!(effect, Effect::Touch { .. })
             || self.struck && !matches!(effect, Effect::SetReplicas { .. })
@@ -204,30 +204,30 @@ impl Drive {
             Effect::SetReplicas { from, to, pod, .. } => {
                 assert!(SIZES.contains(to) && from.abs_diff(*to) == 1, "I7: {from} to {to}");
                 // By the guard, what is there now is what was seen.
-                let there = world.pods.get(to).filter(|there| pod.as_ref() == Some(&there.uid));
+                let there = cluster.pods.get(to).filter(|there| pod.as_ref() == Some(&there.uid));
                 let left = intent.stranger || there.is_none_or(|pod| pod.disk == Disk::Left);
-                let holds = world.pods.get(to).map(|pod| &pod.uid) == pod.as_ref();
-                let gone = !world.members.contains_key(to) && left;
+                let holds = cluster.pods.get(to).map(|pod| &pod.uid) == pod.as_ref();
+                let gone = !cluster.members.contains_key(to) && left;
                 assert!(to > from || !holds || gone, "I1: {to} has not left");
             }
             Effect::Leave { target, .. } => {
                 let target = ordinal(target);
-                assert!(world.all_running(), "I3: a leave while a member is down");
+                assert!(cluster.all_running(), "I3: a leave while a member is down");
                 assert_eq!(intent.ordinal.0, target);
                 // One that joined again while its pod ends has nothing of the first left.
-                let again = intent.step == Step::PodGone && world.replicas <= target;
-                let first = intent.step == Step::Leave && world.pods[&target].restarts == intent.restarts;
+                let again = intent.step == Step::PodGone && cluster.replicas <= target;
+                let first = intent.step == Step::Leave && cluster.pods[&target].restarts == intent.restarts;
                 assert!(again || first, "I4: a restart led to a leave");
             }
             Effect::LabelServing { ordinal, serving: true, .. } => {
-                assert!(world.members.contains_key(&ordinal.0), "I10: ordinal {ordinal} is no member");
+                assert!(cluster.members.contains_key(&ordinal.0), "I10: ordinal {ordinal} is no member");
             }
             Effect::DeleteClaim { uid, .. } => {
-                let (ordinal, _) = world.claims.iter().find(|(_, claim)| claim.uid == *uid).unwrap();
-                assert!(!world.members.contains_key(ordinal), "a member's data was to be deleted");
+                let (ordinal, _) = cluster.claims.iter().find(|(_, claim)| claim.uid == *uid).unwrap();
+                assert!(!cluster.members.contains_key(ordinal), "a member's data was to be deleted");
             }
             Effect::DeletePod { ordinal, .. } => {
-                assert!(!world.members.contains_key(&ordinal.0), "a member's pod was to be deleted");
+                assert!(!cluster.members.contains_key(&ordinal.0), "a member's pod was to be deleted");
             }
             _ => {}
         }
@@ -236,10 +236,10 @@ impl Drive {
     /// I10: no node that has left is ever served. A pod that another hand made again while our
     /// writes were refused cannot be fenced by anybody but the start hook.
     fn check_world(&self) {
-        let blind = self.world.kube_refuses_until.max(self.world.nobody_until);
-        let refused = self.world.now < blind + 2_000;
+        let blind = self.cluster.kube_refuses_until.max(self.cluster.nobody_until);
+        let refused = self.cluster.now < blind + 2_000;
         let ours = self.intent.as_ref().and_then(|intent| intent.pod_uid.as_ref());
-        for (ordinal, pod) in &self.world.pods {
+        for (ordinal, pod) in &self.cluster.pods {
             let out_of_reach = refused && ours != Some(&pod.uid);
             let served = pod.disk == Disk::Left && pod.routed;
             assert!(out_of_reach || !served, "I10: the twin of ordinal {ordinal} is served");

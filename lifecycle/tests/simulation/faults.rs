@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::cluster::{Cluster, Process};
 use crate::drive::Drive;
-use crate::world::{Process, World};
 
 #[derive(Clone, Debug)]
 enum Fault {
@@ -43,43 +43,43 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 fn strike(drive: &mut Drive, fault: &Fault) {
-    let now = drive.world.now;
-    let world: &mut World = &mut drive.world;
+    let now = drive.cluster.now;
+    let cluster: &mut Cluster = &mut drive.cluster;
     match fault {
-        Fault::Crash => world.crash(),
+        Fault::Crash => cluster.crash(),
         Fault::DieAtPoint(after) => drive.die_at = Some(drive.points + after),
         Fault::KillContainer(ordinal) => {
-            if let Some(pod) = world.pods.get_mut(ordinal).filter(|pod| pod.deleting.is_none()) {
+            if let Some(pod) = cluster.pods.get_mut(ordinal).filter(|pod| pod.deleting.is_none()) {
                 pod.process = Process::Down { back: now + 2_000 };
                 pod.online = 0;
             }
             if *ordinal == 0 {
                 // The asker is gone, and with it the request.
-                world.reply(lifecycle::Call::Unknown("end of file".into()));
-                world.close();
+                cluster.reply(lifecycle::Call::Unknown("end of file".into()));
+                cluster.close();
             }
         }
         Fault::Evict(ordinal) => {
             // Without volumes, two at once would be the end of the data, whatever anybody does.
-            let calm = world.all_running() && world.pods.values().all(|pod| pod.deleting.is_none());
-            if let Some(pod) = world.pods.get_mut(ordinal).filter(|_| calm) {
+            let calm = cluster.all_running() && cluster.pods.values().all(|pod| pod.deleting.is_none());
+            if let Some(pod) = cluster.pods.get_mut(ordinal).filter(|_| calm) {
                 pod.deleting.get_or_insert(now);
             }
         }
         Fault::Blind(ordinal, time) => {
-            world.blind.insert(*ordinal, now + time);
+            cluster.blind.insert(*ordinal, now + time);
         }
         Fault::Unready(ordinal, time) => {
-            if let Some(pod) = world.pods.get_mut(ordinal) {
+            if let Some(pod) = cluster.pods.get_mut(ordinal) {
                 pod.unready_until = now + time;
             }
         }
-        Fault::Rollout(time) => world.rollout_until = now + time,
-        Fault::KubeRefuses(time) => world.kube_refuses_until = now + time,
-        Fault::Stale(time) => world.stale_until = now + time,
-        Fault::LoseReply => world.lose_reply = true,
-        Fault::Stuck(time) => world.stuck_until = now + time,
-        Fault::PodEnd(time) => world.pod_end = *time,
+        Fault::Rollout(time) => cluster.rollout_until = now + time,
+        Fault::KubeRefuses(time) => cluster.kube_refuses_until = now + time,
+        Fault::Stale(time) => cluster.stale_until = now + time,
+        Fault::LoseReply => cluster.lose_reply = true,
+        Fault::Stuck(time) => cluster.stuck_until = now + time,
+        Fault::PodEnd(time) => cluster.pod_end = *time,
         Fault::Wish(wish) => drive.wish = *wish,
     }
 }
@@ -95,11 +95,11 @@ proptest! {
         faults in prop::collection::vec((0..120_000_u64, fault()), 0..12),
     ) {
         let mut drive = Drive::new(size, wish, volumes, exec);
-        let start = drive.world.now;
+        let start = drive.cluster.now;
         let mut faults = faults;
         faults.sort_by_key(|(at, _)| *at);
         for (at, fault) in &faults {
-            while drive.world.now < start + at {
+            while drive.cluster.now < start + at {
                 drive.round();
             }
             strike(&mut drive, fault);

@@ -1,8 +1,8 @@
 //! StatefulSet controller with `OrderedReady`, kubelet, EndpointSlices.
 
-use crate::world::{Claim, Disk, Door, GRACE, Pod, Process, Trouble, World};
+use crate::cluster::{Claim, Cluster, Disk, Door, GRACE, Pod, Process, Trouble};
 
-impl World {
+impl Cluster {
     pub(crate) fn create(&mut self, ordinal: u32) {
         let uid = self.uid();
         if self.volumes && !self.claims.contains_key(&ordinal) {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "where the toy is broken, the test must stop")]
 
 mod brokers;
+mod cluster;
 mod drive;
 mod faults;
 mod kube;
@@ -12,7 +13,6 @@ mod replaced;
 mod resume;
 mod scenarios;
 mod stuck;
-mod world;
 
 use crate::drive::Drive;
 

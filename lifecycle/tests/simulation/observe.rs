@@ -1,4 +1,4 @@
-//! What the controller sees of the world, and what its effects do to it.
+//! What the controller sees of the cluster, and what its effects do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,9 @@ use lifecycle::{
 };
 
 use crate::brokers::{name, ordinal};
-use crate::world::{Disk, Door, Trouble, World};
+use crate::cluster::{Cluster, Disk, Door, Trouble};
 
-impl World {
+impl Cluster {
     pub(crate) fn facts(&self, wish: u32) -> Facts {
         let stale = Veto::unknown("NumbersStale", "no numbers");
         let uid = "set".to_owned();

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rstest::rstest;
 
 use crate::brokers::name;
+use crate::cluster::{Cluster, Disk, Process, Ways};
 use crate::drive::{Drive, Hand};
-use crate::world::{Disk, Process, Ways, World};
 
-impl World {
+impl Cluster {
     pub(crate) fn take_away(&mut self, ordinal: u32, hand: Hand) {
         let now = self.now;
         if hand == Hand::DeleteAll
@@ -45,23 +45,23 @@ impl World {
 /// Until the size is reached; types what is told where nothing else helps.
 pub(crate) fn ends(drive: &mut Drive, case: &str) {
     let mut typed = false;
-    let end = drive.world.now + 1_200_000;
-    while drive.world.now < end {
+    let end = drive.cluster.now + 1_200_000;
+    while drive.cluster.now < end {
         drive.round();
         if drive.settled() {
             return;
         }
-        let dead = drive.world.members.contains_key(&2) && !drive.world.pods.contains_key(&2);
-        if !typed && dead && drive.world.replicas == 2 && tells(drive) {
-            drive.world.remove_dead(2);
+        let dead = drive.cluster.members.contains_key(&2) && !drive.cluster.pods.contains_key(&2);
+        if !typed && dead && drive.cluster.replicas == 2 && tells(drive) {
+            drive.cluster.remove_dead(2);
             typed = true;
         }
     }
     panic!(
         "{case}: no end. replicas {}, {:?}, dead {:?}, {:?}, wait {:?}, {:?}",
-        drive.world.replicas,
-        drive.world.summary(),
-        drive.world.pods.iter().filter(|(_, pod)| pod.disk != Disk::Member).collect::<BTreeMap<_, _>>(),
+        drive.cluster.replicas,
+        drive.cluster.summary(),
+        drive.cluster.pods.iter().filter(|(_, pod)| pod.disk != Disk::Member).collect::<BTreeMap<_, _>>(),
         drive.intent,
         drive.last.wait,
         drive.last.conditions
@@ -105,14 +105,14 @@ fn a_leaver_that_is_taken_away_at_every_point(
             let case =
                 format!("{hand:?} at {point}, made again after {remake}, joins {join}, killed {killed:?}");
             let mut drive = Drive::new(3, 2, volumes, exec);
-            drive.world.ways = Ways { remake, join, term_fires };
+            drive.cluster.ways = Ways { remake, join, term_fires };
             drive.strike = Some((point, 2, hand));
             if let Some(pause) = killed {
                 drive.die_at = Some(point);
                 while drive.points <= point {
                     drive.round();
                 }
-                drive.world.nobody_until = drive.world.now + pause;
+                drive.cluster.nobody_until = drive.cluster.now + pause;
             }
             ends(&mut drive, &case);
         }

@@ -33,7 +33,7 @@ fn a_growth_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
 #[rstest::rstest]
 fn a_cancel_survives_a_crash_at_every_point(#[values(true, false)] exec: bool) {
     let mut drive = Drive::new(3, 2, true, exec);
-    while drive.world.pods[&2].online > 15 {
+    while drive.cluster.pods[&2].online > 15 {
         drive.round();
     }
     drive.wish = 3;

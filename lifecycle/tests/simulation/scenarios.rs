@@ -3,14 +3,14 @@
 use lifecycle::{Effect, Step};
 use rstest::rstest;
 
+use crate::cluster::{Door, Process};
 use crate::drive::Drive;
-use crate::world::{Door, Process};
 
 /// A shrink from three to two that has just asked for the leave.
 fn leave_asked(exec: bool) -> Drive {
     let mut drive = Drive::new(3, 2, true, exec);
     while !drive.last.effects.iter().any(|effect| matches!(effect, Effect::Leave { .. })) {
-        drive.world.tick();
+        drive.cluster.tick();
         drive.turn();
     }
     drive
@@ -18,9 +18,9 @@ fn leave_asked(exec: bool) -> Drive {
 
 /// Rounds until `done`, within five minutes.
 fn until(drive: &mut Drive, done: impl Fn(&Drive) -> bool) {
-    let end = drive.world.now + 300_000;
+    let end = drive.cluster.now + 300_000;
     while !done(drive) {
-        assert!(drive.world.now < end, "did not happen: {:?}, {:?}", drive.intent, drive.last);
+        assert!(drive.cluster.now < end, "did not happen: {:?}, {:?}", drive.intent, drive.last);
         drive.round();
     }
 }
@@ -32,28 +32,28 @@ fn step_is(step: Step) -> impl Fn(&Drive) -> bool {
 #[test]
 fn a_member_that_goes_down_after_the_gate_has_the_leave_revoked() {
     let mut drive = leave_asked(false);
-    drive.world.pods.get_mut(&1).unwrap().process = Process::Down { back: drive.world.now + 30_000 };
+    drive.cluster.pods.get_mut(&1).unwrap().process = Process::Down { back: drive.cluster.now + 30_000 };
     until(&mut drive, |drive| drive.told.contains(&"MemberDown"));
-    until(&mut drive, |drive| drive.world.leave.is_none());
+    until(&mut drive, |drive| drive.cluster.leave.is_none());
     until(&mut drive, step_is(Step::Done));
-    assert!(drive.world.members.contains_key(&2), "it left after all");
-    assert_eq!(drive.world.pods[&2].door, Door::Running);
+    assert!(drive.cluster.members.contains_key(&2), "it left after all");
+    assert_eq!(drive.cluster.pods[&2].door, Door::Running);
     drive.settle(300);
 }
 
 #[test]
 fn an_armed_leave_through_exec_is_told_and_followed() {
     let mut drive = leave_asked(true);
-    drive.world.pods.get_mut(&1).unwrap().process = Process::Down { back: drive.world.now + 90_000 };
+    drive.cluster.pods.get_mut(&1).unwrap().process = Process::Down { back: drive.cluster.now + 90_000 };
     until(&mut drive, |drive| drive.told.contains(&"LeaveArmed"));
-    until(&mut drive, |drive| drive.world.replicas == 2);
+    until(&mut drive, |drive| drive.cluster.replicas == 2);
     drive.settle(300);
 }
 
 #[rstest]
 fn a_lost_reply_is_made_up_for_by_looking(#[values(true, false)] exec: bool) {
     let mut drive = leave_asked(exec);
-    drive.world.lose_reply = true;
+    drive.cluster.lose_reply = true;
     drive.settle(120);
     assert_eq!(leaves(&drive), 0);
 }
@@ -66,23 +66,23 @@ fn leaves(drive: &Drive) -> usize {
 #[rstest]
 fn a_leave_that_takes_three_minutes_is_cut_at_60_s_and_waited_for(#[values(true, false)] exec: bool) {
     let mut drive = leave_asked(exec);
-    drive.world.pods.get_mut(&2).unwrap().queues = 3_600;
-    let asked = drive.world.now;
+    drive.cluster.pods.get_mut(&2).unwrap().queues = 3_600;
+    let asked = drive.cluster.now;
     drive.settle(300);
-    assert!(drive.world.now > asked + 170_000, "it was not long");
+    assert!(drive.cluster.now > asked + 170_000, "it was not long");
     assert_eq!(leaves(&drive), 0, "{:?}", drive.told);
 }
 
 #[test]
 fn a_stuck_leave_shrinks_nothing_and_a_restart_of_the_leaver_ends_it() {
     let mut drive = leave_asked(false);
-    drive.world.stuck_until = u64::MAX;
+    drive.cluster.stuck_until = u64::MAX;
     until(&mut drive, |drive| drive.told.contains(&"LeaveStuck"));
-    assert_eq!(drive.world.replicas, 3);
-    drive.world.stuck_until = 0;
-    drive.world.pods.get_mut(&2).unwrap().process = Process::Down { back: drive.world.now + 2_000 };
+    assert_eq!(drive.cluster.replicas, 3);
+    drive.cluster.stuck_until = 0;
+    drive.cluster.pods.get_mut(&2).unwrap().process = Process::Down { back: drive.cluster.now + 2_000 };
     until(&mut drive, step_is(Step::Done));
-    assert_eq!(drive.world.members.len(), 3);
+    assert_eq!(drive.cluster.members.len(), 3);
     drive.settle(300);
 }
 
@@ -91,33 +91,33 @@ fn a_container_restarted_between_leave_and_shrink_is_not_served_nor_asked_again(
     #[values(true, false)] crash: bool,
 ) {
     let mut drive = leave_asked(false);
-    drive.world.kube_refuses_until = drive.world.now + 20_000;
-    until(&mut drive, |drive| drive.world.pods[&2].restarts == 1);
+    drive.cluster.kube_refuses_until = drive.cluster.now + 20_000;
+    until(&mut drive, |drive| drive.cluster.pods[&2].restarts == 1);
     if crash {
-        drive.world.crash();
+        drive.cluster.crash();
     }
     until(&mut drive, |drive| drive.told.contains(&"ShrinkRefused"));
-    assert!(!drive.world.pods[&2].routed);
+    assert!(!drive.cluster.pods[&2].routed);
     drive.settle(120);
 }
 
 #[test]
 fn the_patch_follows_the_leave_within_the_time_that_the_container_leaves() {
     let mut drive = leave_asked(false);
-    until(&mut drive, |drive| !drive.world.members.contains_key(&2));
-    until(&mut drive, |drive| drive.world.replicas == 2);
-    let left = drive.world.removed[&2];
-    assert!(drive.world.now - left <= 1_700, "{} ms", drive.world.now - left);
+    until(&mut drive, |drive| !drive.cluster.members.contains_key(&2));
+    until(&mut drive, |drive| drive.cluster.replicas == 2);
+    let left = drive.cluster.removed[&2];
+    assert!(drive.cluster.now - left <= 1_700, "{} ms", drive.cluster.now - left);
 }
 
 #[test]
 fn an_unhealthy_lower_ordinal_does_not_keep_the_pod_of_a_node_that_has_left() {
     let mut drive = leave_asked(false);
-    until(&mut drive, |drive| drive.world.replicas == 2);
-    drive.world.pods.get_mut(&0).unwrap().unready_until = drive.world.now + 60_000;
-    let unready = drive.world.pods[&0].unready_until;
-    until(&mut drive, |drive| !drive.world.pods.contains_key(&2));
-    assert!(drive.world.now < unready, "only when pod 0 was ready again");
+    until(&mut drive, |drive| drive.cluster.replicas == 2);
+    drive.cluster.pods.get_mut(&0).unwrap().unready_until = drive.cluster.now + 60_000;
+    let unready = drive.cluster.pods[&0].unready_until;
+    until(&mut drive, |drive| !drive.cluster.pods.contains_key(&2));
+    assert!(drive.cluster.now < unready, "only when pod 0 was ready again");
     drive.settle(120);
 }
 
@@ -125,10 +125,10 @@ fn an_unhealthy_lower_ordinal_does_not_keep_the_pod_of_a_node_that_has_left() {
 fn a_rollout_during_the_drain_cancels() {
     let mut drive = Drive::new(3, 2, true, false);
     until(&mut drive, step_is(Step::Drain));
-    drive.world.rollout_until = drive.world.now + 30_000;
+    drive.cluster.rollout_until = drive.cluster.now + 30_000;
     until(&mut drive, step_is(Step::Done));
     assert!(drive.told.contains(&"RolloutUnderWay"));
-    assert_eq!((drive.world.pods[&2].door, drive.world.pods[&2].serving), (Door::Running, Some(true)));
+    assert_eq!((drive.cluster.pods[&2].door, drive.cluster.pods[&2].serving), (Door::Running, Some(true)));
     drive.settle(300);
 }
 
@@ -136,11 +136,11 @@ fn a_rollout_during_the_drain_cancels() {
 fn a_wish_raised_during_the_shrink_waits_and_grows_with_a_fresh_claim() {
     let mut drive = leave_asked(false);
     until(&mut drive, step_is(Step::PodGone));
-    let (pod, claim) = (drive.world.pods[&2].uid.clone(), drive.world.claims[&2].uid.clone());
+    let (pod, claim) = (drive.cluster.pods[&2].uid.clone(), drive.cluster.claims[&2].uid.clone());
     drive.wish = 3;
     drive.settle(300);
-    assert_ne!(drive.world.pods[&2].uid, pod);
-    assert_ne!(drive.world.claims[&2].uid, claim, "old data was used again");
+    assert_ne!(drive.cluster.pods[&2].uid, pod);
+    assert_ne!(drive.cluster.claims[&2].uid, claim, "old data was used again");
 }
 
 #[rstest]
@@ -150,9 +150,9 @@ fn a_foreign_raise_at_any_time_of_a_shrink_ends_well(
 ) {
     for second in 0..40 {
         let mut drive = Drive::new(3, 2, volumes, false);
-        let at = drive.world.now + second * 500;
-        until(&mut drive, |drive| drive.world.now >= at);
-        drive.world.replicas = 3 + more;
+        let at = drive.cluster.now + second * 500;
+        until(&mut drive, |drive| drive.cluster.now >= at);
+        drive.cluster.replicas = 3 + more;
         drive.settle(900);
     }
 }
@@ -161,11 +161,11 @@ fn a_foreign_raise_at_any_time_of_a_shrink_ends_well(
 fn a_foreign_fall_is_told_and_nothing_is_done_about_it() {
     let mut drive = Drive::new(3, 3, true, false);
     drive.round();
-    drive.world.replicas = 2;
+    drive.cluster.replicas = 2;
     drive.wish = 2;
     until(&mut drive, |drive| drive.told.contains(&"ForeignFall"));
     until(&mut drive, |drive| drive.told.contains(&"MemberDead"));
-    assert!(drive.world.members.contains_key(&2));
+    assert!(drive.cluster.members.contains_key(&2));
     drive.wish = 1;
     for _ in 0..100 {
         drive.round();
@@ -177,8 +177,8 @@ fn a_foreign_fall_is_told_and_nothing_is_done_about_it() {
 fn replicas_that_fall_by_another_hand_during_a_drain_end_the_shrink() {
     let mut drive = Drive::new(3, 2, true, false);
     until(&mut drive, step_is(Step::Drain));
-    drive.world.replicas = 1;
+    drive.cluster.replicas = 1;
     until(&mut drive, step_is(Step::Done));
     assert!(drive.told.contains(&"ForeignScale"));
-    assert_eq!(drive.world.replicas, 1);
+    assert_eq!(drive.cluster.replicas, 1);
 }

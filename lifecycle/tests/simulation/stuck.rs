@@ -3,10 +3,10 @@
 use lifecycle::{Effect, Kind, Step};
 use rstest::rstest;
 
+use crate::cluster::Trouble;
 use crate::drive::Drive;
 use crate::replaced::ends;
 use crate::resume::die_everywhere;
-use crate::world::Trouble;
 
 const ALL: [(Trouble, &str); 5] = [
     (Trouble::Unmade, "NewcomerNotFenced"),
@@ -19,17 +19,17 @@ const ALL: [(Trouble, &str); 5] = [
 /// Two nodes, a third that does not come to its end, and that has been told.
 fn stuck((trouble, reason): (Trouble, &str), volumes: bool, exec: bool) -> Drive {
     let mut drive = Drive::new(2, 3, volumes, exec);
-    drive.world.trouble = Some(trouble);
+    drive.cluster.trouble = Some(trouble);
     rounds(&mut drive, 400, |drive| drive.told.contains(&reason));
     let growing = drive.intent.as_ref().is_some_and(|intent| intent.active() && intent.kind == Kind::Grow);
-    assert!(growing && drive.world.replicas == 3, "{trouble:?}: {:?}", drive.intent);
+    assert!(growing && drive.cluster.replicas == 3, "{trouble:?}: {:?}", drive.intent);
     drive
 }
 
 fn rounds(drive: &mut Drive, seconds: u64, done: impl Fn(&Drive) -> bool) {
-    let end = drive.world.now + seconds * 1_000;
+    let end = drive.cluster.now + seconds * 1_000;
     while !done(drive) {
-        assert!(drive.world.now < end, "did not happen: {:?}, {:?}", drive.intent, drive.last);
+        assert!(drive.cluster.now < end, "did not happen: {:?}, {:?}", drive.intent, drive.last);
         drive.round();
     }
 }
@@ -44,7 +44,7 @@ fn a_smaller_size_that_is_wanted_comes(
     let mut drive = stuck(ALL[trouble], volumes, exec);
     drive.wish = wish;
     let mut asked = false;
-    rounds(&mut drive, 120, |drive| drive.world.replicas == 2);
+    rounds(&mut drive, 120, |drive| drive.cluster.replicas == 2);
     let was_member = !matches!(ALL[trouble].0, Trouble::Unmade | Trouble::Alone);
     asked |= drive.intent.as_ref().is_some_and(|intent| intent.asked && intent.verified);
     assert_eq!(asked, was_member, "a member leaves; one that is none has nothing to leave");
@@ -81,7 +81,7 @@ fn one_that_is_wanted_again_is_a_newcomer_again(
         drive.round();
         serves_no_newcomer(&drive);
         // Undone or not, it is not served before it is proven.
-        drive.world.trouble = None;
+        drive.cluster.trouble = None;
         // One that joins in the last second of its pod is a dead member, and told.
         ends(&mut drive, "wanted again");
     }
@@ -90,7 +90,7 @@ fn one_that_is_wanted_again_is_a_newcomer_again(
 fn serves_no_newcomer(drive: &Drive) {
     let lets_in = |effect: &Effect| matches!(effect, Effect::LabelServing { ordinal, serving: true, .. } if ordinal.0 == 2);
     let served = drive.last.effects.iter().any(lets_in);
-    assert!(!served || drive.world.trouble.is_none(), "an undo lets in what was never in step");
+    assert!(!served || drive.cluster.trouble.is_none(), "an undo lets in what was never in step");
 }
 
 #[rstest]
@@ -101,7 +101,7 @@ fn a_further_raise_says_what_it_waits_for_and_comes_once_that_is_mended(
     drive.wish = 4;
     rounds(&mut drive, 10, |drive| drive.told.contains(&"GrowWaits"));
     assert!(drive.last.conditions.iter().any(|told| told.reason == ALL[trouble].1), "{:?}", drive.last);
-    drive.world.trouble = None;
+    drive.cluster.trouble = None;
     drive.settle(600);
 }
 
@@ -110,11 +110,11 @@ fn a_further_raise_says_what_it_waits_for_and_comes_once_that_is_mended(
 fn one_that_joins_while_it_is_given_up_leaves_like_a_member() {
     let mut drive = stuck(ALL[2], true, false);
     drive.wish = 2;
-    drive.world.kube_refuses_until = drive.world.now + 5_000;
+    drive.cluster.kube_refuses_until = drive.cluster.now + 5_000;
     rounds(&mut drive, 10, |drive| drive.intent.as_ref().is_some_and(|intent| intent.step == Step::Shrink));
-    drive.world.trouble = None;
-    drive.world.join();
-    assert!(drive.world.members.contains_key(&2), "it has joined");
+    drive.cluster.trouble = None;
+    drive.cluster.join();
+    assert!(drive.cluster.members.contains_key(&2), "it has joined");
     drive.settle(900);
     assert!(!drive.told.contains(&"VerifyFailed"), "{:?}", drive.told);
 }

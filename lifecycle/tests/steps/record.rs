@@ -3,11 +3,11 @@
 
 use lifecycle::{Intent, Step};
 
-use crate::scene::Scene;
+use crate::fixture::Fixture;
 
 #[test]
 fn an_intent_survives_its_annotation() {
-    let intent = Scene::shrinking(3, Step::Drain).intent.unwrap();
+    let intent = Fixture::shrinking(3, Step::Drain).intent.unwrap();
     let text = serde_json::to_string(&intent).unwrap();
     assert_eq!(serde_json::from_str::<Intent>(&text).unwrap(), intent);
 }
@@ -19,10 +19,10 @@ fn the_names_in_the_annotation_stay() {
         "step":"PodGone","started":1000000,"entered":1000000}"#;
     let intent: Intent = serde_json::from_str(text).unwrap();
     assert_eq!((intent.epoch, intent.step, intent.verified), (7, Step::PodGone, false));
-    let mut scene = Scene::shrinking(3, Step::PodGone);
-    scene.intent = Some(intent);
-    scene.facts.target.replicas = 2;
-    scene.dropped();
-    scene.gone();
-    assert!(!scene.after(0).effects.is_empty(), "the volume's turn");
+    let mut fixture = Fixture::shrinking(3, Step::PodGone);
+    fixture.intent = Some(intent);
+    fixture.facts.target.replicas = 2;
+    fixture.dropped();
+    fixture.gone();
+    assert!(!fixture.after(0).effects.is_empty(), "the volume's turn");
 }

@@ -3,29 +3,29 @@
 use lifecycle::{Counts, Kind, Objects, Observed, Ordinal, Severity, Time, Unsettled};
 use rstest::rstest;
 
-use crate::scene::{Scene, THEN, kind, reasons, tells, unknown};
+use crate::fixture::{Fixture, THEN, kind, reasons, tells, unknown};
 
-/// What the scene's records account for: 500 live objects less 3 retained messages, of which 450 have a queue.
+/// What the fixture's records account for: 500 live objects less 3 retained messages, of which 450 have a queue.
 const ROOM: i64 = 47;
 
 /// Three nodes of which two are wanted; one has been ready for so many milliseconds.
-fn young(for_ms: u64) -> Scene {
-    let mut scene = Scene::new(3, 2);
-    scene.pod(1).ready_changed = Some(Time(THEN.0 - for_ms));
-    scene
+fn young(for_ms: u64) -> Fixture {
+    let mut fixture = Fixture::new(3, 2);
+    fixture.pod(1).ready_changed = Some(Time(THEN.0 - for_ms));
+    fixture
 }
 
-fn with_queues_over(for_ms: u64, surplus: i64) -> Scene {
-    let mut scene = young(for_ms);
-    scene.counts(0).queues += ROOM + surplus;
-    scene
+fn with_queues_over(for_ms: u64, surplus: i64) -> Fixture {
+    let mut fixture = young(for_ms);
+    fixture.counts(0).queues += ROOM + surplus;
+    fixture
 }
 
 /// When one process saw left-over queues in reconciles that are two seconds apart, of which the last is so long ago.
-fn seen(scene: &Scene, ago: u64) -> Option<Time> {
+fn seen(fixture: &Fixture, ago: u64) -> Option<Time> {
     let mut unsettled = Unsettled::default();
-    unsettled.observe(&scene.facts, Time(THEN.0 - ago - 2_000));
-    unsettled.observe(&scene.facts, Time(THEN.0 - ago))
+    unsettled.observe(&fixture.facts, Time(THEN.0 - ago - 2_000));
+    unsettled.observe(&fixture.facts, Time(THEN.0 - ago))
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn so_many_queues_as_there_are_records_begin_one() {
 
 #[test]
 fn more_are_named_with_the_numbers_and_the_end() {
-    let scene = with_queues_over(5_000, 5);
-    let out = scene.after(0);
+    let fixture = with_queues_over(5_000, 5);
+    let out = fixture.after(0);
     assert_eq!((&out.intent, &out.effects), (&None, &vec![]));
     assert!(tells(&out, "QueuesUnsettled", "hold 502 queues (queue_processes)"), "{:?}", out.conditions);
     assert!(tells(&out, "QueuesUnsettled", "account for 497"), "{:?}", out.conditions);
@@ -53,22 +53,22 @@ fn more_are_named_with_the_numbers_and_the_end() {
 #[case(3, true)]
 #[case(4, false)]
 fn of_few_sessions_three_are_no_sign(#[case] surplus: i64, #[case] begins: bool) {
-    let mut scene = young(5_000);
+    let mut fixture = young(5_000);
     for ordinal in 0..3 {
-        scene.node(ordinal).counts =
+        fixture.node(ordinal).counts =
             Observed::Seen(Counts { online: 1, offline: 0, queues: 1, retained: 497 });
     }
-    scene.counts(2).queues += surplus;
-    assert_eq!(kind(&scene.after(0)).is_some(), begins, "{:?}", scene.after(0).conditions);
+    fixture.counts(2).queues += surplus;
+    assert_eq!(kind(&fixture.after(0)).is_some(), begins, "{:?}", fixture.after(0).conditions);
 }
 
 #[rstest]
 #[case(495, true)]
 #[case(494, false)]
 fn members_have_the_same_records(#[case] live: i64, #[case] begins: bool) {
-    let mut scene = young(5_000);
-    scene.live(1, live);
-    let out = scene.after(0);
+    let mut fixture = young(5_000);
+    fixture.live(1, live);
+    let out = fixture.after(0);
     assert_eq!(kind(&out).is_some(), begins, "{:?}", out.conditions);
     assert!(
         begins || tells(&out, "QueuesUnsettled", "494 live objects, pod 0 has 500"),
@@ -78,21 +78,21 @@ fn members_have_the_same_records(#[case] live: i64, #[case] begins: bool) {
 }
 
 #[rstest]
-#[case::objects("the live objects of pod 1", |s: &mut Scene| s.node(1).objects = unknown())]
-#[case::counts("queues of pod 1", |s: &mut Scene| s.node(1).counts = unknown())]
-#[case::another_plugin("has no swc_object_count", |s: &mut Scene| {
+#[case::objects("the live objects of pod 1", |s: &mut Fixture| s.node(1).objects = unknown())]
+#[case::counts("queues of pod 1", |s: &mut Fixture| s.node(1).counts = unknown())]
+#[case::another_plugin("has no swc_object_count", |s: &mut Fixture| {
     s.node(1).objects = Observed::Seen(Objects { live: None, at: THEN });
 })]
-fn what_is_not_known_begins_nothing_for_ten_minutes(#[case] what: &str, #[case] disturb: fn(&mut Scene)) {
-    let mut scene = young(599_999);
-    disturb(&mut scene);
-    let out = scene.after(0);
+fn what_is_not_known_begins_nothing_for_ten_minutes(#[case] what: &str, #[case] disturb: fn(&mut Fixture)) {
+    let mut fixture = young(599_999);
+    disturb(&mut fixture);
+    let out = fixture.after(0);
     assert_eq!((&out.intent, reasons(&out)), (&None, vec!["ShrinkWaits"]));
     assert!(tells(&out, "ShrinkWaits", "not known yet: QueuesUnsettled: "), "{:?}", out.conditions);
     assert!(tells(&out, "ShrinkWaits", what), "{:?}", out.conditions);
-    assert_eq!(seen(&scene, 0), None, "not known is not seen");
-    scene.pod(1).ready_changed = Some(Time(THEN.0 - 600_000));
-    assert_eq!(kind(&scene.after(0)), Some(Kind::Shrink), "it holds nothing for ever");
+    assert_eq!(seen(&fixture, 0), None, "not known is not seen");
+    fixture.pod(1).ready_changed = Some(Time(THEN.0 - 600_000));
+    assert_eq!(kind(&fixture.after(0)), Some(Kind::Shrink), "it holds nothing for ever");
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn after_ten_minutes_nobody_counts() {
 #[case(29_999, false)]
 #[case(30_000, true)]
 fn they_have_been_gone_for_the_settle_time(#[case] ago: u64, #[case] begins: bool) {
-    let mut scene = young(300_000);
-    scene.facts.unsettled = Some(Time(THEN.0 - ago));
-    let out = scene.after(0);
+    let mut fixture = young(300_000);
+    fixture.facts.unsettled = Some(Time(THEN.0 - ago));
+    let out = fixture.after(0);
     assert_eq!(kind(&out).is_some(), begins, "{:?}", out.conditions);
     assert!(
         begins || tells(&out, "QueuesUnsettled", "less than 30 s ago (spec.settle) queues"),
@@ -122,7 +122,7 @@ fn they_are_seen_in_two_readings_a_second_apart() {
     let mut unknown_there = young(5_000);
     unknown_there.node(1).counts = unknown();
     let mut unsettled = Unsettled::default();
-    let mut observes = |scene: &Scene, at: u64| unsettled.observe(&scene.facts, Time(at));
+    let mut observes = |fixture: &Fixture, at: u64| unsettled.observe(&fixture.facts, Time(at));
     assert_eq!(observes(&left_over, 1_000), None);
     assert_eq!(observes(&left_over, 1_999), None);
     // Clients that come and go, and what was not read between two that were.
@@ -144,16 +144,16 @@ fn they_are_seen_in_two_readings_a_second_apart() {
 const RECORDED: &str = include_str!("../../../tests/recordings/queues_beside_objects_2.1.2.txt");
 
 /// Three nodes as they were read in a recorded row, one of them young.
-fn recorded(row: &str) -> Scene {
-    let mut scene = young(5_000);
+fn recorded(row: &str) -> Fixture {
+    let mut fixture = young(5_000);
     let (_, nodes) = row.split_once("queues/live/retained/online/offline ").unwrap();
     for (ordinal, node) in (0..3).zip(nodes.split(' ')) {
         let counts: Vec<i64> = node.split('/').map(|count| count.parse().unwrap()).collect();
         let [queues, live, retained, online, offline] = counts[..] else { panic!("{row}") };
-        scene.node(ordinal).counts = Observed::Seen(Counts { online, offline, queues, retained });
-        scene.live(ordinal, live);
+        fixture.node(ordinal).counts = Observed::Seen(Counts { online, offline, queues, retained });
+        fixture.live(ordinal, live);
     }
-    scene
+    fixture
 }
 
 /// Persistent sessions with and without subscriptions, clean ones, 14 and 82 connects a second: no reason to wait.
@@ -164,9 +164,9 @@ fn what_was_recorded_of_an_undisturbed_cluster_begins_one() {
     assert_eq!(rows.len(), 36);
     let mut unsettled = Unsettled::default();
     for (row, at) in rows.into_iter().zip((1_000..).step_by(1_000)) {
-        let scene = recorded(row);
-        assert_eq!(kind(&scene.after(0)), Some(Kind::Shrink), "{row}: {:?}", scene.after(0).conditions);
-        assert_eq!(unsettled.observe(&scene.facts, Time(at)), None, "{row}");
+        let fixture = recorded(row);
+        assert_eq!(kind(&fixture.after(0)), Some(Kind::Shrink), "{row}: {:?}", fixture.after(0).conditions);
+        assert_eq!(unsettled.observe(&fixture.facts, Time(at)), None, "{row}");
     }
 }
 
@@ -208,20 +208,20 @@ fn with_queues_that_are_lost_those_that_move_count() {
 #[test]
 fn a_few_records_more_or_less_are_no_sign() {
     for (there, here) in [(0, 3), (3, 0)] {
-        let mut scene = young(5_000);
+        let mut fixture = young(5_000);
         for (ordinal, live) in [(0, there), (1, here), (2, 0)] {
-            scene.live(ordinal, live);
-            scene.node(ordinal).counts =
+            fixture.live(ordinal, live);
+            fixture.node(ordinal).counts =
                 Observed::Seen(Counts { online: 0, offline: 0, queues: 0, retained: 0 });
         }
-        assert_eq!(kind(&scene.after(0)), Some(Kind::Shrink), "{:?}", scene.after(0).conditions);
+        assert_eq!(kind(&fixture.after(0)), Some(Kind::Shrink), "{:?}", fixture.after(0).conditions);
     }
 }
 
 /// Pods that are not wanted do not count, nor does one that never said when it became ready.
 #[test]
 fn only_pods_that_are_known_to_be_young_are_a_reason() {
-    let mut scene = with_queues_over(5_000, 50);
-    scene.facts.pods.get_mut(&Ordinal(1)).unwrap().ready_changed = None;
-    assert_eq!(kind(&scene.after(0)), Some(Kind::Shrink));
+    let mut fixture = with_queues_over(5_000, 50);
+    fixture.facts.pods.get_mut(&Ordinal(1)).unwrap().ready_changed = None;
+    assert_eq!(kind(&fixture.after(0)), Some(Kind::Shrink));
 }

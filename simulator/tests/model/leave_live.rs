@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifecycle::Time;
 use simulator::model::{Answer, CloseReason, Command, Connect, Fault, Protocol, Settings, Spread, Via};
 
-use crate::lab::{Lab, leave, leave_without_kill, name, settings};
+use crate::harness::{Harness, leave, leave_without_kill, name, settings};
 use crate::recording;
 use crate::recording::{at_ms, between, count, health, line, millis, shown};
 
@@ -13,50 +13,50 @@ const FULL: &str = recording!("leave_full_semantics.txt");
 
 /// The recorded sessions on n3: two live ones, 500 and 300 messages offline,
 /// 100 for one that never acknowledges.
-fn recorded_setup() -> (Lab, [simulator::model::ConnId; 3]) {
-    let mut lab = Lab::cluster(3, settings());
-    let live = lab.session(3, "c3live", Protocol::V4, true);
-    lab.subscribe(live, "live/#", 1);
-    let live5 = lab.session(3, "c3v5", Protocol::V5, true);
-    lab.subscribe(live5, "live/#", 1);
-    crate::lab::park(&mut lab, 3, "p3", "q/p3", 1);
-    let p35 = lab.session(3, "p35", Protocol::V5, false);
-    lab.subscribe(p35, "q/p35", 2);
-    lab.goodbye(p35);
-    let on = lab.session(3, "p3on", Protocol::V4, false);
-    lab.clients.get_mut(&on).expect("it is there").mute = true;
-    lab.subscribe(on, "q/on", 1);
+fn recorded_setup() -> (Harness, [simulator::model::ConnId; 3]) {
+    let mut harness = Harness::cluster(3, settings());
+    let live = harness.session(3, "c3live", Protocol::V4, true);
+    harness.subscribe(live, "live/#", 1);
+    let live5 = harness.session(3, "c3v5", Protocol::V5, true);
+    harness.subscribe(live5, "live/#", 1);
+    crate::harness::park(&mut harness, 3, "p3", "q/p3", 1);
+    let p35 = harness.session(3, "p35", Protocol::V5, false);
+    harness.subscribe(p35, "q/p35", 2);
+    harness.goodbye(p35);
+    let on = harness.session(3, "p3on", Protocol::V4, false);
+    harness.clients.get_mut(&on).expect("it is there").mute = true;
+    harness.subscribe(on, "q/on", 1);
     for (k, topic, qos) in [(1, "q/p3", 1), (2, "q/p35", 2), (1, "q/on", 1)] {
-        let bulk = lab.session(k, "bulk", Protocol::V4, true);
+        let bulk = harness.session(k, "bulk", Protocol::V4, true);
         let published: u32 = count(line(FULL, &format!("to {topic} via n{k}"), 0), "published ");
         for m in 0..published {
-            lab.publish(bulk, topic, &m.to_string(), qos);
+            harness.publish(bulk, topic, &m.to_string(), qos);
         }
-        lab.goodbye(bulk);
+        harness.goodbye(bulk);
     }
-    lab.run(1_000);
-    (lab, [live, live5, on])
+    harness.run(1_000);
+    (harness, [live, live5, on])
 }
 
 #[test]
 fn twenty_are_in_flight() {
-    let (lab, [.., on]) = recorded_setup();
+    let (harness, [.., on]) = recorded_setup();
     let recorded: usize = count(line(FULL, "never acks) got so far", 0), "so far: ");
-    assert_eq!(lab.seen(on).got.len(), recorded);
+    assert_eq!(harness.seen(on).got.len(), recorded);
 }
 
 #[test]
 fn without_kill_the_listener_is_suspended_and_sessions_go_on() {
-    let (mut lab, [live, ..]) = recorded_setup();
-    let (answer, _) = lab.admin(1, leave_without_kill(&name(3)));
+    let (mut harness, [live, ..]) = recorded_setup();
+    let (answer, _) = harness.admin(1, leave_without_kill(&name(3)));
     let recorded = recording::admin(FULL, "cluster leave node=VerneMQ3@127.0.0.13 -i 1 -t 30", 0);
     assert_eq!(answer, Answer::Text(recorded.stdout));
     assert_eq!((answer.exit_code(), recorded.exit), (0, 0));
-    assert!(!lab.model.listening(&name(3)));
+    assert!(!harness.model.listening(&name(3)));
     let watched = line(FULL, "watch n3: cluster/show: 1=T 2=T 3=T | /health 503", 0);
-    assert_eq!(lab.health(3), health(watched));
-    assert_eq!(lab.show(3), shown(watched));
-    let (Some(listeners), _) = lab.http(3, Command::ListenerShow) else { panic!("no listeners") };
+    assert_eq!(harness.health(3), health(watched));
+    assert_eq!(harness.show(3), shown(watched));
+    let (Some(listeners), _) = harness.http(3, Command::ListenerShow) else { panic!("no listeners") };
     let expected = &line(FULL, "n3 listeners:", 0)["[   4.68] n3 listeners: ".len()..];
     let (mut got, mut want): (serde_json::Value, serde_json::Value) = (
         serde_json::from_str(&listeners.json()).expect("JSON"),
@@ -68,29 +68,29 @@ fn without_kill_the_listener_is_suspended_and_sessions_go_on() {
         table["table"][1]["all_conns"] = 1.into();
     }
     assert_eq!(got, want);
-    let publisher = lab.session(1, "pubc", Protocol::V4, true);
-    lab.publish(publisher, "live/x", "x", 1);
-    lab.publish(live, "live/y", "y", 1);
+    let publisher = harness.session(1, "pubc", Protocol::V4, true);
+    harness.publish(publisher, "live/x", "x", 1);
+    harness.publish(live, "live/y", "y", 1);
     let recorded: usize = count(line(FULL, "c3live can publish", 0), "got ");
-    assert_eq!(lab.seen(live).got.len(), recorded);
+    assert_eq!(harness.seen(live).got.len(), recorded);
 }
 
 #[test]
 fn the_seed_command_prints_progress_and_then_done() {
-    let (mut lab, [live, live5, on]) = recorded_setup();
-    lab.admin(1, leave_without_kill(&name(3)));
-    let asked = lab.now;
-    let call = lab.ask(1, leave(&name(3), 30), Via::Admin);
+    let (mut harness, [live, live5, on]) = recorded_setup();
+    harness.admin(1, leave_without_kill(&name(3)));
+    let asked = harness.now;
+    let call = harness.ask(1, leave(&name(3), 30), Via::Admin);
     for conn in [live, live5, on] {
-        assert_eq!(lab.seen(conn).closed, Some(CloseReason::Plain), "no DISCONNECT packet, even for v5");
+        assert_eq!(harness.seen(conn).closed, Some(CloseReason::Plain), "no DISCONNECT packet, even for v5");
     }
-    lab.run(260);
-    assert_eq!(lab.health(3), health(line(FULL, "watch n3: cluster/show: 1=T 2=T 3=T | /health 200", 1)));
+    harness.run(260);
+    assert_eq!(harness.health(3), health(line(FULL, "watch n3: cluster/show: 1=T 2=T 3=T | /health 200", 1)));
     let watched = line(FULL, "watch n3: cluster/show: 1=T 2=T | /health 503", 0);
-    assert!(lab.until(2_000, |lab| lab.health(3) == health(watched)).is_some());
-    assert_eq!(lab.show(3), shown(watched), "it is out of its own view first");
-    lab.until(3_000, |lab| lab.answers.contains_key(&call)).expect("it ends");
-    let (at, answer) = lab.answers.remove(&call).expect("the answer");
+    assert!(harness.until(2_000, |harness| harness.health(3) == health(watched)).is_some());
+    assert_eq!(harness.show(3), shown(watched), "it is out of its own view first");
+    harness.until(3_000, |harness| harness.answers.contains_key(&call)).expect("it ends");
+    let (at, answer) = harness.answers.remove(&call).expect("the answer");
     let recorded = recording::admin(FULL, "cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 30", 0);
     let Some(Answer::Text(text)) = answer else { panic!("{answer:?}") };
     let (got, want): (Vec<&str>, Vec<&str>) = (text.lines().collect(), recorded.stdout.lines().collect());
@@ -102,18 +102,18 @@ fn the_seed_command_prints_progress_and_then_done() {
 
 #[test]
 fn the_node_stops_itself_and_the_others_drop_it() {
-    let (mut lab, _) = recorded_setup();
-    let (answer, _) = lab.http(1, leave(&name(3), 30));
+    let (mut harness, _) = recorded_setup();
+    let (answer, _) = harness.http(1, leave(&name(3), 30));
     assert_eq!(answer, Some(Answer::Text("Done".into())));
-    let done = lab.now;
+    let done = harness.now;
     let recorded = millis(line(FULL, "n3 OS process gone", 0), "gone ");
-    lab.until(5_000, |lab| !lab.model.http_up(&name(3))).expect("HTTP ends first");
-    assert!(lab.now - done < 100 && !lab.gone(3));
-    lab.until(5_000, |lab| lab.gone(3)).expect("it stops");
-    assert!((lab.now - done).abs_diff(recorded) <= 50, "{} against {recorded}", lab.now - done);
+    harness.until(5_000, |harness| !harness.model.http_up(&name(3))).expect("HTTP ends first");
+    assert!(harness.now - done < 100 && !harness.gone(3));
+    harness.until(5_000, |harness| harness.gone(3)).expect("it stops");
+    assert!((harness.now - done).abs_diff(recorded) <= 50, "{} against {recorded}", harness.now - done);
     let last = line(FULL, "watch n1: cluster/show: 1=T 2=T | /health", 0);
-    lab.run(300);
-    assert_eq!((lab.show(1), lab.show(2)), (shown(last), shown(last)));
+    harness.run(300);
+    assert_eq!((harness.show(1), harness.show(2)), (shown(last), shown(last)));
 }
 
 /// `leave_edge_cases.txt` F2: n2 drops the leaver at once, n1 lists it as running until its process ends.
@@ -132,23 +132,25 @@ fn members_can_disagree_for_six_seconds() {
     settings.timing.leave_exit = Spread::exactly(exit);
     settings.timing.leave_seen_at_end = Spread::exactly(settings.timing.leave_seen_at_end.min);
     settings.rates.leave_told_percent = 100;
-    let mut lab = Lab::cluster(3, settings);
+    let mut harness = Harness::cluster(3, settings);
     for s in 0..1_500 {
-        lab.connect(3, Connect::new(format!("s{s}"), Protocol::V4, false));
+        harness.connect(3, Connect::new(format!("s{s}"), Protocol::V4, false));
     }
-    lab.until(20_000, |lab| lab.status(3).num_online == 1_500).expect("all are online");
-    lab.model.fault(&Fault::DeafToLeaves { node: name(1), on: true }, Time(lab.now));
-    assert_eq!(lab.http(1, leave(&name(3), 1)).0, Some(Answer::Text("Done".into())));
-    let said = lab.now;
-    lab.until(1_500, |lab| lab.model.members_seen_by(&name(2)).len() == 2).expect("n2 drops it");
-    assert_eq!((lab.show(2), lab.show(1)), (shown(n2), "1=T 2=T 3=T".into()));
-    lab.run(said + lived - lab.now);
-    assert_eq!(lab.show(1), "1=T 2=T 3=T", "still");
+    harness.until(20_000, |harness| harness.status(3).num_online == 1_500).expect("all are online");
+    harness.model.fault(&Fault::DeafToLeaves { node: name(1), on: true }, Time(harness.now));
+    assert_eq!(harness.http(1, leave(&name(3), 1)).0, Some(Answer::Text("Done".into())));
+    let said = harness.now;
+    harness.until(1_500, |harness| harness.model.members_seen_by(&name(2)).len() == 2).expect("n2 drops it");
+    assert_eq!((harness.show(2), harness.show(1)), (shown(n2), "1=T 2=T 3=T".into()));
+    harness.run(said + lived - harness.now);
+    assert_eq!(harness.show(1), "1=T 2=T 3=T", "still");
     let again = recording::admin(rec, "cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 30", 0);
-    assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text(again.stdout)), "it is stopping");
-    lab.until(3_000, |lab| lab.model.members_seen_by(&name(1)).len() == 2).expect("n1 drops it, too");
-    assert!((lab.now - said).abs_diff(recorded) <= 50, "{} ms, recorded {recorded}", lab.now - said);
-    assert_eq!((lab.show(1), lab.gone(3)), (shown(n1), true));
+    assert_eq!(harness.http(1, leave(&name(3), 30)).0, Some(Answer::Text(again.stdout)), "it is stopping");
+    harness
+        .until(3_000, |harness| harness.model.members_seen_by(&name(1)).len() == 2)
+        .expect("n1 drops it, too");
+    assert!((harness.now - said).abs_diff(recorded) <= 50, "{} ms, recorded {recorded}", harness.now - said);
+    assert_eq!((harness.show(1), harness.gone(3)), (shown(n1), true));
 }
 
 /// Milliseconds from `Done` over HTTP to each survivor's `cluster show` without the leaver, (asker's first), in every
@@ -199,12 +201,14 @@ fn survivors_drop_a_leaver_when_they_did_in_the_recordings() {
 
     let mut seen = Vec::new();
     for seed in 0..40 {
-        let mut lab = Lab::cluster(3, Settings { seed, ..settings() });
-        assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
-        let said = lab.now;
+        let mut harness = Harness::cluster(3, Settings { seed, ..settings() });
+        assert_eq!(harness.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
+        let said = harness.now;
         let mut drop = |k| {
-            lab.until(2_000, |lab| lab.model.members_seen_by(&name(k)).len() == 2).expect("it is dropped");
-            lab.now - said
+            harness
+                .until(2_000, |harness| harness.model.members_seen_by(&name(k)).len() == 2)
+                .expect("it is dropped");
+            harness.now - said
         };
         seen.push([drop(2), drop(1)]);
     }
@@ -241,45 +245,47 @@ fn a_leaver_falls_silent_long_before_the_asker_drops_it() {
         assert!(dropped >= timing.leave_exit.min && ended >= timing.leave_exit.min, "{leave}");
         assert!(dropped <= timing.leave_exit.max + timing.leave_seen_at_end.max, "{leave}");
     }
-    let mut lab = Lab::cluster(3, settings());
-    assert_eq!(lab.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
-    lab.until(timing.leave_http_down.max, |lab| !lab.model.http_up(&name(3))).expect("nobody listens");
-    assert_eq!(lab.show(1), "1=T 2=T 3=T");
-    lab.run(timing.leave_exit.max + timing.leave_seen_at_end.max);
-    assert_eq!(lab.show(1), "1=T 2=T");
+    let mut harness = Harness::cluster(3, settings());
+    assert_eq!(harness.http(1, leave(&name(3), 30)).0, Some(Answer::Text("Done".into())));
+    harness
+        .until(timing.leave_http_down.max, |harness| !harness.model.http_up(&name(3)))
+        .expect("nobody listens");
+    assert_eq!(harness.show(1), "1=T 2=T 3=T");
+    harness.run(timing.leave_exit.max + timing.leave_seen_at_end.max);
+    assert_eq!(harness.show(1), "1=T 2=T");
 }
 
 #[test]
 fn nothing_is_lost_and_what_was_in_flight_comes_as_duplicate() {
-    let (mut lab, _) = recorded_setup();
-    lab.http(1, leave(&name(3), 30));
-    lab.run(3_000);
-    let bulk = lab.session(1, "bulk", Protocol::V4, true);
+    let (mut harness, _) = recorded_setup();
+    harness.http(1, leave(&name(3), 30));
+    harness.run(3_000);
+    let bulk = harness.session(1, "bulk", Protocol::V4, true);
     for m in 0..10 {
-        lab.publish(bulk, "q/p3", &format!("late{m}"), 1);
+        harness.publish(bulk, "q/p3", &format!("late{m}"), 1);
     }
-    let back = |lab: &mut Lab, k, id: &str, protocol| {
-        let conn = lab.connect(k, Connect::new(id, protocol, false));
-        lab.until(2_000, |lab| lab.seen(conn).connack.is_some()).expect("accepted");
-        lab.run(100);
-        assert_eq!(lab.seen(conn).connack, Some(true));
+    let back = |harness: &mut Harness, k, id: &str, protocol| {
+        let conn = harness.connect(k, Connect::new(id, protocol, false));
+        harness.until(2_000, |harness| harness.seen(conn).connack.is_some()).expect("accepted");
+        harness.run(100);
+        assert_eq!(harness.seen(conn).connack, Some(true));
         conn
     };
-    let p3 = back(&mut lab, 1, "p3", Protocol::V4);
+    let p3 = back(&mut harness, 1, "p3", Protocol::V4);
     let want = line(FULL, "p3 received", 0);
-    assert_eq!(lab.seen(p3).got.len(), count::<usize>(want, "received "));
+    assert_eq!(harness.seen(p3).got.len(), count::<usize>(want, "received "));
     let order: Vec<String> =
         (0..500).map(|m| m.to_string()).chain((0..10).map(|m| format!("late{m}"))).collect();
-    assert_eq!(lab.payloads(p3) == order, want.contains("order ok: True"));
-    let p35 = back(&mut lab, 1, "p35", Protocol::V5);
+    assert_eq!(harness.payloads(p3) == order, want.contains("order ok: True"));
+    let p35 = back(&mut harness, 1, "p35", Protocol::V5);
     let want = line(FULL, "p35 received", 0);
-    let distinct: std::collections::BTreeSet<_> = lab.payloads(p35).into_iter().collect();
-    assert_eq!(lab.seen(p35).got.len(), count::<usize>(want, "received "));
+    let distinct: std::collections::BTreeSet<_> = harness.payloads(p35).into_iter().collect();
+    assert_eq!(harness.seen(p35).got.len(), count::<usize>(want, "received "));
     assert_eq!(distinct.len(), count::<usize>(want, "distinct "));
-    let on = back(&mut lab, 2, "p3on", Protocol::V4);
+    let on = back(&mut harness, 2, "p3on", Protocol::V4);
     let want = line(FULL, "p3on received", 0);
-    assert_eq!(lab.seen(on).got.len(), count::<usize>(want, "received "));
-    let dups = lab.seen(on).got.iter().filter(|g| g.dup).count();
+    assert_eq!(harness.seen(on).got.len(), count::<usize>(want, "received "));
+    let dups = harness.seen(on).got.iter().filter(|g| g.dup).count();
     assert_eq!(dups, count::<usize>(want, "dup flags "));
-    assert_eq!(between(want, "[(", ","), format!("'{}'", lab.seen(on).got[0].topic));
+    assert_eq!(between(want, "[(", ","), format!("'{}'", harness.seen(on).got[0].topic));
 }

@@ -2,7 +2,7 @@
 
 use simulator::model::{Answer, Command, ListenerSetting, NodeStatus, Place, Settings, Transport};
 
-use crate::lab::{Lab, host, leave_without_kill, name, settings};
+use crate::harness::{Harness, host, leave_without_kill, name, settings};
 use crate::recording;
 use crate::recording::line;
 
@@ -37,33 +37,33 @@ fn shown(status: &NodeStatus) -> String {
 
 #[test]
 fn a_leave_suspends_all_four_and_each_is_restarted_by_itself() {
-    let mut lab = Lab::cluster(2, four());
-    assert!(line(REC, "before", 0).ends_with(&shown(&lab.status(2))), "{}", shown(&lab.status(2)));
-    lab.http(1, leave_without_kill(&name(2)));
-    assert!(line(REC, "A7 after ", 0).ends_with(&shown(&lab.status(2))), "{}", shown(&lab.status(2)));
-    let (status, body) = lab.health(2);
+    let mut harness = Harness::cluster(2, four());
+    assert!(line(REC, "before", 0).ends_with(&shown(&harness.status(2))), "{}", shown(&harness.status(2)));
+    harness.http(1, leave_without_kill(&name(2)));
+    assert!(line(REC, "A7 after ", 0).ends_with(&shown(&harness.status(2))), "{}", shown(&harness.status(2)));
+    let (status, body) = harness.health(2);
     assert_eq!(status, 503);
     assert!(line(REC, "A7 health", 0).contains(&body), "{body}");
     for (n, (_, port)) in ALL.into_iter().enumerate() {
-        let suspended = shown(&lab.status(2)).matches("suspended").count();
+        let suspended = shown(&harness.status(2)).matches("suspended").count();
         assert_eq!(suspended, ALL.len() - n);
         let place = Place::Tcp((host(2).mqtt.ip(), port).into());
-        assert_eq!(lab.http(2, Command::ListenerRestart { place }).0, Some(Answer::Text("Done".into())));
+        assert_eq!(harness.http(2, Command::ListenerRestart { place }).0, Some(Answer::Text("Done".into())));
     }
-    assert!(line(REC, "A7 after undo", 0).ends_with(&shown(&lab.status(2))));
+    assert!(line(REC, "A7 after undo", 0).ends_with(&shown(&harness.status(2))));
 }
 
 /// One key for each scope, and the same key may have several (`vmq_auth_apikey:check_key_exists/2`).
 #[test]
 fn a_key_is_added_for_each_scope_by_itself() {
-    let mut lab = Lab::cluster(1, Settings { keyed_pages: vec!["metrics"], ..Settings::default() });
+    let mut harness = Harness::cluster(1, Settings { keyed_pages: vec!["metrics"], ..Settings::default() });
     let add = |scope: &str| Command::ApiKeyAdd { key: "k".into(), scope: Some(scope.into()) };
-    lab.admin(1, add("mgmt"));
-    let opens = |lab: &mut Lab, scope| lab.model.authorized(&name(1), Some("k"), scope);
+    harness.admin(1, add("mgmt"));
+    let opens = |harness: &mut Harness, scope| harness.model.authorized(&name(1), Some("k"), scope);
     assert_eq!(
-        [opens(&mut lab, "mgmt"), opens(&mut lab, "metrics"), opens(&mut lab, "status")],
+        [opens(&mut harness, "mgmt"), opens(&mut harness, "metrics"), opens(&mut harness, "status")],
         [true, false, true]
     );
-    assert_eq!(lab.admin(1, add("metrics")).0, Answer::Text("ok".into()));
-    assert!(opens(&mut lab, "metrics") && opens(&mut lab, "mgmt"));
+    assert_eq!(harness.admin(1, add("metrics")).0, Answer::Text("ok".into()));
+    assert!(opens(&mut harness, "metrics") && opens(&mut harness, "mgmt"));
 }

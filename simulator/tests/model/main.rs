@@ -1,7 +1,7 @@
 //! Replays of the recordings under `tests/recordings/` against the cluster
 //! model: what a recording says is read out of it, not typed again.
 
-mod lab;
+mod harness;
 mod recording;
 
 mod api;

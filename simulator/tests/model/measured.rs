@@ -3,7 +3,7 @@
 use lifecycle::Limits;
 use simulator::model::{Answer, Command, Connect, Protocol, SessionFlag};
 
-use crate::lab::{Lab, host, settings};
+use crate::harness::{Harness, host, settings};
 use crate::recording;
 use crate::recording::between;
 
@@ -11,12 +11,12 @@ use crate::recording::between;
 #[test]
 fn a_list_is_as_long_as_its_limit_and_a_hundred_without_one() {
     let rec = recording!("disc2_session_show_limits.txt");
-    let mut lab = Lab::cluster(1, settings());
+    let mut harness = Harness::cluster(1, settings());
     for s in 0..5_000 {
         let peer = Some(host(1).http);
-        lab.connect(1, Connect { peer, ..Connect::new(format!("s{s:05}"), Protocol::V4, true) });
+        harness.connect(1, Connect { peer, ..Connect::new(format!("s{s:05}"), Protocol::V4, true) });
     }
-    lab.run(20_000);
+    harness.run(20_000);
     for limit in [None, Some(1_000), Some(5_000), Some(100_000), Some(0)] {
         let flags = match limit {
             Some(0) => Vec::new(),
@@ -29,7 +29,7 @@ fn a_list_is_as_long_as_its_limit_and_a_hundred_without_one() {
         };
         let line = rec.lines().find(|line| line.contains(&asked)).expect("it was asked");
         let rows: usize = between(line, "200 (", ",").parse().expect("a count");
-        match lab.http(1, Command::SessionShow { flags, limit }).0 {
+        match harness.http(1, Command::SessionShow { flags, limit }).0 {
             Some(Answer::Table(table)) => assert_eq!(table.len(), rows, "{line}"),
             other => panic!("{other:?}"),
         }

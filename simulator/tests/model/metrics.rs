@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use simulator::model::{Command, Kind, Protocol, Series, Signal, Version};
 
-use crate::lab::{Lab, name, settings};
+use crate::harness::{Harness, name, settings};
 use crate::recording;
 use crate::recording::line;
 
@@ -18,10 +18,10 @@ fn written(series: &Series) -> String {
 
 #[test]
 fn the_page_has_the_recorded_lines_in_the_recorded_order() {
-    let mut lab = Lab::cluster(1, settings());
-    let conn = lab.session(1, "c", Protocol::V4, true);
-    lab.goodbye(conn);
-    let series = lab.model.metrics(&name(1));
+    let mut harness = Harness::cluster(1, settings());
+    let conn = harness.session(1, "c", Protocol::V4, true);
+    harness.goodbye(conn);
+    let series = harness.model.metrics(&name(1));
     let got: Vec<String> = series.iter().map(written).collect();
     let want: Vec<&str> = PAGE
         .lines()
@@ -50,10 +50,10 @@ fn the_page_has_the_recorded_lines_in_the_recorded_order() {
 #[test]
 fn the_page_of_2_2_0_has_the_same_lines() {
     let recorded = recording!("metrics_2.2.0.prom");
-    let mut lab = Lab::cluster_of(Version::V2_2_0, 1);
-    let conn = lab.session(1, "c", Protocol::V4, true);
-    lab.goodbye(conn);
-    let series = lab.model.metrics(&name(1));
+    let mut harness = Harness::cluster_of(Version::V2_2_0, 1);
+    let conn = harness.session(1, "c", Protocol::V4, true);
+    harness.goodbye(conn);
+    let series = harness.model.metrics(&name(1));
     let got: BTreeSet<String> = series.iter().map(written).collect();
     let want: BTreeSet<String> = recorded
         .lines()
@@ -65,7 +65,7 @@ fn the_page_of_2_2_0_has_the_same_lines() {
         let help = format!("# HELP vernemq_{} {}", one.family, one.help);
         assert!(recorded.lines().any(|line| line == help), "{help}");
     }
-    assert_eq!(lab.status(1).version, "2.2.0");
+    assert_eq!(harness.status(1).version, "2.2.0");
 }
 
 #[test]
@@ -77,36 +77,36 @@ fn what_is_left_in_a_queue_that_ends_is_unhandled() {
     };
     assert!(recorded("unhandled") > 0);
     assert_eq!(recorded("in") - recorded("out"), recorded("unhandled"));
-    let mut lab = Lab::cluster(1, settings());
-    let slow = lab.session(1, "slow", Protocol::V4, true);
-    lab.subscribe(slow, "x", 1);
-    lab.clients.get_mut(&slow).expect("it is there").mute = true;
-    let publisher = lab.session(1, "publisher", Protocol::V4, true);
+    let mut harness = Harness::cluster(1, settings());
+    let slow = harness.session(1, "slow", Protocol::V4, true);
+    harness.subscribe(slow, "x", 1);
+    harness.clients.get_mut(&slow).expect("it is there").mute = true;
+    let publisher = harness.session(1, "publisher", Protocol::V4, true);
     for _ in 0..100 {
-        lab.publish(publisher, "x", "x", 1);
+        harness.publish(publisher, "x", "x", 1);
     }
-    assert_eq!(lab.metric(1, "queue_message_unhandled"), 0);
-    lab.goodbye(slow);
-    let of = |family: &str| lab.metric(1, &format!("queue_message_{family}"));
+    assert_eq!(harness.metric(1, "queue_message_unhandled"), 0);
+    harness.goodbye(slow);
+    let of = |family: &str| harness.metric(1, &format!("queue_message_{family}"));
     assert_eq!((of("unhandled"), of("in") - of("out")), (80, 80), "all but the twenty in flight");
-    assert_eq!(lab.status(1).queue_unhandled, 80);
+    assert_eq!(harness.status(1).queue_unhandled, 80);
 }
 
 #[test]
 fn counts_are_exact_to_the_recorded_line() {
     let rec = recording!("counts_n1_10000_each.txt");
-    let mut lab = Lab::cluster(1, settings());
+    let mut harness = Harness::cluster(1, settings());
     for (protocol, id) in [(Protocol::V4, "l4"), (Protocol::V5, "l5")] {
-        let conn = lab.session(1, id, protocol, true);
+        let conn = harness.session(1, id, protocol, true);
         for qos in 0..=2 {
             for _ in 0..10_000 {
-                lab.publish(conn, "load/x", "x", qos);
+                harness.publish(conn, "load/x", "x", qos);
             }
         }
-        lab.goodbye(conn);
+        harness.goodbye(conn);
     }
     let own: Vec<String> =
-        lab.model.metrics(&name(1)).iter().map(|s| format!("{} {}", written(s), s.value)).collect();
+        harness.model.metrics(&name(1)).iter().map(|s| format!("{} {}", written(s), s.value)).collect();
     let n1 = rec.split("# n2").next().expect("n1's part");
     let mut compared = 0;
     for want in n1.lines().filter(|l| l.starts_with("vernemq_mqtt_")) {
@@ -122,44 +122,46 @@ fn counts_are_exact_to_the_recorded_line() {
 #[test]
 fn metrics_reset_and_restart_put_counters_to_zero() {
     let rec = recording!("misc_restart_reset_idle.txt");
-    let mut lab = Lab::cluster(1, settings());
-    let conn = lab.session(1, "g2", Protocol::V4, true);
+    let mut harness = Harness::cluster(1, settings());
+    let conn = harness.session(1, "g2", Protocol::V4, true);
     for _ in 0..recording::count::<u32>(line(rec, "['mqtt_publish_received", 0), "\"4\"} ") {
-        lab.publish(conn, "x", "x", 0);
+        harness.publish(conn, "x", "x", 0);
     }
-    assert_eq!(lab.metric(1, "mqtt_publish_received"), 7);
-    let (answer, _) = lab.admin(1, Command::MetricsReset);
+    assert_eq!(harness.metric(1, "mqtt_publish_received"), 7);
+    let (answer, _) = harness.admin(1, Command::MetricsReset);
     let want = recording::admin(rec, "metrics reset", 0);
     assert_eq!(answer, simulator::model::Answer::Text(want.stdout));
-    assert_eq!(lab.metric(1, "mqtt_publish_received"), 0, "{}", line(rec, "after reset", 0));
-    assert_eq!(lab.metric(1, "active_mqtt_connections"), 1, "a gauge is no counter");
-    lab.publish(conn, "x", "x", 0);
-    lab.signal(1, Signal::Kill);
-    lab.boot(1);
-    lab.run(4_000);
-    assert_eq!(lab.metric(1, "mqtt_publish_received"), 0);
+    assert_eq!(harness.metric(1, "mqtt_publish_received"), 0, "{}", line(rec, "after reset", 0));
+    assert_eq!(harness.metric(1, "active_mqtt_connections"), 1, "a gauge is no counter");
+    harness.publish(conn, "x", "x", 0);
+    harness.signal(1, Signal::Kill);
+    harness.boot(1);
+    harness.run(4_000);
+    assert_eq!(harness.metric(1, "mqtt_publish_received"), 0);
 }
 
 #[test]
 fn the_connect_backlog_shows_a_storm() {
-    let mut lab = Lab::cluster(3, settings());
-    crate::lab::park_many(&mut lab, 3, 200, |s| format!("t/{s}"));
-    let publisher = lab.session(1, "pub", Protocol::V4, true);
+    let mut harness = Harness::cluster(3, settings());
+    crate::harness::park_many(&mut harness, 3, 200, |s| format!("t/{s}"));
+    let publisher = harness.session(1, "pub", Protocol::V4, true);
     for s in 0..200 {
-        lab.publish(publisher, &format!("t/{s}"), "x", 1);
+        harness.publish(publisher, &format!("t/{s}"), "x", 1);
     }
-    let backlog = |lab: &Lab| lab.metric(1, "mqtt_connect_received") - lab.metric(1, "mqtt_connack_sent");
-    assert_eq!(backlog(&lab), 0);
-    lab.ask(1, crate::lab::leave(&name(3), 30), simulator::model::Via::Http);
+    let backlog = |harness: &Harness| {
+        harness.metric(1, "mqtt_connect_received") - harness.metric(1, "mqtt_connack_sent")
+    };
+    assert_eq!(backlog(&harness), 0);
+    harness.ask(1, crate::harness::leave(&name(3), 30), simulator::model::Via::Http);
     for s in 0..500 {
-        lab.connect(1, simulator::model::Connect::new(format!("c{s}"), Protocol::V4, true));
+        harness.connect(1, simulator::model::Connect::new(format!("c{s}"), Protocol::V4, true));
     }
-    lab.run(250);
+    harness.run(250);
     // docs/broker/drain.md, "Signs of a storm": above 25 is a storm; its metadata reads take milliseconds.
-    assert!(backlog(&lab) > 400, "{}", backlog(&lab));
-    let mean =
-        lab.metric(1, "metadata_get_microseconds_sum") / lab.metric(1, "metadata_get_microseconds_count");
+    assert!(backlog(&harness) > 400, "{}", backlog(&harness));
+    let mean = harness.metric(1, "metadata_get_microseconds_sum")
+        / harness.metric(1, "metadata_get_microseconds_count");
     assert!(mean > 1_000, "{mean} µs");
-    lab.run(10_000);
-    assert_eq!(backlog(&lab), 0);
+    harness.run(10_000);
+    assert_eq!(backlog(&harness), 0);
 }

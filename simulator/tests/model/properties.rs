@@ -7,7 +7,7 @@ use simulator::model::{
     Answer, Command, Connect, Event, Place, Protocol, PublishOutcome, Signal, Spread, Via,
 };
 
-use crate::lab::{Lab, leave, leave_without_kill, name, park, settings};
+use crate::harness::{Harness, leave, leave_without_kill, name, park, settings};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -62,7 +62,7 @@ const FILTERS: [&str; 4] = ["a/+", "#", "a/#", "$SYS/#"];
 
 /// What a management act asks for: where, what, how.
 fn command(act: &Act) -> Option<(u8, Command, Via)> {
-    let place = |k: u8| Place::Tcp(crate::lab::host(k).mqtt);
+    let place = |k: u8| Place::Tcp(crate::harness::host(k).mqtt);
     Some(match act {
         Act::Leave(k, target, kill, http) => {
             let target = name(*target);
@@ -102,30 +102,30 @@ fn command(act: &Act) -> Option<(u8, Command, Via)> {
 
 /// Does one thing; clients are known by their number.
 fn perform(
-    lab: &mut Lab,
+    harness: &mut Harness,
     clients: &mut BTreeMap<u8, simulator::model::ConnId>,
     calls: &mut Vec<simulator::model::CallId>,
     act: &Act,
 ) {
-    let now = lifecycle::Time(lab.now);
+    let now = lifecycle::Time(harness.now);
     if let Some((k, command, via)) = command(act) {
-        calls.push(lab.ask(k, command, via));
+        calls.push(harness.ask(k, command, via));
         return;
     }
     match act {
-        Act::Run(ms) => lab.run(*ms),
+        Act::Run(ms) => harness.run(*ms),
         Act::Boot(k, peer) => {
-            lab.model.boot(&name(*k), &crate::lab::host(*k), peer.map(name).as_ref(), now);
+            harness.model.boot(&name(*k), &crate::harness::host(*k), peer.map(name).as_ref(), now);
         }
-        Act::Signal(k, kill) => lab.signal(*k, if *kill { Signal::Kill } else { Signal::Term }),
-        Act::Wipe(k) => lab.model.wipe(&name(*k)),
+        Act::Signal(k, kill) => harness.signal(*k, if *kill { Signal::Kill } else { Signal::Term }),
+        Act::Wipe(k) => harness.model.wipe(&name(*k)),
         Act::Connect(k, c, v5, clean) => {
             let protocol = if *v5 { Protocol::V5 } else { Protocol::V4 };
-            clients.insert(*c, lab.connect(*k, Connect::new(format!("c{c}"), protocol, *clean)));
+            clients.insert(*c, harness.connect(*k, Connect::new(format!("c{c}"), protocol, *clean)));
         }
         Act::Subscribe(c, f) => {
             if let Some(conn) = clients.get(c) {
-                lab.subscribe(*conn, FILTERS[usize::from(*f)], 2);
+                harness.subscribe(*conn, FILTERS[usize::from(*f)], 2);
             }
         }
         Act::Publish(c, t, qos, retain) => {
@@ -136,33 +136,33 @@ fn perform(
                     qos: *qos,
                     retain: *retain,
                 };
-                lab.model.publish(*conn, publish, now);
+                harness.model.publish(*conn, publish, now);
             }
         }
         Act::Goodbye(c) => {
             if let Some(conn) = clients.remove(c) {
-                lab.goodbye(conn);
+                harness.goodbye(conn);
             }
         }
         Act::Hang(k) => {
-            lab.signal(*k, Signal::Kill);
-            lab.run(500);
+            harness.signal(*k, Signal::Kill);
+            harness.run(500);
             let (target, asked) = (1 + k % 3, 1 + (k + 1) % 3);
-            calls.push(lab.ask(asked, leave(&name(target), 5), Via::Http));
+            calls.push(harness.ask(asked, leave(&name(target), 5), Via::Http));
         }
         Act::HangUp => {
             if let Some(call) = calls.pop() {
-                lab.model.hang_up(call, now);
+                harness.model.hang_up(call, now);
             }
         }
         _ => unreachable!("a command"),
     }
-    lab.sort_events();
+    harness.sort_events();
 }
 
 /// Counters of a node by line; none while it is down.
-fn counters(lab: &Lab, k: u8) -> BTreeMap<String, i64> {
-    let lines = lab.model.metrics(&name(k));
+fn counters(harness: &Harness, k: u8) -> BTreeMap<String, i64> {
+    let lines = harness.model.metrics(&name(k));
     let counter = |s: &simulator::model::Series| s.kind != simulator::model::Kind::Gauge;
     lines.iter().filter(|s| counter(s)).map(|s| (format!("{}{:?}", s.name, s.labels), s.value)).collect()
 }
@@ -176,15 +176,15 @@ proptest! {
     fn nothing_breaks_and_counters_never_fall(acts in prop::collection::vec(act(), 1..60), seed: u64) {
         let settings = || simulator::model::Settings { seed, ..settings() };
         let course = |check: bool| {
-            let mut lab = Lab::cluster(3, settings());
+            let mut harness = Harness::cluster(3, settings());
             let (mut clients, mut calls) = (BTreeMap::new(), Vec::new());
             for act in &acts {
-                let before: Vec<_> = (1..=3).map(|k| counters(&lab, k)).collect();
-                perform(&mut lab, &mut clients, &mut calls, act);
-                let may_fall = |k: u8| matches!(act, Act::Reset(at) if *at == k) || lab.metric(k, "system_wallclock") < 1
-                    || before[usize::from(k) - 1].iter().any(|(l, v)| l.starts_with("system_wallclock") && counters(&lab, k).get(l).is_some_and(|now| now < v));
+                let before: Vec<_> = (1..=3).map(|k| counters(&harness, k)).collect();
+                perform(&mut harness, &mut clients, &mut calls, act);
+                let may_fall = |k: u8| matches!(act, Act::Reset(at) if *at == k) || harness.metric(k, "system_wallclock") < 1
+                    || before[usize::from(k) - 1].iter().any(|(l, v)| l.starts_with("system_wallclock") && counters(&harness, k).get(l).is_some_and(|now| now < v));
                 for k in (1..=3_u8).filter(|_| check) {
-                    let after = counters(&lab, k);
+                    let after = counters(&harness, k);
                     if after.is_empty() || may_fall(k) {
                         continue;
                     }
@@ -193,12 +193,12 @@ proptest! {
                     }
                 }
             }
-            lab.run(130_000);
+            harness.run(130_000);
             // Those that were hung up are not among them any more.
-            let ended = calls.iter().all(|call| lab.answers.contains_key(call));
+            let ended = calls.iter().all(|call| harness.answers.contains_key(call));
             prop_assert!(ended, "a call never ended");
-            let shows: Vec<String> = (1..=3).map(|k| lab.show(k)).collect();
-            Ok((shows, lab.log.iter().map(|(at, e)| format!("{at} {e:?}")).collect::<Vec<_>>()))
+            let shows: Vec<String> = (1..=3).map(|k| harness.show(k)).collect();
+            Ok((shows, harness.log.iter().map(|(at, e)| format!("{at} {e:?}")).collect::<Vec<_>>()))
         };
         prop_assert_eq!(course(true)?, course(false)?);
     }
@@ -216,79 +216,79 @@ proptest! {
     ) {
         let mut base = simulator::model::Settings { seed, ..settings() };
         base.timing.not_ready = Spread::exactly(not_ready);
-        let mut lab = Lab::cluster(3, base);
+        let mut harness = Harness::cluster(3, base);
         for q in 0..queues {
-            park(&mut lab, 3, &format!("p{q}"), &format!("q/{q}"), 2);
+            park(&mut harness, 3, &format!("p{q}"), &format!("q/{q}"), 2);
         }
-        let publisher = lab.session(1, "pub", Protocol::V4, true);
+        let publisher = harness.session(1, "pub", Protocol::V4, true);
         let mut acked: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for (at, (q, qos)) in messages.iter().enumerate() {
-            if lab.publish(publisher, &format!("q/{q}"), &at.to_string(), *qos) == PublishOutcome::Accepted {
+            if harness.publish(publisher, &format!("q/{q}"), &at.to_string(), *qos) == PublishOutcome::Accepted {
                 acked.entry(*q).or_default().push(at.to_string());
             }
         }
-        lab.http(1, leave_without_kill(&name(3)));
-        let call = lab.ask(1, leave(&name(3), 30), Via::Http);
+        harness.http(1, leave_without_kill(&name(3)));
+        let call = harness.ask(1, leave(&name(3), 30), Via::Http);
         for (at, q) in during.iter().enumerate() {
             let text = format!("during{at}");
-            if lab.publish(publisher, &format!("q/{q}"), &text, 1) == PublishOutcome::Accepted {
+            if harness.publish(publisher, &format!("q/{q}"), &text, 1) == PublishOutcome::Accepted {
                 acked.entry(*q).or_default().push(text);
             }
-            lab.run(97);
+            harness.run(97);
         }
-        lab.run(10_000);
-        prop_assert_eq!(lab.answers.remove(&call).and_then(|(_, a)| a), Some(Answer::Text("Done".into())));
+        harness.run(10_000);
+        prop_assert_eq!(harness.answers.remove(&call).and_then(|(_, a)| a), Some(Answer::Text("Done".into())));
         for q in 0..queues {
             let k = 1 + u8::try_from(q % 2).expect("small");
-            let conn = lab.session(k, &format!("p{q}"), Protocol::V4, false);
-            lab.run(10);
-            prop_assert_eq!(lab.seen(conn).connack, Some(true));
-            prop_assert_eq!(lab.payloads(conn), acked.remove(&q).unwrap_or_default());
-            prop_assert!(lab.seen(conn).got.iter().all(|g| !g.dup));
+            let conn = harness.session(k, &format!("p{q}"), Protocol::V4, false);
+            harness.run(10);
+            prop_assert_eq!(harness.seen(conn).connack, Some(true));
+            prop_assert_eq!(harness.payloads(conn), acked.remove(&q).unwrap_or_default());
+            prop_assert!(harness.seen(conn).got.iter().all(|g| !g.dup));
         }
     }
 }
 
 #[test]
 fn a_paced_drain_with_clients_that_come_back_loses_nothing() {
-    let mut lab = Lab::cluster(3, settings());
+    let mut harness = Harness::cluster(3, settings());
     let mut conns: Vec<_> = (0..40)
         .map(|s| {
-            let conn = lab.session(3, &format!("p{s}"), Protocol::V4, false);
-            lab.subscribe(conn, &format!("q/{s}"), 1);
+            let conn = harness.session(3, &format!("p{s}"), Protocol::V4, false);
+            harness.subscribe(conn, &format!("q/{s}"), 1);
             conn
         })
         .collect();
-    let publisher = lab.session(1, "pub", Protocol::V4, true);
-    lab.http(1, leave_without_kill(&name(3)));
+    let publisher = harness.session(1, "pub", Protocol::V4, true);
+    harness.http(1, leave_without_kill(&name(3)));
     let (mut sent, mut got) = (vec![BTreeSet::new(); 40], vec![BTreeSet::new(); 40]);
     for round in 0..60_usize {
         if round < 40 {
             let ids = Some(vec![format!("p{round}")]);
-            lab.ask(
+            harness.ask(
                 1,
                 Command::DisconnectClients { client_ids: ids, mountpoint: String::new(), cleanup: false },
                 Via::Http,
             );
         }
         for s in 0..40 {
-            got[s].extend(lab.payloads(conns[s]));
-            if lab.seen(conns[s]).closed.is_some() {
+            got[s].extend(harness.payloads(conns[s]));
+            if harness.seen(conns[s]).closed.is_some() {
                 let k = 1 + u8::try_from(s % 2).expect("small");
-                conns[s] = lab.connect(k, Connect::new(format!("p{s}"), Protocol::V4, false));
+                conns[s] = harness.connect(k, Connect::new(format!("p{s}"), Protocol::V4, false));
             }
             let text = round.to_string();
-            assert_eq!(lab.publish(publisher, &format!("q/{s}"), &text, 1), PublishOutcome::Accepted);
+            assert_eq!(harness.publish(publisher, &format!("q/{s}"), &text, 1), PublishOutcome::Accepted);
             sent[s].insert(text);
         }
-        lab.run(50);
+        harness.run(50);
     }
-    lab.http(1, leave(&name(3), 30));
-    lab.run(3_000);
+    harness.http(1, leave(&name(3), 30));
+    harness.run(3_000);
     for s in 0..40 {
-        got[s].extend(lab.payloads(conns[s]));
+        got[s].extend(harness.payloads(conns[s]));
         assert_eq!(got[s], sent[s], "client {s}");
     }
-    let exits: Vec<_> = lab.log.iter().filter(|(_, e)| matches!(e, Event::Exited { .. })).collect();
+    let exits: Vec<_> = harness.log.iter().filter(|(_, e)| matches!(e, Event::Exited { .. })).collect();
     assert_eq!(exits.len(), 1);
 }

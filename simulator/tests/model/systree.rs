@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use simulator::model::{Command, Connect, Protocol, PublishOutcome, Settings, Signal, Version};
 
-use crate::lab::{Lab, leave, name, settings};
+use crate::harness::{Harness, leave, name, settings};
 use crate::recording;
 
 const DEFAULT: &str = recording!("sys_default_n1.txt");
@@ -27,15 +27,15 @@ fn recorded() -> impl Iterator<Item = (&'static str, &'static str, &'static str,
 
 #[test]
 fn each_node_publishes_the_recorded_topics_qos_0_not_retained() {
-    let mut lab = Lab::cluster(3, settings());
+    let mut harness = Harness::cluster(3, settings());
     // The recording had a subscriber on each node.
     for k in 2..=3 {
-        lab.session(k, &format!("watch{k}"), Protocol::V4, true);
+        harness.session(k, &format!("watch{k}"), Protocol::V4, true);
     }
-    let conn = lab.session(1, "watch", Protocol::V4, true);
-    lab.subscribe(conn, "$SYS/#", 1);
-    assert!(lab.seen(conn).got.is_empty(), "nothing until the next tick");
-    lab.run(20_050);
+    let conn = harness.session(1, "watch", Protocol::V4, true);
+    harness.subscribe(conn, "$SYS/#", 1);
+    assert!(harness.seen(conn).got.is_empty(), "nothing until the next tick");
+    harness.run(20_050);
     let mut want: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (_, retain, qos, topic, payload) in recorded() {
         assert_eq!((retain, qos), ("retain=0", "qos=0"));
@@ -44,7 +44,7 @@ fn each_node_publishes_the_recorded_topics_qos_0_not_retained() {
         want.entry(node).or_default().insert(metric);
     }
     let mut got: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for g in &lab.seen(conn).got {
+    for g in &harness.seen(conn).got {
         assert_eq!((g.qos, g.retain), (0, false));
         let (node, metric) = split(&g.topic);
         got.entry(node).or_default().push(metric);
@@ -54,7 +54,7 @@ fn each_node_publishes_the_recorded_topics_qos_0_not_retained() {
         assert_eq!(metrics.len(), 150, "{node}");
         assert_eq!(metrics.iter().copied().collect::<BTreeSet<_>>(), want[node], "{node}");
     }
-    assert_eq!(lab.metric(1, "mqtt_publish_received"), 0, "$SYS itself does not count as received");
+    assert_eq!(harness.metric(1, "mqtt_publish_received"), 0, "$SYS itself does not count as received");
     // Of its deliveries the second recorded tick tells: `queue/message/in 450` and so on.
     for metric in ["mqtt_publish_sent", "queue_message_in", "queue_message_out", "router_matches_local"] {
         let topic = format!("/{}", metric.replace('_', "/"));
@@ -65,7 +65,7 @@ fn each_node_publishes_the_recorded_topics_qos_0_not_retained() {
             .expect("recorded");
         // The recording had a subscriber on each node: three times our one on n1.
         assert_eq!(
-            lab.metric(1, metric),
+            harness.metric(1, metric),
             if metric.starts_with("router") { most } else { 450.min(most) },
             "{metric}"
         );
@@ -77,32 +77,32 @@ fn each_node_publishes_the_recorded_topics_qos_0_not_retained() {
 #[test]
 fn topics_of_2_2_0_are_the_same() {
     let recorded = recording!("sys_2.2.0.txt");
-    let mut lab = Lab::cluster_of(Version::V2_2_0, 1);
-    let names = |lab: &Lab| -> BTreeSet<String> {
-        lab.model.sys_metrics(&name(1)).into_iter().map(|(metric, _)| metric.replace('_', "/")).collect()
+    let mut harness = Harness::cluster_of(Version::V2_2_0, 1);
+    let names = |harness: &Harness| -> BTreeSet<String> {
+        harness.model.sys_metrics(&name(1)).into_iter().map(|(metric, _)| metric.replace('_', "/")).collect()
     };
     let of = |node: &str| -> BTreeSet<String> {
         let topics = recorded.lines().filter_map(|line| line.split(' ').nth(1));
         let ours = topics.filter_map(|topic| topic.strip_prefix("$SYS/")?.split_once('/'));
         ours.filter(|(of, _)| of.starts_with(node)).map(|(_, metric)| metric.to_owned()).collect()
     };
-    assert_eq!(names(&lab), of("VerneMQ3@"));
-    let conn = lab.session(1, "c", Protocol::V4, true);
-    lab.goodbye(conn);
-    assert_eq!(names(&lab), of("VerneMQ1@"));
+    assert_eq!(names(&harness), of("VerneMQ3@"));
+    let conn = harness.session(1, "c", Protocol::V4, true);
+    harness.goodbye(conn);
+    assert_eq!(names(&harness), of("VerneMQ1@"));
 }
 
 #[test]
 fn values_are_sums_over_labels() {
     let after = recording!("sys_after_load_seen_from_n2.txt");
-    let mut lab = Lab::cluster(1, settings());
+    let mut harness = Harness::cluster(1, settings());
     for (protocol, id) in [(Protocol::V4, "a"), (Protocol::V5, "b")] {
-        let conn = lab.session(1, id, protocol, true);
+        let conn = harness.session(1, id, protocol, true);
         for _ in 0..30_000 {
-            lab.publish(conn, "x", "x", 0);
+            harness.publish(conn, "x", "x", 0);
         }
     }
-    let sys = lab.model.sys_metrics(&name(1));
+    let sys = harness.model.sys_metrics(&name(1));
     let value = sys.iter().find(|(metric, _)| metric == "mqtt_publish_received").expect("there").1;
     assert!(crate::recording::line(after, "VerneMQ1@", 0).ends_with(&format!("received {value}")));
 }
@@ -124,14 +124,14 @@ fn arrivals(rec: &str) -> BTreeMap<String, Vec<u64>> {
 fn an_interval_of_two_seconds_drifts_by_two_milliseconds_and_each_node_has_its_phase() {
     let rec = recording!("sys_interval2000_through_kill_n3.txt");
     let settings = Settings { systree_interval: Duration::from_secs(2), ..settings() };
-    let mut lab = Lab::cluster(3, settings);
-    let conn = lab.session(2, "watch", Protocol::V4, true);
-    lab.subscribe(conn, "$SYS/+/mqtt/publish/received", 0);
+    let mut harness = Harness::cluster(3, settings);
+    let conn = harness.session(2, "watch", Protocol::V4, true);
+    harness.subscribe(conn, "$SYS/+/mqtt/publish/received", 0);
     let mut got: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for _ in 0..12_000 {
-        lab.run(1);
-        let now = lab.now;
-        for g in std::mem::take(&mut lab.clients.get_mut(&conn).expect("there").got) {
+        harness.run(1);
+        let now = harness.now;
+        for g in std::mem::take(&mut harness.clients.get_mut(&conn).expect("there").got) {
             got.entry(split(&g.topic).0.into()).or_default().push(now);
         }
     }
@@ -148,9 +148,9 @@ fn an_interval_of_two_seconds_drifts_by_two_milliseconds_and_each_node_has_its_p
     }
     let phases: BTreeSet<u64> = got.values().map(|times| times[0] % 2_000).collect();
     assert_eq!(phases.len(), 3, "each its own");
-    lab.signal(3, Signal::Kill);
-    lab.run(6_000);
-    let after: Vec<_> = lab.seen(conn).got.iter().map(|g| split(&g.topic).0.to_owned()).collect();
+    harness.signal(3, Signal::Kill);
+    harness.run(6_000);
+    let after: Vec<_> = harness.seen(conn).got.iter().map(|g| split(&g.topic).0.to_owned()).collect();
     assert!(!after.contains(&name(3).0), "a dead node simply stops appearing");
     assert!(after.len() >= 4, "the living go on in a netsplit");
 }
@@ -165,44 +165,48 @@ fn a_netsplit_with_the_defaults_stops_no_tick_of_the_living() {
     let killed = *want[&dead].last().expect("it ticked");
     let end = want.values().flatten().max().expect("ticks");
     let settings = Settings { systree_interval: Duration::from_secs(2), ..settings() };
-    let mut lab = Lab::cluster(3, settings);
-    let conn = lab.session(2, "watch", Protocol::V4, true);
-    lab.subscribe(conn, "$SYS/+/mqtt/publish/received", 0);
-    let of = |lab: &Lab, node: &str| lab.seen(conn).got.iter().filter(|g| split(&g.topic).0 == node).count();
-    lab.until(20_000, |lab| of(lab, &dead) == want[&dead].len()).expect("as many ticks as recorded");
-    lab.signal(3, Signal::Kill);
-    lab.clients.get_mut(&conn).expect("there").got.clear();
-    lab.run(end - killed);
-    assert_eq!(of(&lab, &dead), 0, "nothing announces its end");
+    let mut harness = Harness::cluster(3, settings);
+    let conn = harness.session(2, "watch", Protocol::V4, true);
+    harness.subscribe(conn, "$SYS/+/mqtt/publish/received", 0);
+    let of = |harness: &Harness, node: &str| {
+        harness.seen(conn).got.iter().filter(|g| split(&g.topic).0 == node).count()
+    };
+    harness
+        .until(20_000, |harness| of(harness, &dead) == want[&dead].len())
+        .expect("as many ticks as recorded");
+    harness.signal(3, Signal::Kill);
+    harness.clients.get_mut(&conn).expect("there").got.clear();
+    harness.run(end - killed);
+    assert_eq!(of(&harness, &dead), 0, "nothing announces its end");
     for node in [name(1).0, name(2).0] {
-        let (got, recorded) = (of(&lab, &node), want[&node].iter().filter(|at| **at > killed).count());
+        let (got, recorded) = (of(&harness, &node), want[&node].iter().filter(|at| **at > killed).count());
         assert!(
             got.abs_diff(recorded) <= 1,
             "{node}: {got} ticks, recorded {recorded}, each at its own phase"
         );
     }
-    for g in &lab.seen(conn).got {
+    for g in &harness.seen(conn).got {
         let line =
             format!("retain={} {} {}", u8::from(g.retain), g.topic, String::from_utf8_lossy(&g.payload));
         assert!(rec.contains(&line), "{line}");
     }
-    assert_ne!(lab.publish(conn, "x", "x", 1), PublishOutcome::Accepted);
-    let late = lab.connect(1, Connect::new("late", Protocol::V4, true));
-    assert!(lab.seen(late).refused.is_some(), "as an exporter that comes now");
+    assert_ne!(harness.publish(conn, "x", "x", 1), PublishOutcome::Accepted);
+    let late = harness.connect(1, Connect::new("late", Protocol::V4, true));
+    assert!(harness.seen(late).refused.is_some(), "as an exporter that comes now");
 }
 
 #[test]
 fn a_singleton_is_invisible_to_a_subscriber_elsewhere() {
     let settings = Settings { systree_interval: Duration::from_secs(2), ..settings() };
-    let mut lab = Lab::cluster(3, settings);
-    lab.http(1, leave(&name(3), 30));
-    lab.run(4_000);
-    lab.boot(3);
-    lab.run(5_000);
-    let conn = lab.session(1, "watch", Protocol::V4, true);
-    lab.subscribe(conn, "$SYS/#", 0);
-    lab.run(6_000);
-    let nodes: BTreeSet<_> = lab.seen(conn).got.iter().map(|g| split(&g.topic).0.to_owned()).collect();
+    let mut harness = Harness::cluster(3, settings);
+    harness.http(1, leave(&name(3), 30));
+    harness.run(4_000);
+    harness.boot(3);
+    harness.run(5_000);
+    let conn = harness.session(1, "watch", Protocol::V4, true);
+    harness.subscribe(conn, "$SYS/#", 0);
+    harness.run(6_000);
+    let nodes: BTreeSet<_> = harness.seen(conn).got.iter().map(|g| split(&g.topic).0.to_owned()).collect();
     assert_eq!(nodes, BTreeSet::from([name(1).0, name(2).0]));
-    assert_eq!(lab.http(3, Command::NodeHistory).0.map(|a| a.http_status()), Some(200));
+    assert_eq!(harness.http(3, Command::NodeHistory).0.map(|a| a.http_status()), Some(200));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use simulator::model::{Command, ConnId, Connect, Protocol, Settings, TakeoverLoss, Via};
 
-use crate::lab::{Lab, leave_without_kill, name, settings};
+use crate::harness::{Harness, leave_without_kill, name, settings};
 use crate::recording;
 use crate::recording::{count, line};
 
@@ -24,30 +24,30 @@ struct Witness {
 }
 
 impl Witness {
-    fn subscribed(lab: &mut Lab, k: u8, id: String) -> Self {
-        let conn = lab.session(k, &id, Protocol::V4, false);
-        lab.subscribe(conn, &id, 1);
+    fn subscribed(harness: &mut Harness, k: u8, id: String) -> Self {
+        let conn = harness.session(k, &id, Protocol::V4, false);
+        harness.subscribe(conn, &id, 1);
         Self { id, conn, acknowledged: BTreeSet::new(), received: BTreeSet::new() }
     }
 
-    fn publish(&mut self, lab: &mut Lab, publisher: ConnId, number: usize) {
-        lab.publish(publisher, &self.id, &number.to_string(), 1);
+    fn publish(&mut self, harness: &mut Harness, publisher: ConnId, number: usize) {
+        harness.publish(publisher, &self.id, &number.to_string(), 1);
         self.acknowledged.insert(number.to_string());
     }
 
-    fn read(&mut self, lab: &mut Lab) {
-        let got = std::mem::take(&mut lab.clients.get_mut(&self.conn).expect("it is there").got);
+    fn read(&mut self, harness: &mut Harness) {
+        let got = std::mem::take(&mut harness.clients.get_mut(&self.conn).expect("it is there").got);
         self.received.extend(got.into_iter().map(|got| String::from_utf8_lossy(&got.payload).into_owned()));
     }
 
-    fn is_cut(&self, lab: &Lab) -> bool {
-        lab.seen(self.conn).closed.is_some()
+    fn is_cut(&self, harness: &Harness) -> bool {
+        harness.seen(self.conn).closed.is_some()
     }
 
     /// After the last of what it had has been read.
-    fn back(&mut self, lab: &mut Lab, k: u8) {
-        self.read(lab);
-        self.conn = lab.connect(k, Connect::new(self.id.clone(), Protocol::V4, false));
+    fn back(&mut self, harness: &mut Harness, k: u8) {
+        self.read(harness);
+        self.conn = harness.connect(k, Connect::new(self.id.clone(), Protocol::V4, false));
     }
 
     fn lost(&self) -> usize {
@@ -55,31 +55,31 @@ impl Witness {
     }
 }
 
-fn read_all(all: &mut [Witness], lab: &mut Lab) {
+fn read_all(all: &mut [Witness], harness: &mut Harness) {
     for witness in all {
-        witness.read(lab);
+        witness.read(harness);
     }
 }
 
 /// Cuts one session so often, each time with a message every 20 ms, and has it come back at once; `to` says where.
 fn cut_and_back(cuts: usize, to: fn(usize) -> u8) -> usize {
-    let mut lab = Lab::cluster(2, recorded());
-    let publisher = lab.session(1, "pub", Protocol::V4, true);
-    let mut witness = Witness::subscribed(&mut lab, to(0), "s".into());
+    let mut harness = Harness::cluster(2, recorded());
+    let publisher = harness.session(1, "pub", Protocol::V4, true);
+    let mut witness = Witness::subscribed(&mut harness, to(0), "s".into());
     for cut in 1..=cuts {
         let client_id = Some("s".into());
-        lab.http(1, Command::SessionDisconnect { client_id, mountpoint: String::new(), cleanup: false });
-        assert!(witness.is_cut(&lab), "cut {cut}");
-        witness.publish(&mut lab, publisher, cut * 100);
-        witness.back(&mut lab, to(cut));
+        harness.http(1, Command::SessionDisconnect { client_id, mountpoint: String::new(), cleanup: false });
+        assert!(witness.is_cut(&harness), "cut {cut}");
+        witness.publish(&mut harness, publisher, cut * 100);
+        witness.back(&mut harness, to(cut));
         for m in 1..=50 {
-            lab.run(20);
-            witness.publish(&mut lab, publisher, cut * 100 + m);
+            harness.run(20);
+            witness.publish(&mut harness, publisher, cut * 100 + m);
         }
-        witness.read(&mut lab);
+        witness.read(&mut harness);
     }
-    lab.run(1_000);
-    witness.read(&mut lab);
+    harness.run(1_000);
+    witness.read(&mut harness);
     assert_eq!(witness.acknowledged.len(), cuts * 51);
     witness.lost()
 }
@@ -99,35 +99,35 @@ fn moves_lose_as_recorded_and_returns_nothing() {
 /// Suspends n3, waits, and disconnects its sessions in batches of `batch`; how many messages were lost of how many
 /// sessions that moved. Messages go to all of them all the time, those that are away included.
 fn drained(sessions: usize, batch: usize, wait_ms: u64) -> (usize, usize) {
-    let mut lab = Lab::cluster(3, recorded());
-    let publisher = lab.session(1, "pub", Protocol::V4, true);
-    let subscribed = |s| Witness::subscribed(&mut lab, 3, format!("s{s}"));
+    let mut harness = Harness::cluster(3, recorded());
+    let publisher = harness.session(1, "pub", Protocol::V4, true);
+    let subscribed = |s| Witness::subscribed(&mut harness, 3, format!("s{s}"));
     let mut all: Vec<_> = (0..sessions).map(subscribed).collect();
-    lab.http(1, leave_without_kill(&name(3)));
-    lab.run(wait_ms);
+    harness.http(1, leave_without_kill(&name(3)));
+    harness.run(wait_ms);
     let mut number = 0;
     for first in (0..sessions).step_by(batch) {
         let ids = all.iter().skip(first).take(batch).map(|witness| witness.id.clone()).collect();
-        lab.ask(
+        harness.ask(
             1,
             Command::DisconnectClients { client_ids: Some(ids), mountpoint: String::new(), cleanup: false },
             Via::Http,
         );
         for _ in 0..20 {
             for (s, witness) in all.iter_mut().enumerate() {
-                if witness.is_cut(&lab) {
-                    witness.back(&mut lab, 1 + u8::from(s.is_multiple_of(2)));
+                if witness.is_cut(&harness) {
+                    witness.back(&mut harness, 1 + u8::from(s.is_multiple_of(2)));
                 }
-                witness.publish(&mut lab, publisher, number);
+                witness.publish(&mut harness, publisher, number);
             }
             number += 1;
-            lab.run(50);
-            read_all(&mut all, &mut lab);
+            harness.run(50);
+            read_all(&mut all, &mut harness);
         }
     }
-    lab.run(5_000);
-    read_all(&mut all, &mut lab);
-    assert_eq!(lab.status(3).num_online, 0, "all have moved");
+    harness.run(5_000);
+    read_all(&mut all, &mut harness);
+    assert_eq!(harness.status(3).num_online, 0, "all have moved");
     (all.iter().map(Witness::lost).sum(), sessions)
 }
 

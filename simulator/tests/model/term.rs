@@ -5,7 +5,7 @@
 use lifecycle::Time;
 use simulator::model::{Answer, Connect, Fault, Protocol, Signal, Via};
 
-use crate::lab::{Lab, all_allowed, host, leave, name, park_many, settings};
+use crate::harness::{Harness, all_allowed, host, leave, name, park_many, settings};
 use crate::recording;
 use crate::recording::line;
 
@@ -24,19 +24,23 @@ fn in_a_leave_it_ends_the_leave_and_the_others_drop_the_node() {
         rec.lines().filter(|line| at_or_zero(line) > at(deleted)).find(|l| l.contains("view vmq-1:"));
     let dropped = dropped.expect("the survivor's next view");
     assert!(dropped.ends_with("0=T 1=T"), "{dropped}");
-    let mut lab = Lab::cluster(3, all_allowed());
+    let mut harness = Harness::cluster(3, all_allowed());
     // Long enough that it is under way.
-    park_many(&mut lab, 3, 800, |s| format!("t/{s}"));
-    lab.ask(1, leave(&name(3), 30), Via::Http);
-    lab.run(1_000);
-    assert_eq!(lab.show(2), "1=T 2=T 3=T");
-    lab.signal(3, Signal::Term);
-    let took = lab.until(10_000, |lab| lab.gone(3)).expect("it ends");
-    lab.run((at(dropped) - at(deleted)).saturating_sub(took));
-    assert_eq!((lab.show(1), lab.show(2)), ("1=T 2=T".into(), "1=T 2=T".into()), "{dropped}");
-    lab.boot(3);
-    lab.run(10_000);
-    assert_eq!((lab.show(3), lab.show(1)), ("3=T".into(), "1=T 2=T".into()), "it has left, by its data too");
+    park_many(&mut harness, 3, 800, |s| format!("t/{s}"));
+    harness.ask(1, leave(&name(3), 30), Via::Http);
+    harness.run(1_000);
+    assert_eq!(harness.show(2), "1=T 2=T 3=T");
+    harness.signal(3, Signal::Term);
+    let took = harness.until(10_000, |harness| harness.gone(3)).expect("it ends");
+    harness.run((at(dropped) - at(deleted)).saturating_sub(took));
+    assert_eq!((harness.show(1), harness.show(2)), ("1=T 2=T".into(), "1=T 2=T".into()), "{dropped}");
+    harness.boot(3);
+    harness.run(10_000);
+    assert_eq!(
+        (harness.show(3), harness.show(1)),
+        ("3=T".into(), "1=T 2=T".into()),
+        "it has left, by its data too"
+    );
 }
 
 fn at_or_zero(line: &str) -> u64 {
@@ -49,19 +53,19 @@ fn one_that_is_stuck_is_ended_by_it_and_the_others_drop_the_node() {
     let (stuck, asked) = (line(rec, "OK after 68.7 s: LeaveStuck", 0), line(rec, "SIGTERM of the broker", 0));
     let since = |text| at(line(rec, text, 0)) - at(asked);
     assert!(at(stuck) < at(asked) && since("view of vmq-1 [Errno 111]") < since("view of vmq-0 0=T 1=F"));
-    let mut lab = Lab::cluster(2, all_allowed());
-    park_many(&mut lab, 2, 1, |_| "t".into());
+    let mut harness = Harness::cluster(2, all_allowed());
+    park_many(&mut harness, 2, 1, |_| "t".into());
     let fault = Fault::StickQueue { node: name(2), client_id: "s0".into(), on: true };
-    lab.model.fault(&fault, Time(lab.now));
-    lab.ask(1, leave(&name(2), 30), Via::Http);
-    lab.run(at(stuck) - at(line(rec, "RECORD Shrink 1 Leave", 0)));
-    assert_eq!(lab.show(1), "1=T 2=T", "it is stuck");
-    lab.signal(2, Signal::Term);
+    harness.model.fault(&fault, Time(harness.now));
+    harness.ask(1, leave(&name(2), 30), Via::Http);
+    harness.run(at(stuck) - at(line(rec, "RECORD Shrink 1 Leave", 0)));
+    assert_eq!(harness.show(1), "1=T 2=T", "it is stuck");
+    harness.signal(2, Signal::Term);
     let (closed, dropped) = (since("view of vmq-1 [Errno 111]"), since("RECORD Shrink 1 Shrink"));
-    lab.run(closed);
-    assert!(!lab.model.http_up(&name(2)), "its management is down within {closed} ms");
-    lab.run(dropped - closed);
-    assert_eq!(lab.show(1), "1=T", "dropped within {dropped} ms");
+    harness.run(closed);
+    assert!(!harness.model.http_up(&name(2)), "its management is down within {closed} ms");
+    harness.run(dropped - closed);
+    assert_eq!(harness.show(1), "1=T", "dropped within {dropped} ms");
 }
 
 #[test]
@@ -71,29 +75,29 @@ fn in_the_midst_of_a_migration_it_breaks_the_leave_and_leaves_a_dead_member() {
     assert!(at(asked) < at(answered) && answered.contains("'http': 500"), "{rec}");
     let kept = line(rec, "views of I2121", 0);
     assert!(kept.contains("(15.04, '1T2T3F')"), "{kept}");
-    let mut lab = Lab::cluster(3, settings());
+    let mut harness = Harness::cluster(3, settings());
     // As recorded: 1,500 offline queues with two messages each.
-    park_many(&mut lab, 3, 1_500, |s| format!("t/{s}"));
-    let publisher = lab.session(1, "publisher", Protocol::V4, true);
+    park_many(&mut harness, 3, 1_500, |s| format!("t/{s}"));
+    let publisher = harness.session(1, "publisher", Protocol::V4, true);
     for s in 0..3_000 {
-        lab.publish(publisher, &format!("t/{}", s % 1_500), "p", 1);
+        harness.publish(publisher, &format!("t/{}", s % 1_500), "p", 1);
     }
-    let call = lab.ask(1, leave(&name(3), 30), Via::Http);
+    let call = harness.ask(1, leave(&name(3), 30), Via::Http);
     // The recorded leave took its time until its queues moved: its SIGTERM came one second after that.
     assert!(line(rec, "all queues offline", 0).contains("T15:16:11.19"), "{rec}");
     assert!(line(rec, "SIGTERM received", 0).contains("T15:16:12.18"), "{rec}");
-    lab.run(1_500);
-    lab.signal(3, Signal::Term);
-    lab.run(12_170 - 500);
-    assert_eq!(lab.answers.get(&call), None, "{answered}");
-    lab.run(1_000);
-    assert_eq!(lab.answers[&call].1, Some(Answer::HttpStatus(500)), "{answered}");
-    lab.run(2_500);
-    assert_eq!((lab.show(1), lab.show(2)), ("1=T 2=T 3=F".into(), "1=T 2=T 3=F".into()), "{kept}");
+    harness.run(1_500);
+    harness.signal(3, Signal::Term);
+    harness.run(12_170 - 500);
+    assert_eq!(harness.answers.get(&call), None, "{answered}");
+    harness.run(1_000);
+    assert_eq!(harness.answers[&call].1, Some(Answer::HttpStatus(500)), "{answered}");
+    harness.run(2_500);
+    assert_eq!((harness.show(1), harness.show(2)), ("1=T 2=T 3=F".into(), "1=T 2=T 3=F".into()), "{kept}");
     let refused = line(rec, "a new client at n1", 0);
-    let late = lab.connect(1, Connect::new("late", Protocol::V4, true));
-    lab.run(1_000);
-    assert_eq!(lab.seen(late).refused.map(|refusal| refusal.code(Protocol::V4)), Some(3), "{refused}");
+    let late = harness.connect(1, Connect::new("late", Protocol::V4, true));
+    harness.run(1_000);
+    assert_eq!(harness.seen(late).refused.map(|refusal| refusal.code(Protocol::V4)), Some(3), "{refused}");
     assert!(refused.contains("20 02 00 03"), "{refused}");
 }
 
@@ -105,13 +109,13 @@ fn at_the_start_it_is_lost_and_the_node_joins_all_the_same() {
     assert!(at(condemned) < at(started) && at(started) < at(joined), "{condemned}\n{started}\n{joined}");
     // Its grace was over, and its process killed, before it was seen as dead.
     assert!(at(killed) - at(condemned) >= 60_000, "{killed}");
-    let mut lab = Lab::cluster(2, all_allowed());
-    lab.model.boot(&name(3), &host(3), Some(&name(1)), Time(lab.now));
-    lab.run(300);
-    lab.signal(3, Signal::Term);
-    lab.run(at(joined) - at(started));
-    assert_eq!((lab.show(1), lab.gone(3)), ("1=T 2=T 3=T".into(), false));
-    lab.signal(3, Signal::Kill);
-    lab.run(1_000);
-    assert_eq!(lab.show(1), "1=T 2=T 3=F", "{killed}");
+    let mut harness = Harness::cluster(2, all_allowed());
+    harness.model.boot(&name(3), &host(3), Some(&name(1)), Time(harness.now));
+    harness.run(300);
+    harness.signal(3, Signal::Term);
+    harness.run(at(joined) - at(started));
+    assert_eq!((harness.show(1), harness.gone(3)), ("1=T 2=T 3=T".into(), false));
+    harness.signal(3, Signal::Kill);
+    harness.run(1_000);
+    assert_eq!(harness.show(1), "1=T 2=T 3=F", "{killed}");
 }

@@ -1,8 +1,8 @@
 //! `vmq-admin`: text, tables with their ANSI codes, exit codes.
 
-use crate::support::{Trio, lab, name, recording};
+use crate::support::{Trio, name, no_key, recording};
 
-/// The drawn table behind `head` in a recording, without the margin of the lab's log.
+/// The drawn table behind `head` in a recording, without the margin of the recorder's log.
 fn recorded_table(name: &str, command: &str) -> String {
     let text = recording(name);
     let rest = &text[text.find(command).unwrap()..];
@@ -16,7 +16,7 @@ fn without_bold(text: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn tables_are_drawn_as_recorded() {
-    let trio = Trio::start(100, lab()).await;
+    let trio = Trio::start(100, no_key()).await;
     trio.kill(3).await;
     let show = trio.admin(1, "vmq-admin cluster show").await;
     assert_eq!((show.code, show.stderr.as_str()), (0, ""));
@@ -34,7 +34,7 @@ async fn tables_are_drawn_as_recorded() {
 
 #[tokio::test(start_paused = true)]
 async fn failures_read_as_recorded() {
-    let trio = Trio::start(101, lab()).await;
+    let trio = Trio::start(101, no_key()).await;
     for (command, stdout, code) in [
         ("cluster leave node=VerneMQ2@127.0.0.12 -k -s 1 -t 5", "Invalid key: 115\n", 1),
         ("cluster leave", "You have to provide a node\n", 0),
@@ -58,7 +58,7 @@ async fn failures_read_as_recorded() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_added_shown_and_not_added_twice() {
-    let trio = Trio::start(102, lab()).await;
+    let trio = Trio::start(102, no_key()).await;
     assert_eq!(trio.admin(1, "vmq-admin api-key add key=labkey-mgmt scope=mgmt").await.stdout, "ok\n");
     let twice = trio.admin(1, "vmq-admin api-key add key=labkey-mgmt scope=mgmt").await;
     assert_eq!((twice.stdout.as_str(), twice.code), ("{error,key_already_exists}\n", 0));

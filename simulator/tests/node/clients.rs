@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rumqttc::{mqttbytes::QoS, v5};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::support::{Raw, Trio, lab, publish_packet, subscribe_packet};
+use crate::support::{Raw, Trio, no_key, publish_packet, subscribe_packet};
 
 /// A v3.1.1 client whose incoming PUBLISHes come through the channel.
 async fn v4(
@@ -55,7 +55,7 @@ async fn v5_publisher(trio: &Trio, n: u8, id: &str) -> v5::AsyncClient {
 
 #[tokio::test(start_paused = true)]
 async fn every_quality_crosses_the_cluster_in_both_versions_and_is_counted_once() {
-    let trio = Trio::start(1, lab()).await;
+    let trio = Trio::start(1, no_key()).await;
     let (subscriber, mut got) = v4(&trio, 2, "sub").await;
     subscriber.subscribe("t/#", QoS::ExactlyOnce).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -88,7 +88,7 @@ async fn every_quality_crosses_the_cluster_in_both_versions_and_is_counted_once(
 
 #[tokio::test(start_paused = true)]
 async fn a_repeated_quality_2_publish_is_taken_once() {
-    let trio = Trio::start(2, lab()).await;
+    let trio = Trio::start(2, no_key()).await;
     let (subscriber, mut got) = v4(&trio, 1, "sub").await;
     subscriber.subscribe("q", QoS::AtMostOnce).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -111,7 +111,7 @@ async fn a_repeated_quality_2_publish_is_taken_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_persistent_session_gets_what_it_missed_with_fresh_packet_ids() {
-    let trio = Trio::start(3, lab()).await;
+    let trio = Trio::start(3, no_key()).await;
     let (mut raw, _) = Raw::connect(trio.mqtt(1), 4, "keep", 0).await;
     raw.send(&subscribe_packet(4, "k/#", 1, 1)).await;
     assert_eq!(raw.packet().await.as_deref(), Some("9003000101"));
@@ -141,7 +141,7 @@ async fn a_persistent_session_gets_what_it_missed_with_fresh_packet_ids() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_given_up_after_one_and_a_half_keep_alives() {
-    let trio = Trio::start(4, lab()).await;
+    let trio = Trio::start(4, no_key()).await;
     let (watcher, mut got) = v4(&trio, 2, "watch").await;
     watcher.subscribe("will/#", QoS::AtMostOnce).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;

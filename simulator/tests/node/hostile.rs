@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Raw, Trio, connect_packet, lab, publish_packet, subscribe_packet};
+use crate::support::{Raw, Trio, connect_packet, no_key, publish_packet, subscribe_packet};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_mqtt_is_closed_and_what_is_too_old_is_told() {
-    let trio = Trio::start(120, lab()).await;
+    let trio = Trio::start(120, no_key()).await;
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF], &[0xC0, 0], &[0; 64]]
     {
         let mut raw = Raw::open(trio.mqtt(1)).await;
@@ -26,7 +26,7 @@ async fn what_is_no_mqtt_is_closed_and_what_is_too_old_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_payload_of_1_mib_passes_and_one_of_5_mib_ends_its_connection() {
-    let trio = Trio::start(121, lab()).await;
+    let trio = Trio::start(121, no_key()).await;
     let (sub, _) = Raw::connect(trio.mqtt(2), 5, "sub", 2).await;
     let mut sub = sub.patient();
     sub.send(&subscribe_packet(5, "big", 1, 1)).await;
@@ -49,7 +49,7 @@ async fn a_payload_of_1_mib_passes_and_one_of_5_mib_ends_its_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_subscriber_that_does_not_read_loses_its_own_messages_only() {
-    let trio = Trio::start(122, lab()).await;
+    let trio = Trio::start(122, no_key()).await;
     let (mut stuck, _) = Raw::connect(trio.mqtt(1), 4, "stuck", 2).await;
     stuck.send(&subscribe_packet(4, "f", 0, 1)).await;
     stuck.packet().await.unwrap();
@@ -71,7 +71,7 @@ async fn a_subscriber_that_does_not_read_loses_its_own_messages_only() {
 
 #[tokio::test(start_paused = true)]
 async fn a_subscribe_in_one_segment_with_the_connect_waits_for_more_bytes() {
-    let trio = Trio::start(123, lab()).await;
+    let trio = Trio::start(123, no_key()).await;
     let mut raw = Raw::open(trio.mqtt(1)).await;
     let mut segment = connect_packet(4, "eager", 2, 60);
     segment.extend(subscribe_packet(4, "a", 1, 9));

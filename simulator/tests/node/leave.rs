@@ -11,7 +11,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::support::{Raw, Trio, lab, name, publish_packet, subscribe_packet};
+use crate::support::{Raw, Trio, name, no_key, publish_packet, subscribe_packet};
 
 const SEED: &str = "vmq-admin cluster leave node=VerneMQ3@127.0.0.13 -k -i 1 -t 30";
 
@@ -21,7 +21,7 @@ async fn refused(trio: &Trio, n: u8) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_flag_it_suspends_and_a_restart_of_the_listener_undoes_it() {
-    let trio = Trio::start(40, lab()).await;
+    let trio = Trio::start(40, no_key()).await;
     let (mut live, _) = Raw::connect(trio.mqtt(3), 4, "live", 2).await;
     let output = trio.admin(1, "vmq-admin cluster leave node=VerneMQ3@127.0.0.13").await;
     assert_eq!(
@@ -49,7 +49,7 @@ async fn without_the_flag_it_suspends_and_a_restart_of_the_listener_undoes_it() 
 
 #[tokio::test(start_paused = true)]
 async fn the_seed_command_prints_its_progress_and_stops_the_node() {
-    let trio = Trio::start(41, lab()).await;
+    let trio = Trio::start(41, no_key()).await;
     let (mut persistent, _) = Raw::connect(trio.mqtt(3), 4, "p3", 0).await;
     persistent.send(&subscribe_packet(4, "q/p3", 1, 1)).await;
     persistent.packet().await.unwrap();
@@ -102,7 +102,7 @@ async fn hanging_leave(trio: &Trio) -> TcpStream {
 
 #[tokio::test(start_paused = true)]
 async fn while_a_member_is_down_a_leave_over_http_is_cut_at_60_s_without_a_byte() {
-    let trio = Trio::start(42, lab()).await;
+    let trio = Trio::start(42, no_key()).await;
     trio.kill(3).await;
     let clock = Clock::starting_at(Time(0));
     let mut stream = hanging_leave(&trio).await;
@@ -119,7 +119,7 @@ async fn while_a_member_is_down_a_leave_over_http_is_cut_at_60_s_without_a_byte(
 
 #[tokio::test(start_paused = true)]
 async fn closing_the_connection_revokes_a_leave_that_has_not_begun() {
-    let trio = Trio::start(43, lab()).await;
+    let trio = Trio::start(43, no_key()).await;
     trio.kill(3).await;
     let stream = hanging_leave(&trio).await;
     sleep(Duration::from_secs(10)).await;
@@ -133,7 +133,7 @@ async fn closing_the_connection_revokes_a_leave_that_has_not_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stays_gets_its_leave_when_the_member_is_back() {
-    let trio = Trio::start(44, lab()).await;
+    let trio = Trio::start(44, no_key()).await;
     trio.kill(3).await;
     let mut stream = hanging_leave(&trio).await;
     sleep(Duration::from_secs(20)).await;
@@ -146,7 +146,7 @@ async fn a_client_that_stays_gets_its_leave_when_the_member_is_back() {
 
 #[tokio::test(start_paused = true)]
 async fn vmq_admin_reports_a_time_out_and_the_leave_fires_later_all_the_same() {
-    let trio = Trio::start(45, lab()).await;
+    let trio = Trio::start(45, no_key()).await;
     trio.kill(3).await;
     let clock = Clock::starting_at(Time(0));
     let output = trio.admin(1, "vmq-admin cluster leave node=VerneMQ2@127.0.0.12 -k -i 1 -t 5").await;

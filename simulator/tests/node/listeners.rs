@@ -2,14 +2,14 @@
 
 use simulator::model::{ListenerSetting, Settings};
 
-use crate::support::{Raw, Trio, connect_packet, get, lab};
+use crate::support::{Raw, Trio, connect_packet, get, no_key};
 
 #[tokio::test(start_paused = true)]
 async fn by_version_and_header() {
     let five = ListenerSetting { versions: vec![5], ..ListenerSetting::on(1884) };
     let behind = ListenerSetting { proxy: true, ..ListenerSetting::on(1885) };
     let listeners = vec![ListenerSetting::on(1883), five, behind];
-    let trio = Trio::start(170, Settings { listeners, ..lab() }).await;
+    let trio = Trio::start(170, Settings { listeners, ..no_key() }).await;
     let at = |port: u16| (trio.address(1), port).into();
 
     // CONNACK 1 is what the report of a listener for MQTT 5 alone has; 0x84 is its name in MQTT 5.
@@ -32,7 +32,7 @@ async fn a_unix_socket_crashes_the_list_and_is_opened_again_by_its_path() {
     let has = |line: &str| assert!(recorded.lines().any(|one| one.contains(line)), "not recorded: {line}");
     let tenant = ListenerSetting { mountpoint: "tenant-b".into(), ..ListenerSetting::on(1887) };
     let listeners = vec![ListenerSetting::unix("/run/L212.sock"), ListenerSetting::on(1883), tenant];
-    let trio = Trio::start(171, Settings { listeners, ..lab() }).await;
+    let trio = Trio::start(171, Settings { listeners, ..no_key() }).await;
 
     let shown = trio.api(1, "listener/show").await;
     assert_eq!((shown.status, shown.body.as_str()), (500, ""));

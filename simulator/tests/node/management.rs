@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use simulator::model::Settings;
 
-use crate::support::{Raw, Trio, ask, get, lab, recording};
+use crate::support::{Raw, Trio, ask, get, no_key, recording};
 
 const KEY: &str = "labkey-mgmt";
 
@@ -68,7 +68,7 @@ async fn answers_like_the_recorded_api() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_listeners_and_sessions_column_by_column() {
-    let trio = Trio::start(61, lab()).await;
+    let trio = Trio::start(61, no_key()).await;
     let (_raw, _) = Raw::connect(trio.mqtt(1), 4, "c", 2).await;
     let (recorded_listeners, _) = recorded("-u labkey-mgmt: http://127.0.0.11:8888/api/v1/listener/show");
     let listeners = trio.api(1, "listener/show").await.body;
@@ -92,7 +92,7 @@ async fn lists_listeners_and_sessions_column_by_column() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kick_is_told_to_mqtt_5_and_shown_to_3_1_1() {
-    let trio = Trio::start(62, lab()).await;
+    let trio = Trio::start(62, no_key()).await;
     let (mut watcher, _) = Raw::connect(trio.mqtt(2), 4, "watch", 2).await;
     watcher.send(&crate::support::subscribe_packet(4, "will/#", 0, 1)).await;
     watcher.packet().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_kick_is_told_to_mqtt_5_and_shown_to_3_1_1() {
 
 #[tokio::test(start_paused = true)]
 async fn booting_looks_healthy_before_it_answers() {
-    let trio = Trio::start(63, lab()).await;
+    let trio = Trio::start(63, no_key()).await;
     trio.kill(3).await;
     trio.boot(3).await;
     assert!(get(trio.http(3), "/health").await.is_err(), "nobody listens yet");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Raw, Trio, lab, publish_packet, recording, subscribe_packet, unsubscribe_packet};
+use crate::support::{Raw, Trio, no_key, publish_packet, recording, subscribe_packet, unsubscribe_packet};
 
 /// What the recording says after `->` on the first line that has `what` behind
 /// the line that has `section`; none where the lab's client timed out.
@@ -16,7 +16,7 @@ fn recorded(section: &str, what: &str) -> Option<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_living_answer_with_the_recorded_bytes() {
-    let trio = Trio::start(20, lab()).await;
+    let trio = Trio::start(20, no_key()).await;
     let mut sessions = Vec::new();
     for version in [4_u8, 5] {
         let (raw, connack) = Raw::connect(trio.mqtt(1), version, &format!("s{version}"), 2).await;
@@ -55,7 +55,7 @@ async fn the_living_answer_with_the_recorded_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_node_refuses_tcp_on_both_ports_and_cuts_its_clients() {
-    let trio = Trio::start(21, lab()).await;
+    let trio = Trio::start(21, no_key()).await;
     let (mut client, _) = Raw::connect(trio.mqtt(3), 5, "c", 2).await;
     // Not yet a client: no CONNECT was sent.
     let mut visitor = Raw::open(trio.mqtt(3)).await;

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use crate::support::{Raw, Trio, get, lab, recording, subscribe_packet};
+use crate::support::{Raw, Trio, get, no_key, recording, subscribe_packet};
 
 /// Metric topics by node, from lines of `… $SYS/<node>/<metric> <value>`.
 fn recorded_topics() -> BTreeMap<String, BTreeSet<String>> {
@@ -23,7 +23,7 @@ fn recorded_topics() -> BTreeMap<String, BTreeSet<String>> {
 
 #[tokio::test(start_paused = true)]
 async fn sys_has_the_recorded_150_topics_of_every_node_on_any_node() {
-    let trio = Trio::start(80, lab()).await;
+    let trio = Trio::start(80, no_key()).await;
     // The recording had a client on each node.
     let _others =
         [Raw::connect(trio.mqtt(2), 4, "sys2", 2).await, Raw::connect(trio.mqtt(3), 4, "sys3", 2).await];
@@ -56,7 +56,7 @@ async fn sys_has_the_recorded_150_topics_of_every_node_on_any_node() {
 
 #[tokio::test(start_paused = true)]
 async fn metrics_has_the_recorded_series() {
-    let trio = Trio::start(81, lab()).await;
+    let trio = Trio::start(81, no_key()).await;
     let page = get(trio.http(1), "/metrics").await.unwrap();
     assert!(page.kind.unwrap().starts_with("text/plain"));
     // Series with their labels but without values; types with their names.
@@ -79,7 +79,7 @@ async fn metrics_has_the_recorded_series() {
 
 #[tokio::test(start_paused = true)]
 async fn the_status_page_has_the_recorded_members_in_order() {
-    let trio = Trio::start(82, lab()).await;
+    let trio = Trio::start(82, no_key()).await;
     let page = get(trio.http(1), "/status.json").await.unwrap();
     // Keys and strings in their order; numbers are the moment's.
     let shape = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");

@@ -11,7 +11,7 @@ use simulator::{
 };
 use tokio::time::sleep;
 
-use crate::support::{get, lab, loopback};
+use crate::support::{get, loopback, no_key};
 
 fn container(ordinal: u8, volume: &str) -> Container {
     let discovery = ("DOCKER_VERNEMQ_DISCOVERY_KUBERNETES".to_owned(), "1".to_owned());
@@ -37,7 +37,7 @@ async fn members(ordinal: u8) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn containers_find_each_other_leave_and_come_back_as_singletons_on_old_disks() {
-    let pods = Pods::new(Fleet::start(Clock::starting_at(Time(0)), lab()));
+    let pods = Pods::new(Fleet::start(Clock::starting_at(Time(0)), no_key()));
     for ordinal in 0..2 {
         pods.start(container(ordinal, &format!("data-vmq-{ordinal}"))).await;
         sleep(Duration::from_secs(30)).await;
@@ -67,7 +67,7 @@ async fn containers_find_each_other_leave_and_come_back_as_singletons_on_old_dis
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_ends_with_its_pod_is_empty_for_the_next() {
-    let pods = Pods::new(Fleet::start(Clock::starting_at(Time(0)), lab()));
+    let pods = Pods::new(Fleet::start(Clock::starting_at(Time(0)), no_key()));
     let mut alone = container(5, "emptydir-uid-1");
     pods.start(alone.clone()).await;
     sleep(Duration::from_secs(10)).await;

@@ -17,8 +17,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The lab's settings: no key for the management API.
-pub(crate) fn lab() -> Settings {
+/// Settings without a key for the management API.
+pub(crate) fn no_key() -> Settings {
     Settings { management_auth: ManagementAuth::Noauth, ..Settings::default() }
 }
 

@@ -31,7 +31,7 @@ pub(crate) const NAME: &str = "vmq";
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 static BLOCKS: AtomicU32 = AtomicU32::new(0);
 
-/// What is another in the next world.
+/// What is another in the next cluster.
 pub(crate) struct Setup {
     /// One of [`crate::control_plane::NAMESPACES`].
     pub(crate) namespace: &'static str,
@@ -60,7 +60,7 @@ impl Default for Setup {
     }
 }
 
-pub(crate) struct World {
+pub(crate) struct Cluster {
     pub(crate) plane: Arc<ControlPlane>,
     pub(crate) admin: Client,
     pub(crate) namespace: &'static str,
@@ -72,7 +72,7 @@ pub(crate) struct World {
     metrics: Mutex<Option<Arc<Metrics>>>,
 }
 
-impl World {
+impl Cluster {
     /// Alone on a control plane; none where its programs cannot be had.
     pub(crate) async fn start() -> Option<Self> {
         Some(Self::on(&ControlPlane::start().await?, Setup::default()).await)
@@ -90,17 +90,17 @@ impl World {
         let namespace = setup.namespace;
         apply::namespace(&admin, namespace).await;
         let block = (!setup.own_network).then(|| {
-            // Both of the process and of the world in it: two runs on one machine must not meet.
+            // Both of the process and of the cluster in it: two runs on one machine must not meet.
             let process = u8::try_from(std::process::id() % 120).expect("below 120");
-            let world = u8::try_from(BLOCKS.fetch_add(1, Ordering::Relaxed)).expect("a handful of worlds");
-            (100 + process, world)
+            let cluster = u8::try_from(BLOCKS.fetch_add(1, Ordering::Relaxed)).expect("a handful of worlds");
+            (100 + process, cluster)
         });
         let (kubelet, kubelet_task) =
             Kubelet::start(&admin, namespace, Arc::new(pods.clone()), block, clock).await;
         let (plane, metrics) = (Arc::clone(plane), Mutex::default());
-        let world = Self { plane, admin, namespace, pods, clock, kubelet, kubelet_task, metrics };
-        world.install(&setup).await;
-        world
+        let cluster = Self { plane, admin, namespace, pods, clock, kubelet, kubelet_task, metrics };
+        cluster.install(&setup).await;
+        cluster
     }
 
     async fn install(&self, setup: &Setup) {
@@ -266,7 +266,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for Cluster {
     fn drop(&mut self) {
         self.kubelet_task.abort();
     }

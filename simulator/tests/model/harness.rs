@@ -33,7 +33,7 @@ pub(crate) struct Seen {
     pub(crate) mute: bool,
 }
 
-pub(crate) struct Lab {
+pub(crate) struct Harness {
     /// What nodes run that are booted from now on.
     pub(crate) version: Version,
     pub(crate) model: ClusterModel,
@@ -83,7 +83,7 @@ pub(crate) fn leave_without_kill(node: &NodeName) -> Command {
     Command::ClusterLeave { node: Some(node.clone()), kill: false, summary_interval: 1, timeout: 30 }
 }
 
-impl Lab {
+impl Harness {
     pub(crate) fn empty(settings: Settings) -> Self {
         Self {
             version: Version::default(),
@@ -107,17 +107,17 @@ impl Lab {
     }
 
     fn of(version: Version, n: u8, settings: Settings) -> Self {
-        let mut lab = Self { version, ..Self::empty(settings) };
+        let mut harness = Self { version, ..Self::empty(settings) };
         for k in 1..=n {
-            lab.boot(k);
+            harness.boot(k);
         }
-        lab.run(4_000);
+        harness.run(4_000);
         for k in 2..=n {
-            let (answer, _) = lab.http(k, Command::ClusterJoin { peer: name(1) });
+            let (answer, _) = harness.http(k, Command::ClusterJoin { peer: name(1) });
             assert_eq!(answer, Some(Answer::Text("Done".into())));
         }
-        lab.run(20_000);
-        lab
+        harness.run(20_000);
+        harness
     }
 
     pub(crate) fn boot(&mut self, k: u8) {
@@ -239,7 +239,7 @@ impl Lab {
     /// Connects and expects to be accepted; waits for it.
     pub(crate) fn session(&mut self, k: u8, id: &str, protocol: Protocol, clean: bool) -> ConnId {
         let conn = self.connect(k, Connect::new(id, protocol, clean));
-        let accepted = self.until(20_000, |lab| lab.clients[&conn].connack.is_some());
+        let accepted = self.until(20_000, |harness| harness.clients[&conn].connack.is_some());
         assert!(accepted.is_some(), "{id} at n{k}: {:?}", self.clients[&conn]);
         conn
     }
@@ -328,19 +328,19 @@ impl Lab {
 }
 
 /// A persistent v4 subscriber that goes offline at once.
-pub(crate) fn park(lab: &mut Lab, k: u8, id: &str, filter: &str, qos: u8) {
-    let conn = lab.session(k, id, Protocol::V4, false);
-    lab.subscribe(conn, filter, qos);
-    lab.goodbye(conn);
+pub(crate) fn park(harness: &mut Harness, k: u8, id: &str, filter: &str, qos: u8) {
+    let conn = harness.session(k, id, Protocol::V4, false);
+    harness.subscribe(conn, filter, qos);
+    harness.goodbye(conn);
 }
 
 /// Many of them, as fast as the node takes them: `s0`, `s1`, … with a filter each.
-pub(crate) fn park_many(lab: &mut Lab, k: u8, n: usize, filter: impl Fn(usize) -> String) {
+pub(crate) fn park_many(harness: &mut Harness, k: u8, n: usize, filter: impl Fn(usize) -> String) {
     let connect = |s| Connect::new(format!("s{s}"), Protocol::V4, false);
-    let conns: Vec<ConnId> = (0..n).map(|s| lab.connect(k, connect(s))).collect();
+    let conns: Vec<ConnId> = (0..n).map(|s| harness.connect(k, connect(s))).collect();
     for (s, conn) in conns.into_iter().enumerate() {
-        lab.until(60_000, |lab| lab.seen(conn).connack.is_some()).expect("accepted");
-        lab.subscribe(conn, &filter(s), 1);
-        lab.goodbye(conn);
+        harness.until(60_000, |harness| harness.seen(conn).connack.is_some()).expect("accepted");
+        harness.subscribe(conn, &filter(s), 1);
+        harness.goodbye(conn);
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Pace {
     last: Option<Intent>,
     /// When a pod or a claim that the size does not hold was last there.
     trace: Option<Time>,
-    /// When it was looked last. Nobody looks while a story sleeps.
+    /// When it was looked last. Nobody looks while a scenario sleeps.
     looked: Option<Time>,
     /// Since when, at the earliest, every other node lists the node of the pod with this uid.
     joined: BTreeMap<String, Time>,

@@ -10,7 +10,7 @@ use super::{Moment, NAME, NAMESPACE};
 
 /// Remembers the size and the members.
 #[derive(Default)]
-pub(super) struct Bars {
+pub(super) struct Invariants {
     replicas: Option<u64>,
     /// What each node listed at the last look.
     views: BTreeMap<NodeName, BTreeSet<NodeName>>,
@@ -19,7 +19,7 @@ pub(super) struct Bars {
     leaves: Vec<Time>,
 }
 
-impl Bars {
+impl Invariants {
     /// When a member was first dropped by another: refusals by code 3 end about there.
     pub(super) fn leaves(&self) -> &[Time] {
         &self.leaves

@@ -1,4 +1,4 @@
-//! The world that the demo plays in: simulators for VerneMQ and Kubernetes on
+//! The cluster that the demo plays in: simulators for VerneMQ and Kubernetes on
 //! loopback, the real exporter on them, and everything that is read from them.
 
 use std::collections::BTreeMap;
@@ -32,15 +32,15 @@ const API_PORT: u16 = 16_443;
 /// Blocks of loopback addresses, 127.64 to 127.223.
 const BLOCKS: u32 = 160;
 
-/// A running world. Dropping it ends it.
-pub(super) struct World {
+/// A running cluster. Dropping it ends it.
+pub(super) struct Cluster {
     pub(super) clock: Clock,
     pub(super) fleet: Fleet,
     pub(super) pods: Pods,
     pub(super) kubernetes: Kubernetes,
 }
 
-/// Why the world cannot be made.
+/// Why the cluster cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// Loopback addresses or ports are taken.
@@ -76,7 +76,7 @@ async fn claim(clock: Clock, pods: &Pods) -> Result<(u8, Kubernetes), Error> {
     }
 }
 
-impl World {
+impl Cluster {
     /// Starts everything and waits until the first node serves.
     pub(super) async fn start(
         profile: &Profile,
@@ -101,13 +101,13 @@ impl World {
         if practice == Practice::Vernescale {
             kubernetes.apply(&resource(profile)).map_err(Error::Install)?;
         }
-        let world = Self { clock, fleet, pods, kubernetes };
+        let cluster = Self { clock, fleet, pods, kubernetes };
         let size = profile.min_replicas as usize;
-        let ready = world
+        let ready = cluster
             .kubernetes
             .until(|k| k.endpoints(NAMESPACE, NAME).iter().filter(|e| e.ready).count() >= size);
         tokio::time::timeout(FIRST_NODE, ready).await.map_err(|_| Error::NotReady { block })?;
-        Ok(world)
+        Ok(cluster)
     }
 
     /// Where the client Service sends a new connection now.

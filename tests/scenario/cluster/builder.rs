@@ -1,4 +1,4 @@
-//! How a story begins.
+//! How a scenario begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,16 @@ use lifecycle::{Limits, Time};
 use net::Clock;
 use serde_json::{Value, json};
 use simulator::fleet::Fleet;
-use simulator::kubernetes::{Kubernetes, Settings as Cluster, Storage, VernemqInstall};
+use simulator::kubernetes::{Kubernetes, Settings as Block, Storage, VernemqInstall};
 use simulator::model::{ManagementAuth, Settings as Broker, Timing as BrokerTiming, Version};
 use simulator::pods::Pods;
 use vernescale::api::Via;
 use vernescale::kubernetes::leader_election::Timing;
 use vernescale::telemetry::{self, LogFormat};
 
-use super::{Bars, Hooks, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, World, minutes, seconds};
+use super::{
+    Cluster, Hooks, Invariants, Load, NAME, NAMESPACE, Pace, Prober, Records, STEP, minutes, seconds,
+};
 
 /// Each test has a block of loopback addresses of its own.
 static NEXT_BLOCK: AtomicU8 = AtomicU8::new(1);
@@ -36,8 +38,8 @@ pub(crate) struct Builder {
 /// Changes one of the objects of the installation before it is applied.
 type Change = Box<dyn Fn(&mut Value)>;
 
-impl World {
-    /// A world in which leaves are asked by `via`.
+impl Cluster {
+    /// A cluster in which leaves are asked by `via`.
     pub(crate) fn builder(via: Via) -> Builder {
         let install = VernemqInstall {
             name: NAME.into(),
@@ -123,7 +125,7 @@ impl Builder {
     }
 
     /// Starts everything but the controller, and waits until the first nodes serve.
-    pub(crate) async fn start(self) -> World {
+    pub(crate) async fn start(self) -> Cluster {
         // VERNESCALE_LOG=info shows what the controller says.
         if let Ok(filter) = std::env::var("VERNESCALE_LOG") {
             let _ = telemetry::install(Some(LogFormat::Text), &filter);
@@ -133,7 +135,7 @@ impl Builder {
         let pods = Pods::in_domain(fleet.clone(), &self.cluster_domain);
         // Another process on this machine may run the same tests.
         let a = 64 + u8::try_from(std::process::id() % 128).unwrap_or(0);
-        let block = Cluster::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
+        let block = Block::on(a, NEXT_BLOCK.fetch_add(1, Ordering::Relaxed));
         let kubernetes =
             Kubernetes::start(clock, Arc::new(pods.clone()), block).await.expect("the simulator starts");
         for mut object in self.install.objects() {
@@ -143,7 +145,7 @@ impl Builder {
         kubernetes.apply(&resource(self.via, &self.spec)).expect("our resource is taken");
         let load = Load::new(&kubernetes, self.clients);
         let prober = Prober::new(kubernetes.clone(), clock);
-        let mut world = World {
+        let mut cluster = Cluster {
             began: clock.now(),
             clock,
             fleet,
@@ -155,7 +157,7 @@ impl Builder {
             timing: self.timing,
             acknowledged_before: None,
             limits: self.limits,
-            bars: Bars::default(),
+            invariants: Invariants::default(),
             pace: Pace::default(),
             records: Records::default(),
             controllers: BTreeMap::new(),
@@ -163,17 +165,21 @@ impl Builder {
             identities: Vec::new(),
         };
         let size = u64::from(self.install.replicas);
-        let began = world.clock.now();
-        // Without the bars: nobody keeps clients from these first nodes.
-        while !(world.settled(size) && world.dead_members().is_empty()) {
-            assert!(world.clock.now().since(began) < minutes(10), "no cluster at first\n{}", world.dump());
+        let began = cluster.clock.now();
+        // Without the invariants: nobody keeps clients from these first nodes.
+        while !(cluster.settled(size) && cluster.dead_members().is_empty()) {
+            assert!(
+                cluster.clock.now().since(began) < minutes(10),
+                "no cluster at first\n{}",
+                cluster.dump()
+            );
             tokio::time::sleep(STEP).await;
         }
-        world.prober.begin();
+        cluster.prober.begin();
         // Subscriptions of a fresh join route after 11 s at the latest
         // (docs/broker/join.md, "Losses after a join").
-        world.pass(seconds(12)).await;
-        world
+        cluster.pass(seconds(12)).await;
+        cluster
     }
 }
 

@@ -6,7 +6,7 @@ use lifecycle::{Call, Calls, Time};
 
 use crate::brokers::LeaveCall;
 
-/// Length of a tick of the world, ms.
+/// Length of a tick of the cluster, ms.
 pub(crate) const TICK: u64 = 100;
 
 /// What a broker's data directory holds.
@@ -59,7 +59,7 @@ pub(crate) struct Claim {
 
 /// The truth.
 #[derive(Clone, Debug)]
-pub(crate) struct World {
+pub(crate) struct Cluster {
     pub(crate) now: u64,
     pub(crate) uids: u32,
     pub(crate) replicas: u32,
@@ -88,7 +88,7 @@ pub(crate) struct World {
     pub(crate) nobody_until: u64,
     /// Of the pod of ordinal 2.
     pub(crate) trouble: Option<Trouble>,
-    /// How the world answers where a pod is taken away in the middle.
+    /// How the cluster answers where a pod is taken away in the middle.
     pub(crate) ways: Ways,
 }
 
@@ -121,10 +121,10 @@ pub(crate) enum Trouble {
 /// Grace of a pod, ms.
 pub(crate) const GRACE: u64 = 60_000;
 
-impl World {
+impl Cluster {
     /// A quiet cluster of `size` nodes with 30 sessions each.
     pub(crate) fn new(size: u32, volumes: bool, exec: bool) -> Self {
-        let mut world = Self {
+        let mut cluster = Self {
             now: 1_000_000,
             uids: 0,
             replicas: size,
@@ -150,13 +150,13 @@ impl World {
             ways: Ways { remake: 0, join: 1_000, term_fires: false },
         };
         for ordinal in 0..size {
-            world.create(ordinal);
-            world.members.insert(ordinal, 0);
-            let pod = world.pods.get_mut(&ordinal).unwrap();
+            cluster.create(ordinal);
+            cluster.members.insert(ordinal, 0);
+            let pod = cluster.pods.get_mut(&ordinal).unwrap();
             (pod.disk, pod.process) = (Disk::Member, Process::Up { since: 0 });
             (pod.routed, pod.online) = (true, 30);
         }
-        world
+        cluster
     }
 
     pub(crate) fn time(&self) -> Time {

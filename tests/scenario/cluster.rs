@@ -1,20 +1,20 @@
-//! The world of a story.
+//! The cluster of a scenario.
 //!
 //! ```ignore
-//! let mut world = World::builder(Via::Exec).replicas(3).start().await;
-//! world.start_controller("a");
-//! world.load(40.0).await;
-//! world.until("ten nodes", minutes(20), |world| world.serving() == 10).await;
-//! world.assert_bars().await;
+//! let mut cluster = Cluster::builder(Via::Exec).replicas(3).start().await;
+//! cluster.start_controller("a");
+//! cluster.load(40.0).await;
+//! cluster.until("ten nodes", minutes(20), |cluster| cluster.serving() == 10).await;
+//! cluster.assert_invariants().await;
 //! ```
 
-mod bars;
 mod builder;
-mod guards;
 mod hooks;
+mod invariants;
 mod load;
 mod pace;
 mod probe;
+mod write_preconditions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,16 +40,16 @@ pub(crate) use probe::Prober;
 
 pub(crate) use builder::Builder;
 
-use bars::Bars;
-use guards::{Records, unguarded};
+use invariants::Invariants;
 use pace::Pace;
+use write_preconditions::{Records, unguarded};
 
 /// Namespace of everything.
 pub(crate) const NAMESPACE: &str = "mqtt";
 /// Name of the StatefulSet, of the client Service and of our resource.
 pub(crate) const NAME: &str = "vmq";
 
-/// Between two reconciles of [`World::until`].
+/// Between two reconciles of [`Cluster::until`].
 const STEP: Duration = Duration::from_millis(100);
 
 pub(crate) const fn seconds(seconds: u64) -> Duration {
@@ -60,7 +60,7 @@ pub(crate) const fn minutes(minutes: u64) -> Duration {
     Duration::from_mins(minutes)
 }
 
-/// What the bars look at.
+/// What the invariants look at.
 #[derive(Clone, Copy)]
 struct Moment<'a> {
     kubernetes: &'a Kubernetes,
@@ -70,7 +70,7 @@ struct Moment<'a> {
 }
 
 /// Everything there is.
-pub(crate) struct World {
+pub(crate) struct Cluster {
     pub(crate) clock: Clock,
     pub(crate) fleet: Fleet,
     pub(crate) pods: Pods,
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) load: Load,
     /// Ten connects a second to the client Service.
     pub(crate) prober: Prober,
-    bars: Bars,
+    invariants: Invariants,
     pace: Pace,
     records: Records,
     controllers: BTreeMap<String, JoinHandle<()>>,
@@ -95,7 +95,7 @@ pub(crate) struct World {
     began: Time,
 }
 
-impl World {
+impl Cluster {
     /// Starts a controller process with this identity.
     pub(crate) fn start_controller(&mut self, identity: &str) {
         let controller = self.controller(identity);
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Runs until the controller has done its `n`-th thing (from 1) since now, and kills it there.
-    /// The name of the thing; none where the story was over before, after `within`.
+    /// The name of the thing; none where the scenario was over before, after `within`.
     pub(crate) async fn kill_after(&mut self, identity: &str, n: usize, within: Duration) -> Option<String> {
         let stopped = self.hooks.stop_after(n);
         let looked = async {
@@ -204,7 +204,7 @@ impl World {
     fn look(&mut self) -> Result<(), String> {
         let at = self.clock.now();
         let moment = Moment { kubernetes: &self.kubernetes, fleet: &self.fleet, pods: &self.pods, at };
-        self.bars.look(&moment)?;
+        self.invariants.look(&moment)?;
         self.pace.look(&moment)?;
         self.records.broken().map_or(Ok(()), Err)
     }
@@ -221,15 +221,19 @@ impl World {
     }
 
     /// No refused connect, refusals by code 3 only around a leave, nothing lost, no dead member, no twin.
-    pub(crate) async fn assert_bars(&mut self) {
+    pub(crate) async fn assert_invariants(&mut self) {
         self.load.set_rate(0.0);
         self.pass(seconds(20)).await;
-        let report =
-            format!("{} probes, {} leaves\n{}", self.prober.count(), self.bars.leaves().len(), self.dump());
+        let report = format!(
+            "{} probes, {} leaves\n{}",
+            self.prober.count(),
+            self.invariants.leaves().len(),
+            self.dump()
+        );
         assert_eq!(self.prober.refused_connects(), Vec::<String>::new(), "TCP connects refused\n{report}");
-        let outside = self.prober.outside(self.bars.leaves());
+        let outside = self.prober.outside(self.invariants.leaves());
         assert_eq!(outside, Vec::<String>::new(), "CONNACK 3 without a leave\n{report}");
-        let worst = self.prober.worst(self.bars.leaves());
+        let worst = self.prober.worst(self.invariants.leaves());
         assert!(worst <= 12, "{worst} probes refused by one leave\n{report}");
         assert_eq!(self.load.lost(), Vec::<String>::new(), "acknowledged QoS 1 messages lost\n{report}");
         // Where nothing was acknowledged, nothing could be lost.

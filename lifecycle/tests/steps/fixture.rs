@@ -52,13 +52,13 @@ fn node(ordinal: u32, size: u32) -> Node {
 
 /// What is seen, and what is recorded.
 #[derive(Clone)]
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     pub(crate) facts: Facts,
     pub(crate) intent: Option<Intent>,
     pub(crate) limits: Limits,
 }
 
-impl Scene {
+impl Fixture {
     /// A quiet cluster and a wish.
     pub(crate) fn new(size: u32, wish: u32) -> Self {
         let claim = |o| Claim { name: format!("data-{o}"), uid: format!("claim-{o}"), deleting: false };
@@ -86,26 +86,26 @@ impl Scene {
 
     /// A shrink of the highest ordinal in `step`, seen as it is before the leave: fenced, suspended.
     pub(crate) fn shrinking(size: u32, at: Step) -> Self {
-        let mut scene = Self::new(size, size - 1);
-        let out = scene.after(0);
+        let mut fixture = Self::new(size, size - 1);
+        let out = fixture.after(0);
         let asked = !matches!(at, Step::Fence | Step::Suspend | Step::Drain);
-        scene.intent = out.intent.map(|intent| Intent { step: at, sessions: 100, asked, ..intent });
-        scene.pod(size - 1).serving = Some(false);
-        scene.pod(size - 1).routed = false;
-        scene.doors(Some(ListenerState::Suspended));
-        scene
+        fixture.intent = out.intent.map(|intent| Intent { step: at, sessions: 100, asked, ..intent });
+        fixture.pod(size - 1).serving = Some(false);
+        fixture.pod(size - 1).routed = false;
+        fixture.doors(Some(ListenerState::Suspended));
+        fixture
     }
 
     /// A growth to `size` whose newcomer is in `step`: a member, in step, fenced.
     pub(crate) fn growing(size: u32, at: Step) -> Self {
-        let mut scene = Self::new(size - 1, size);
-        let out = scene.after(0);
+        let mut fixture = Self::new(size - 1, size);
+        let out = fixture.after(0);
         let uid = Some(format!("pod-{}", size - 1));
-        scene.intent = out.intent.map(|intent| Intent { step: at, pod_uid: uid, ..intent });
-        scene.facts = Self::new(size, size).facts;
-        scene.pod(size - 1).serving = Some(false);
-        scene.pod(size - 1).routed = false;
-        scene
+        fixture.intent = out.intent.map(|intent| Intent { step: at, pod_uid: uid, ..intent });
+        fixture.facts = Self::new(size, size).facts;
+        fixture.pod(size - 1).serving = Some(false);
+        fixture.pod(size - 1).routed = false;
+        fixture
     }
 
     pub(crate) fn top(&self) -> u32 {
