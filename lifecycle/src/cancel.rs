@@ -1,7 +1,7 @@
 //! Giving way: until its leave has begun, a shrink can be undone.
 
-use crate::doors::{Doors, doors, same};
 use crate::gate::undisturbed;
+use crate::listeners::{Listeners, listeners, same};
 use crate::members::{SEE_WHY_UNKNOWN, Verdict, below, view};
 use crate::shrink::on_its_data;
 use crate::transition::{Context, Flow, Transition};
@@ -162,19 +162,19 @@ fn adopt_replacement(transition: &mut Transition, ctx: &Context<'_>) {
 /// Reopens what was open at the gate; true once all of it is seen to be.
 fn listeners_open(transition: &mut Transition, ctx: &Context<'_>) -> bool {
     let calls = &ctx.facts.calls;
-    match doors(&transition.intent, ctx) {
-        Doors::Unknown => return false,
+    match listeners(&transition.intent, ctx) {
+        Listeners::Unknown => return false,
         // It has begun after all: nothing but its end can be waited for.
-        Doors::Deleted if !over_before_migration(&calls.leave) => {
+        Listeners::Deleted if !over_before_migration(&calls.leave) => {
             transition.enter(Step::Leave);
             return false;
         }
-        Doors::Deleted | Doors::Present => {}
+        Listeners::Deleted | Listeners::Present => {}
     }
     let node = ctx.facts.nodes.get(&transition.intent.ordinal);
     let Some(shown) = node.and_then(|node| node.listeners.seen()) else { return false };
     let mut open = true;
-    // None at all was open for clients: the record was lost in an earlier shrink, and this one began on its doors.
+    // None at all was open for clients: the record was lost in an earlier shrink, and this one began on its listeners.
     let all = transition.intent.listeners.iter().all(|listener| listener.state != ListenerState::Running);
     let was_open = |listener: &&crate::Listener| all || listener.state == ListenerState::Running;
     for listener in transition.intent.listeners.clone().iter().filter(was_open) {

@@ -61,7 +61,7 @@ pub struct Intent {
     /// The leave was asked for, or was seen to have begun. Before that nothing proves it.
     #[serde(default)]
     pub asked: bool,
-    /// It was asked through a door that cannot be revoked; whatever the spec says by now
+    /// It was asked through a transport that cannot be revoked; whatever the spec says by now
     /// (docs/broker/leave.md, "While a member is down").
     #[serde(default)]
     pub armed: bool,

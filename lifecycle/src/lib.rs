@@ -5,7 +5,6 @@
 
 mod cancel;
 mod dead;
-mod doors;
 mod effect;
 mod facts;
 mod gate;
@@ -14,6 +13,7 @@ mod holdings;
 mod idle;
 mod intent;
 mod limits;
+mod listeners;
 mod members;
 mod output;
 mod pace;

@@ -1,7 +1,7 @@
 //! A pod that takes no clients though nothing is under way that would let it again: the record of a change was lost
 //! (`kubectl replace`, a chart applied by force), or somebody has fenced it.
 
-use crate::doors::suspended;
+use crate::listeners::suspended;
 use crate::members::below;
 use crate::transition::Context;
 use crate::{Condition, Ordinal, Severity};

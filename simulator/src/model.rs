@@ -127,7 +127,7 @@ pub enum Fault {
 }
 
 impl ClusterModel {
-    /// An empty world.
+    /// An empty cluster.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,

@@ -19,7 +19,7 @@ use super::shared::{Shared, lost};
 use crate::kubernetes::call::Failure;
 use crate::kubernetes::names::pod_name;
 use crate::kubernetes::{delete, finalizer, scale, serving_label, touch};
-use crate::vernemq::admin::{Command, Door, call};
+use crate::vernemq::admin::{AdminClient, Command, call};
 use crate::vernemq::sessions::{Kicked, Lane, Round, drain_round};
 use net::{Clock, Login};
 use tokio::sync::Notify;
@@ -149,21 +149,21 @@ impl Apply<'_> {
         let limit = self.shared.may_act_for().unwrap_or_default().min(SHORT_CALL);
         let now = self.shared.clock.now();
         let tag = format!("{}-{}", intent.epoch, now.0);
-        let door = |ordinal| door(self.shared, observed, ordinal);
+        let client = |ordinal| client(self.shared, observed, ordinal);
         let name = name_of(effect);
         let future: std::pin::Pin<Box<dyn Future<Output = Call> + Send>> = match effect {
             Effect::Suspend { asker, target } => {
-                Box::pin(ask(door(*asker), Command::Suspend(target.clone()), limit))
+                Box::pin(ask(client(*asker), Command::Suspend(target.clone()), limit))
             }
             Effect::Leave { asker, target, deadline } => {
                 // Longer than the lease: it is renewed meanwhile, and the call dropped if it is not.
-                Box::pin(ask(door(*asker), Command::Leave(target.clone()), *deadline))
+                Box::pin(ask(client(*asker), Command::Leave(target.clone()), *deadline))
             }
             Effect::Reopen { ordinal, listener, deleted } => {
-                Box::pin(ask(door(*ordinal), reopen(listener, *deleted), limit))
+                Box::pin(ask(client(*ordinal), reopen(listener, *deleted), limit))
             }
             Effect::DrainBatch { askers, target, ids, batch, .. } => {
-                let lane = |asker| Some(lane(door(asker)?, observed.asks.get(&asker)?.clone()));
+                let lane = |asker| Some(lane(client(asker)?, observed.asks.get(&asker)?.clone()));
                 let lanes = askers.iter().filter_map(|asker| lane(*asker)).collect();
                 let round = Round { target: target.clone(), ids: *ids, batch: *batch };
                 Box::pin(drain(lanes, round, self.calls.kicked(), self.shared.clock, limit))
@@ -196,9 +196,9 @@ async fn under_way(shared: &Shared, name: &str) {
     std::future::pending::<()>().await;
 }
 
-async fn ask(door: Option<Door>, command: Command, limit: Duration) -> Call {
-    match door {
-        Some(door) => call(door.ask(&command, limit).await),
+async fn ask(client: Option<AdminClient>, command: Command, limit: Duration) -> Call {
+    match client {
+        Some(client) => call(client.ask(&command, limit).await),
         None => Call::Refused("the pod that is to be asked does not exist".into()),
     }
 }
@@ -217,7 +217,7 @@ async fn drain(
 }
 
 /// A member that disconnects sessions as long as it sees all others running.
-fn lane(door: Door, ask: Ask) -> Lane {
+fn lane(client: AdminClient, ask: Ask) -> Lane {
     let whole = move || {
         let ask = ask.clone();
         let ask_all = async move {
@@ -234,7 +234,7 @@ fn lane(door: Door, ask: Ask) -> Lane {
         };
         ask_all.boxed()
     };
-    Lane { door, whole: Box::new(whole) }
+    Lane { client, whole: Box::new(whole) }
 }
 
 fn reopen(listener: &Listener, deleted: bool) -> Command {
@@ -247,11 +247,11 @@ fn reopen(listener: &Listener, deleted: bool) -> Command {
     }
 }
 
-fn door(shared: &Shared, observed: &Observation, ordinal: Ordinal) -> Option<Door> {
+fn client(shared: &Shared, observed: &Observation, ordinal: Ordinal) -> Option<AdminClient> {
     let management = observed.management.get(&ordinal)?;
     let pods = Api::namespaced(shared.client.clone(), &shared.settings.namespace);
     let pod = pod_name(&observed.statefulset.name_any(), ordinal);
-    Some(observe::door(&observed.resource, management, &pods, pod))
+    Some(observe::client(&observed.resource, management, &pods, pod))
 }
 
 /// First word of the effect, for logs, metrics and tests.

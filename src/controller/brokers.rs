@@ -9,7 +9,7 @@ use lifecycle::{Counts, Node, NodeName, Objects, Observed, Ordinal, Reach, Time}
 
 use super::clocks;
 use super::page::{Page, Trouble, crashes, trouble};
-use crate::vernemq::admin::{Command, Door};
+use crate::vernemq::admin::{AdminClient, Command};
 use crate::vernemq::http::{self, Endpoint};
 use crate::vernemq::reply::{self, ShownListener, Unusable};
 use crate::vernemq::status_page::{self, Entry};
@@ -34,13 +34,13 @@ pub(super) struct Ask {
     pub(super) gauges: Option<Gauges>,
     /// Where to ask for the groups of the replicated metadata: a newcomer alone is asked, for each question through
     /// exec starts a VM.
-    pub(super) groups: Option<(Door, Duration)>,
+    pub(super) groups: Option<(AdminClient, Duration)>,
 }
 
 impl Ask {
     /// The management API; none where everything goes through exec.
-    fn door(&self) -> Option<Door> {
-        self.management.clone().map(|endpoint| Door::Management(Box::new(endpoint)))
+    fn client(&self) -> Option<AdminClient> {
+        self.management.clone().map(|endpoint| AdminClient::Http(Box::new(endpoint)))
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Answered {
     /// The gauges of that page, or of one that is not old.
     pub(super) gauges: Option<Gauges>,
     /// Its MQTT listeners that clients reach; none where they were not read. Empty where a leave has deleted them.
-    pub(super) doors: Option<Vec<ShownListener>>,
+    pub(super) client_listeners: Option<Vec<ShownListener>>,
     /// By how much its clock is ahead of ours, by the `Date` of its status page, in seconds.
     pub(super) ahead: Option<i64>,
     /// Its `listener show` crashes: the status page speaks for it, and counts no connections.
@@ -81,7 +81,7 @@ pub(super) async fn ask_all(asks: Vec<Ask>, limit: Duration, clock: Clock) -> BT
 
 /// The members as this broker sees them, and nothing else.
 pub(super) async fn members(ask: &Ask, limit: Duration) -> Observed<BTreeMap<NodeName, bool>> {
-    if let Some(reply) = question(ask.door().as_ref(), Command::ClusterShow, limit).await {
+    if let Some(reply) = question(ask.client().as_ref(), Command::ClusterShow, limit).await {
         return observed(reply.and_then(reply::members));
     }
     members_of(http::get(&ask.pages, "/status.json", limit).await, ask.name.as_ref())
@@ -100,8 +100,8 @@ fn members_of(
 /// The members as a broker sees them that may be about to end, and whether anybody listens there still.
 pub(super) async fn last_word(ask: &Ask, limit: Duration) -> (Reach, Observed<BTreeMap<NodeName, bool>>) {
     let page = http::get(&ask.pages, "/status.json", limit);
-    let door = ask.door();
-    let shown = question(door.as_ref(), Command::ClusterShow, limit);
+    let client = ask.client();
+    let shown = question(client.as_ref(), Command::ClusterShow, limit);
     let (page, shown) = tokio::join!(page, shown);
     let reach = reach(&page, None, shown.as_ref());
     let members = shown.map_or_else(
@@ -121,12 +121,12 @@ async fn ask_one(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         }
         Some((http::get(&ask.pages, "/metrics", limit).await, clock.now()))
     };
-    let door = ask.door();
-    let members = question(door.as_ref(), Command::ClusterShow, limit);
-    let listeners = question(door.as_ref(), Command::ListenerShow, limit);
+    let client = ask.client();
+    let members = question(client.as_ref(), Command::ClusterShow, limit);
+    let listeners = question(client.as_ref(), Command::ListenerShow, limit);
     let groups = async {
-        let (door, limit) = ask.groups.as_ref()?;
-        Some(door.ask(&Command::SyncStatus, *limit).await.and_then(reply::groups))
+        let (client, limit) = ask.groups.as_ref()?;
+        Some(client.ask(&Command::SyncStatus, *limit).await.and_then(reply::groups))
     };
     let (page, sample, members, listeners, groups) = tokio::join!(page, sample, members, listeners, groups);
 
@@ -143,7 +143,7 @@ async fn ask_one(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     };
     let gauges = sample.as_ref().and_then(fresh).or(ask.gauges);
     let unread = unread.map(ToString::to_string);
-    let asked = |page| if door.is_some() { page } else { entry_page };
+    let asked = |page| if client.is_some() { page } else { entry_page };
     let (members_page, listeners_page) = (asked(Page::Members), asked(Page::Listeners));
     let members = members.map_or_else(
         || entry.as_ref().map(|entry| entry.members.clone()).map_err(Clone::clone),
@@ -163,7 +163,7 @@ async fn ask_one(ask: Ask, limit: Duration, clock: Clock) -> Answered {
     each.extend(pages);
     let trouble = trouble(&each);
     let host = ask.pages.host;
-    let doors = shown.as_ref().ok().map(|shown| for_clients(shown, host));
+    let client_listeners = shown.as_ref().ok().map(|shown| for_clients(shown, host));
     Answered {
         node: Node {
             name,
@@ -177,16 +177,16 @@ async fn ask_one(ask: Ask, limit: Duration, clock: Clock) -> Answered {
         },
         sample: sample.and_then(Result::ok),
         gauges,
-        doors,
+        client_listeners,
         ahead: date.map(|date| clocks::ahead(date, clock.now())),
         list_crashes,
         trouble,
     }
 }
 
-async fn question(door: Option<&Door>, command: Command, limit: Duration) -> Option<Reply> {
-    match door {
-        Some(door) => Some(door.ask(&command, limit).await),
+async fn question(client: Option<&AdminClient>, command: Command, limit: Duration) -> Option<Reply> {
+    match client {
+        Some(client) => Some(client.ask(&command, limit).await),
         None => None,
     }
 }

@@ -15,7 +15,7 @@ use super::observation::Observation;
 use crate::api::{Scheme, VerneMQAutoscaler, Via};
 use crate::kubernetes::intent_record::Held;
 use crate::kubernetes::{facts, snapshot::Objects};
-use crate::vernemq::admin::{Door, ExecDoor};
+use crate::vernemq::admin::{AdminClient, ExecTransport};
 use crate::vernemq::http::{Endpoint, Tls};
 use net::Clock;
 use net::Secret;
@@ -71,7 +71,7 @@ pub(super) async fn gather(
         }
         let within = if resource.spec.leave.via == Via::Exec { ASK_BY_EXEC } else { limit };
         let groups =
-            (newcomer == Some(ordinal)).then(|| (door(resource, &api, pods, object.name_any()), within));
+            (newcomer == Some(ordinal)).then(|| (client(resource, &api, pods, object.name_any()), within));
         asks.push(Ask {
             ordinal,
             pages,
@@ -108,18 +108,18 @@ pub(super) async fn gather(
 }
 
 /// The command layer of a pod's broker, by the way that the spec asks for.
-pub(super) fn door(
+pub(super) fn client(
     resource: &VerneMQAutoscaler,
     management: &Endpoint,
     pods: &Api<PodObject>,
     pod: String,
-) -> Door {
+) -> AdminClient {
     let leave = &resource.spec.leave;
     match leave.via {
-        Via::ManagementApi => Door::Management(Box::new(management.clone())),
+        Via::ManagementApi => AdminClient::Http(Box::new(management.clone())),
         Via::Exec => {
             let container = leave.container.clone();
-            Door::Exec(Box::new(ExecDoor { pods: pods.clone(), pod, container }))
+            AdminClient::Exec(Box::new(ExecTransport { pods: pods.clone(), pod, container }))
         }
     }
 }

@@ -13,7 +13,7 @@ use autoscaler::decide::Mode;
 struct Means {
     mode: Mode,
     /// Every broker can be read, and asked for a leave as far as it can be seen.
-    door: bool,
+    asked: bool,
     /// Pods serve without us, and the client Service drops one that has lost its label.
     fence: bool,
     /// A container that starts asks first whether its node has left.
@@ -23,7 +23,7 @@ struct Means {
 /// Each level holds the ones below it.
 fn level(means: Means) -> u8 {
     match means {
-        Means { mode: Mode::Shadow | Mode::Paused, .. } | Means { door: false, .. } => 0,
+        Means { mode: Mode::Shadow | Mode::Paused, .. } | Means { asked: false, .. } => 0,
         Means { fence: false, .. } => 1,
         Means { hook: false, .. } => 2,
         Means { hook: true, .. } => 3,
@@ -36,14 +36,14 @@ pub(super) fn of(observed: &Observation, cached: &Cached, readable: bool) -> u8 
     let template = observed.statefulset.spec.as_ref().map(|spec| &spec.template);
     level(Means {
         mode: spec.mode,
-        door: readable && has_door(spec.leave.via, cached),
+        asked: readable && can_be_asked(spec.leave.via, cached),
         fence: cached.client_service == Some(ClientService::Fences) && template.is_some_and(serves),
         hook: template.is_some_and(hooked),
     })
 }
 
 /// Through `pods/exec` no key is needed; whether we may is seen when it is asked.
-fn has_door(via: Via, cached: &Cached) -> bool {
+fn can_be_asked(via: Via, cached: &Cached) -> bool {
     via == Via::Exec || !matches!(cached.key, Some(Err(_)))
 }
 
@@ -79,12 +79,12 @@ mod tests {
     #[case::shadow(Mode::Shadow, true, true, true, 0)]
     fn a_level_is_what_stands(
         #[case] mode: Mode,
-        #[case] door: bool,
+        #[case] asked: bool,
         #[case] fence: bool,
         #[case] hook: bool,
         #[case] expected: u8,
     ) {
-        assert_eq!(level(Means { mode, door, fence, hook }), expected);
+        assert_eq!(level(Means { mode, asked, fence, hook }), expected);
     }
 
     #[rstest]
@@ -99,7 +99,7 @@ mod tests {
     ) {
         let mut cached = Cached::default();
         cached.key = key;
-        assert_eq!(has_door(via, &cached), expected);
+        assert_eq!(can_be_asked(via, &cached), expected);
     }
 
     #[rstest]

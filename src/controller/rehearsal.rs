@@ -54,7 +54,7 @@ fn pairs(observed: &Observation, newcomer: Ordinal, peer: Ordinal) -> Result<Vec
     let broker = |ordinal: Ordinal| {
         let host = observed.management.get(&ordinal).and_then(|endpoint| endpoint.host);
         let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
-        let listeners = observed.answered.get(&ordinal).and_then(|one| one.doors.as_deref());
+        let listeners = observed.answered.get(&ordinal).and_then(|one| one.client_listeners.as_deref());
         let listeners = listeners.ok_or_else(|| format!("the listeners of pod {ordinal} are not known"))?;
         let tls = observed.canary_tls.get(&ordinal).cloned();
         Ok::<_, String>(Broker { ordinal, host, listeners, tls })

@@ -77,20 +77,21 @@ impl<'a> Listeners<'a> {
 
     /// The acceptors that it takes to hold what some node holds: all of them are set alike.
     fn proven(&self, of: &ShownListener) -> u64 {
-        let doors = self.nodes.values().flat_map(|one| one.doors.iter().flatten());
-        let same = doors.filter(|shown| name(shown) == name(of));
+        let client_listeners = self.nodes.values().flat_map(|one| one.client_listeners.iter().flatten());
+        let same = client_listeners.filter(|shown| name(shown) == name(of));
         let each = same.filter_map(|shown| Some(shown.active?.div_ceil(shown.connections_max?.max(1))));
         each.max().unwrap_or(0)
     }
 
-    /// What a leave has to leave room for: each limited listener over all nodes, or, where the doors do not say how
+    /// What a leave has to leave room for: each limited listener over all nodes, or, where the listeners do not say how
     /// many connections each has (the status page, by which we look where leaves go through exec), all of them together.
     pub(super) fn conns_max(&self) -> ConnsMax {
         let mut rooms: BTreeMap<String, (Limit, Option<u64>)> = BTreeMap::new();
         let mut together: Option<u64> = None;
         for one in self.nodes.values() {
-            let Some(doors) = &one.doors else { return ConnsMax::Unknown };
-            let limits: Vec<_> = doors.iter().filter_map(|shown| Some((shown, self.limit(shown)?))).collect();
+            let Some(client_listeners) = &one.client_listeners else { return ConnsMax::Unknown };
+            let limits: Vec<_> =
+                client_listeners.iter().filter_map(|shown| Some((shown, self.limit(shown)?))).collect();
             if limits.is_empty() {
                 continue;
             }
@@ -144,8 +145,8 @@ impl<'a> Listeners<'a> {
         let mut perhaps = Vec::new();
         let mut stand = Still::new();
         for (&ordinal, one) in self.nodes {
-            let doors = one.doors.iter().flatten();
-            let open = doors.filter(|shown| shown.listener.state == ListenerState::Running);
+            let client_listeners = one.client_listeners.iter().flatten();
+            let open = client_listeners.filter(|shown| shown.listener.state == ListenerState::Running);
             let open: Vec<_> = open.filter_map(|shown| Some((shown, self.limit(shown)?))).collect();
             if open.iter().any(|(shown, _)| shown.active.is_none()) {
                 full.extend(full_together(ordinal, &open, connections(fleet, one.node.name.as_ref())));

@@ -1,4 +1,4 @@
-//! Commands of the broker, and the two doors they go through: the HTTP
+//! Commands of the broker, and the two transports they go through: the HTTP
 //! management API and `vmq-admin` by `pods/exec`.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::kubernetes::exec;
 use crate::vernemq::http::{self, Endpoint};
 use crate::vernemq::reply::{self, Reply, Unusable};
 
-/// A command of the broker, in the words of both doors.
+/// A command of the broker, in the words of both transports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `cluster show`.
@@ -165,16 +165,16 @@ fn quoted(value: &str) -> String {
 
 /// The way to one broker's command layer.
 #[derive(Clone)]
-pub enum Door {
+pub enum AdminClient {
     /// HTTP. Dropping a call closes its connection, which revokes a leave that has not begun.
-    Management(Box<Endpoint>),
+    Http(Box<Endpoint>),
     /// `vmq-admin` in the pod. Dropping a call stops nothing.
-    Exec(Box<ExecDoor>),
+    Exec(Box<ExecTransport>),
 }
 
 /// Where `vmq-admin` is run.
 #[derive(Clone)]
-pub struct ExecDoor {
+pub struct ExecTransport {
     /// Pods of the namespace.
     pub pods: Api<Pod>,
     /// The pod that is asked.
@@ -183,13 +183,13 @@ pub struct ExecDoor {
     pub container: String,
 }
 
-impl Door {
+impl AdminClient {
     /// Asks one command.
     pub async fn ask(&self, command: &Command, limit: Duration) -> Result<Reply, Unusable> {
         match self {
-            Self::Management(endpoint) => reply::reply(&http::get(endpoint, &command.path(), limit).await?),
-            Self::Exec(door) => {
-                let ExecDoor { pods, pod, container } = door.as_ref();
+            Self::Http(endpoint) => reply::reply(&http::get(endpoint, &command.path(), limit).await?),
+            Self::Exec(client) => {
+                let ExecTransport { pods, pod, container } = client.as_ref();
                 let output = exec::run(pods, pod, container, &command.argv(), limit).await;
                 admin_reply(&output.map_err(admin_failure)?)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use lifecycle::{Call, NodeName, Stay, Time};
 
-use crate::vernemq::admin::{Command, Door, call};
+use crate::vernemq::admin::{AdminClient, Command, call};
 use crate::vernemq::reply::{self, Session};
 use net::Clock;
 
@@ -137,7 +137,7 @@ fn per_second(ids: u32, span: Duration) -> u32 {
 /// A member that carries out disconnects, one call at a time.
 pub struct Lane {
     /// Its command layer.
-    pub door: Door,
+    pub client: AdminClient,
     /// Whether it sees every member running at this moment; else why not.
     pub whole: Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
@@ -177,7 +177,7 @@ pub async fn drain_round(
     // for ever (docs/broker/http-api.md, "Listing sessions").
     let rows = (ids + passed_over + 1).min(ROWS_MAX);
     let list = Command::OnlineSessions { node: target.clone(), limit: rows };
-    let listed = match first.door.ask(&list, limit).await.and_then(reply::sessions) {
+    let listed = match first.client.ask(&list, limit).await.and_then(reply::sessions) {
         Ok(listed) => listed,
         // Nobody was touched: the question itself changes nothing.
         Err(why) => return Call::Refused(format!("sessions of {target} could not be listed: {why}")),
@@ -193,7 +193,7 @@ pub async fn drain_round(
                 if let Err(why) = (lane.whole)().await {
                     return Err(Call::Refused(format!("nobody more is disconnected: {why}")));
                 }
-                lane.door.ask(&batch, limit).await.map_err(|why| call(Err(why)))?;
+                lane.client.ask(&batch, limit).await.map_err(|why| call(Err(why)))?;
                 locked().note(ids, clock.now());
             }
             Ok::<(), Call>(())

@@ -40,7 +40,7 @@ use simulator::kubernetes::Storage;
 
 /// Each of the three ways to ask for a leave, in a namespace of its own: they wait for most of their time.
 #[tokio::test]
-async fn up_and_down_by_every_door() {
+async fn up_and_down_by_every_transport() {
     let Some(plane) = ControlPlane::start().await else { return };
     tokio::join!(
         one_to_three_to_one_among_conflicts(&plane),

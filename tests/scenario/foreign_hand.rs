@@ -7,7 +7,7 @@ use kube::api::{Api, DeleteParams};
 use lifecycle::{Kind, Ordinal};
 use rstest::rstest;
 use serde_json::json;
-use simulator::model::{Command, Via as Door};
+use simulator::model::{Command, Via as Transport};
 use tokio::time::sleep;
 use vernescale::api::Via;
 use vernescale::kubernetes::intent_record::INTENT;
@@ -59,7 +59,7 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
     cluster.until("the leaver serves again", seconds(3), |cluster| serves(cluster, 2)).await;
     let (asker, leaver) = (node(&cluster, 0), node(&cluster, 2));
     let leave = Command::ClusterLeave { node: Some(leaver), kill: true, summary_interval: 1, timeout: 30 };
-    cluster.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+    cluster.fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
     let began = cluster.clock.now();
     while restarted(&cluster, 2) != (1, true) {
         assert!(cluster.clock.now() < began + minutes(1), "no twin\n{}", cluster.dump());

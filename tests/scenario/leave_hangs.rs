@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lifecycle::Outcome;
 use serde_json::{Value, json};
-use simulator::model::{Command, Signal, Via as Door};
+use simulator::model::{Command, Signal, Via as Transport};
 use tokio::time::sleep;
 use vernescale::api::Via;
 
@@ -75,7 +75,7 @@ async fn one_that_begins_during_the_undo_is_finished() {
         }
         let node = Some(leaver.clone());
         let leave = Command::ClusterLeave { node, kill: true, summary_interval: 1, timeout: 30 };
-        fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+        fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
         while fleet.with_model(|model, _| model.listening(&leaver)) {
             sleep(Duration::from_millis(20)).await;
         }

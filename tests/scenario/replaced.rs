@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{Api, DeleteParams};
 use rstest::rstest;
 use simulator::kubernetes::{Fault, Kubernetes, Rule, Storage, Verb};
-use simulator::model::{Command, Via as Door};
+use simulator::model::{Command, Via as Transport};
 use tokio::time::sleep;
 use vernescale::api::Via;
 
@@ -104,7 +104,7 @@ async fn whole(cluster: &mut Cluster, thing: &str) -> bool {
     if typed {
         let (asker, dead) = (node(cluster, 0), node(cluster, 2));
         let leave = Command::ClusterLeave { node: Some(dead), kill: false, summary_interval: 5, timeout: 60 };
-        cluster.fleet.with_model(|model, now| model.request(&asker, leave, Door::Admin, now));
+        cluster.fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
         cluster.until(&format!("the end after what was typed, after {thing}"), minutes(5), ended).await;
     }
     let claim = format!("data-{NAME}-2");

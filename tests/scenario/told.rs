@@ -77,7 +77,7 @@ async fn a_call_that_fails(#[case] via: Via) {
         assert!(told(&cluster).is_some(), "told no more\n{}", cluster.dump());
         assert_eq!((cluster.step().as_deref(), cluster.serving()), (Some("Fence"), 3), "{}", cluster.dump());
     }
-    assert_eq!(cluster.hooks.times("Suspend"), 0, "its door was closed before nobody comes any more");
+    assert_eq!(cluster.hooks.times("Suspend"), 0, "its listeners were closed before nobody comes any more");
     cluster.kubernetes.faults().remove(rule);
     until_silent(&mut cluster, "CallFailed").await;
     ends_well(&mut cluster).await;

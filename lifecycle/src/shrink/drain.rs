@@ -3,7 +3,7 @@
 //! (docs/broker/drain.md, "Paced or at once").
 
 use crate::cancel::{Guard, cancel, guard};
-use crate::doors::{Doors, doors};
+use crate::listeners::{Listeners, listeners};
 use crate::members::below;
 use crate::pace::Pace;
 use crate::transition::{Context, Flow, Transition};
@@ -19,7 +19,7 @@ pub(crate) fn drain(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,
     }
-    if doors(&transition.intent, ctx) == Doors::Deleted {
+    if listeners(&transition.intent, ctx) == Listeners::Deleted {
         return transition.enter(Step::Leave);
     }
     if transition.intent.sessions == 0 {

@@ -1,4 +1,4 @@
-//! Take the leaver out of the client Service, so that nobody is refused at its closed door.
+//! Take the leaver out of the client Service, so that nobody is refused by its closed listeners.
 
 use crate::cancel::{Guard, cancel, guard};
 use crate::transition::{Context, Flow, Transition};

@@ -3,8 +3,8 @@
 //! anything.
 
 use crate::cancel::cancel;
-use crate::doors::{Doors, doors};
 use crate::gate::undisturbed;
+use crate::listeners::{Listeners, listeners};
 use crate::members::{Match, Verdict, agree};
 use crate::transition::{Context, Flow, Transition};
 use crate::verify::{ASKER, all_dropped, all_have, left, over_before_migration, said_done};
@@ -28,14 +28,14 @@ pub(crate) fn leave(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         let text = format!("pod {} went away before its leave was through", transition.intent.ordinal);
         return cancel(transition, "LeaverReplaced", &text);
     }
-    match doors(&transition.intent, ctx) {
+    match listeners(&transition.intent, ctx) {
         // All others have dropped it, so it has left; only the proof that its process ended is not
         // seen yet. Asking again or undoing would both be wrong.
         _ if all_dropped(&transition.intent, ctx) => outcome_unseen(transition, ctx),
-        Doors::Present => not_begun(transition, ctx),
-        Doors::Deleted if said_done(&ctx.facts.calls.leave) => transition.enter(Step::Verify),
-        Doors::Deleted => begun(transition, ctx),
-        Doors::Unknown => outcome_unseen(transition, ctx),
+        Listeners::Present => not_begun(transition, ctx),
+        Listeners::Deleted if said_done(&ctx.facts.calls.leave) => transition.enter(Step::Verify),
+        Listeners::Deleted => begun(transition, ctx),
+        Listeners::Unknown => outcome_unseen(transition, ctx),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cluster leave` without `-k`: no new clients; live sessions go on (docs/broker/leave.md, "Without -k").
 
 use crate::cancel::{Guard, cancel, guard, unknown};
-use crate::doors::{Doors, doors, suspended};
+use crate::listeners::{Listeners, listeners, suspended};
 use crate::transition::{Context, Flow, Transition};
 use crate::verify::ASKER;
 use crate::{Call, Effect, Observed, Step};
@@ -14,16 +14,16 @@ pub(crate) fn suspend(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         Guard::Go => {}
         Guard::Stop(flow) => return flow,
     }
-    match doors(&transition.intent, ctx) {
-        Doors::Unknown => {}
+    match listeners(&transition.intent, ctx) {
+        Listeners::Unknown => {}
         // Somebody else's leave has begun: it cannot be taken back, only watched.
-        Doors::Deleted => return transition.enter(Step::Leave),
-        Doors::Present if suspended(ctx, transition.intent.ordinal) => {
+        Listeners::Deleted => return transition.enter(Step::Leave),
+        Listeners::Present if suspended(ctx, transition.intent.ordinal) => {
             return to_drain(transition, ctx, overdue);
         }
         // Nothing is asked in the reconcile that turns back.
-        Doors::Present if overdue => {}
-        Doors::Present => {
+        Listeners::Present if overdue => {}
+        Listeners::Present => {
             if ctx.facts.calls.suspend != Call::InFlight
                 && let Some(target) = transition.intent.node.clone()
             {

@@ -1,7 +1,7 @@
 //! The broker has said `Done`, which being in this step is the record of. A second witness must agree.
 
 use crate::cancel::cancel;
-use crate::doors::{Doors, doors};
+use crate::listeners::{Listeners, listeners};
 use crate::transition::{Context, Flow, Transition};
 use crate::verify::{ASKER, all_have, all_left_dropped, listed_by, witnessed};
 use crate::{Intent, Severity, Step};
@@ -22,8 +22,8 @@ pub(crate) fn verify(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     }
     fence_replacement(transition, ctx);
     if transition.wait("SurvivorDropsIt", ctx.limits.agree) {
-        // Every door is there and every survivor has it: `Done` was said of something else.
-        if doors(&transition.intent, ctx) == Doors::Present && all_have(&transition.intent, ctx) {
+        // Every listener is there and every survivor has it: `Done` was said of something else.
+        if listeners(&transition.intent, ctx) == Listeners::Present && all_have(&transition.intent, ctx) {
             let text = format!(
                 "the broker said Done, but pod {} is a member still: see its log, and that its name is the same \
                  in `vmq-admin cluster show` of each pod",

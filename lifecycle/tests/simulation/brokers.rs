@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Call, NodeName};
 
-use crate::cluster::{Cluster, Disk, Door, Process, Trouble};
+use crate::cluster::{Cluster, Disk, PodListener, Process, Trouble};
 
 /// A leave that somebody asked for.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl Cluster {
             if self.all_running() {
                 self.leave.as_mut().unwrap().begun = true;
                 let pod = self.pods.get_mut(&leave.target).unwrap();
-                pod.door = Door::Deleted;
+                pod.listener = PodListener::Deleted;
                 (pod.queues, pod.online) = (pod.queues + pod.online, 0);
             }
         } else if self.now >= self.stuck_until {

@@ -26,7 +26,7 @@ pub(crate) enum Process {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum PodListener {
     Running,
     Suspended,
     Deleted,
@@ -42,7 +42,7 @@ pub(crate) struct Pod {
     pub(crate) restarts: u32,
     pub(crate) process: Process,
     pub(crate) unready_until: u64,
-    pub(crate) door: Door,
+    pub(crate) listener: PodListener,
     pub(crate) online: i64,
     pub(crate) queues: i64,
     pub(crate) disk: Disk,

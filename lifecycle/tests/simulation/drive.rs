@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lifecycle::{Calls, Effect, Facts, Intent, Kind, Limits, Output, Step, step};
 
 use crate::brokers::ordinal;
-use crate::cluster::{Cluster, Disk, Door, TICK};
+use crate::cluster::{Cluster, Disk, PodListener, TICK};
 
 /// The smallest and the largest size that a wish may have here.
 pub(crate) const SIZES: std::ops::RangeInclusive<u32> = 1..=5;
@@ -139,7 +139,7 @@ impl Drive {
             && cluster.members.keys().copied().eq(all.iter().copied())
             && (!cluster.volumes || cluster.claims.keys().copied().eq(all.iter().copied()))
             && cluster.all_running()
-            && cluster.pods.values().all(|pod| pod.routed && pod.door == Door::Running)
+            && cluster.pods.values().all(|pod| pod.routed && pod.listener == PodListener::Running)
             && !self.intent.as_ref().is_some_and(Intent::active)
     }
 

@@ -1,6 +1,6 @@
 //! StatefulSet controller with `OrderedReady`, kubelet, EndpointSlices.
 
-use crate::cluster::{Claim, Cluster, Disk, Door, GRACE, Pod, Process, Trouble};
+use crate::cluster::{Claim, Cluster, Disk, GRACE, Pod, PodListener, Process, Trouble};
 
 impl Cluster {
     pub(crate) fn create(&mut self, ordinal: u32) {
@@ -18,7 +18,7 @@ impl Cluster {
             restarts: 0,
             process: Process::Up { since: self.now },
             unready_until: 0,
-            door: Door::Running,
+            listener: PodListener::Running,
             online: 0,
             queues: 0,
             disk: self.claims.get(&ordinal).map_or(Disk::Fresh, |claim| claim.disk),
@@ -84,7 +84,7 @@ impl Cluster {
             if matches!(pod.process, Process::Down { back } if now >= back) && pod.deleting.is_none() {
                 pod.process = Process::Up { since: now };
                 pod.restarts += 1;
-                pod.door = Door::Running;
+                pod.listener = PodListener::Running;
             }
         }
     }

@@ -8,7 +8,7 @@ use lifecycle::{
 };
 
 use crate::brokers::{name, ordinal};
-use crate::cluster::{Cluster, Disk, Door, Trouble};
+use crate::cluster::{Cluster, Disk, PodListener, Trouble};
 
 impl Cluster {
     pub(crate) fn facts(&self, wish: u32) -> Facts {
@@ -80,12 +80,12 @@ impl Cluster {
                 version: Observed::Unknown(why.into()),
             };
         }
-        let state = match pod.door {
-            Door::Running => Some(ListenerState::Running),
-            Door::Suspended => Some(ListenerState::Suspended),
-            Door::Deleted => None,
+        let state = match pod.listener {
+            PodListener::Running => Some(ListenerState::Running),
+            PodListener::Suspended => Some(ListenerState::Suspended),
+            PodListener::Deleted => None,
         };
-        let door = |state| Listener { kind: "mqtt".into(), address: "0.0.0.0".into(), port: 1883, state };
+        let listener = |state| Listener { kind: "mqtt".into(), address: "0.0.0.0".into(), port: 1883, state };
         let apart = ordinal == 2 && self.trouble == Some(Trouble::Behind);
         let synced = !apart
             && pod.disk == Disk::Member
@@ -101,7 +101,7 @@ impl Cluster {
             name: Some(name(ordinal)),
             reach,
             members: Observed::Seen(self.view(ordinal)),
-            listeners: Observed::Seen(state.map(door).into_iter().collect()),
+            listeners: Observed::Seen(state.map(listener).into_iter().collect()),
             counts: Observed::Seen(counts),
             objects: Observed::Seen(Objects {
                 live: Some(if synced { 10 + sessions } else { 0 }),
@@ -129,9 +129,9 @@ impl Cluster {
                 self.calls.leave = Call::Unknown("closed by us".into());
             }
             Effect::Reopen { ordinal, deleted, .. } => {
-                let was = if *deleted { Door::Deleted } else { Door::Suspended };
-                if let Some(pod) = self.pods.get_mut(&ordinal.0).filter(|pod| pod.door == was) {
-                    pod.door = Door::Running;
+                let was = if *deleted { PodListener::Deleted } else { PodListener::Suspended };
+                if let Some(pod) = self.pods.get_mut(&ordinal.0).filter(|pod| pod.listener == was) {
+                    pod.listener = PodListener::Running;
                 }
                 self.calls.reopen = Call::Answered("Done".into());
             }
@@ -172,8 +172,9 @@ impl Cluster {
 
     fn suspend(&mut self, target: u32) {
         let up = self.up_for(target).is_some();
-        if let Some(pod) = self.pods.get_mut(&target).filter(|pod| up && pod.door == Door::Running) {
-            pod.door = Door::Suspended;
+        if let Some(pod) = self.pods.get_mut(&target).filter(|pod| up && pod.listener == PodListener::Running)
+        {
+            pod.listener = PodListener::Suspended;
         }
         self.calls.suspend = Call::Answered("Done! Use -k to teardown and migrate existing sessions!".into());
     }

@@ -3,7 +3,7 @@
 use lifecycle::{Effect, Step};
 use rstest::rstest;
 
-use crate::cluster::{Door, Process};
+use crate::cluster::{PodListener, Process};
 use crate::drive::Drive;
 
 /// A shrink from three to two that has just asked for the leave.
@@ -37,7 +37,7 @@ fn a_member_that_goes_down_after_the_gate_has_the_leave_revoked() {
     until(&mut drive, |drive| drive.cluster.leave.is_none());
     until(&mut drive, step_is(Step::Done));
     assert!(drive.cluster.members.contains_key(&2), "it left after all");
-    assert_eq!(drive.cluster.pods[&2].door, Door::Running);
+    assert_eq!(drive.cluster.pods[&2].listener, PodListener::Running);
     drive.settle(300);
 }
 
@@ -128,7 +128,10 @@ fn a_rollout_during_the_drain_cancels() {
     drive.cluster.rollout_until = drive.cluster.now + 30_000;
     until(&mut drive, step_is(Step::Done));
     assert!(drive.told.contains(&"RolloutUnderWay"));
-    assert_eq!((drive.cluster.pods[&2].door, drive.cluster.pods[&2].serving), (Door::Running, Some(true)));
+    assert_eq!(
+        (drive.cluster.pods[&2].listener, drive.cluster.pods[&2].serving),
+        (PodListener::Running, Some(true))
+    );
     drive.settle(300);
 }
 

@@ -78,7 +78,7 @@ fn listeners_first_then_the_label_then_done() {
     let reopen =
         Effect::Reopen { ordinal: Ordinal(2), listener: listener(ListenerState::Running), deleted: false };
     assert_eq!(fixture.turn(0).effects, [reopen]);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "pod-2".into(), serving: true };
     assert_eq!(fixture.turn(0).effects, [label]);
     fixture.pod(2).serving = Some(true);
@@ -102,7 +102,7 @@ fn a_listener_that_was_suspended_before_us_stays_so() {
 #[case::nobody_says(|s: &mut Fixture| { s.node(0).members = unknown(); s.node(1).members = unknown(); })]
 fn the_label_does_not_come_back_to_a_node_that_may_be_no_member(#[case] disturb: fn(&mut Fixture)) {
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     disturb(&mut fixture);
     assert_eq!(fixture.after(0).effects, []);
     assert!(reasons(&fixture.after(61_000)).contains(&"UndoStuck"));
@@ -112,7 +112,7 @@ fn the_label_does_not_come_back_to_a_node_that_may_be_no_member(#[case] disturb:
 #[test]
 fn one_that_stays_a_cluster_of_one_is_a_newcomer() {
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.view(2, &[(2, true)]);
     assert_eq!((at(&fixture.after(60_000)), fixture.after(60_000).effects), (Step::Cancel, vec![]));
     fixture.pod(2).serving = Some(true);
@@ -145,7 +145,7 @@ fn a_leave_that_fired_after_all_is_finished() {
 #[test]
 fn a_leave_that_has_begun_after_all_is_watched() {
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
-    fixture.doors(None);
+    fixture.listeners(None);
     assert_eq!((at(&fixture.after(0)), fixture.after(0).effects), (Step::Leave, vec![]));
 }
 
@@ -164,7 +164,7 @@ fn a_new_pod_of_a_member_is_waited_for_and_served() {
     assert_eq!((at(&fixture.turn(0)), fixture.after(0).effects), (Step::Cancel, vec![]));
     fixture.facts = there.facts;
     fixture.pod(2).uid = "other".into();
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     let label = Effect::LabelServing { ordinal: Ordinal(2), pod_uid: "other".into(), serving: true };
     assert_eq!(fixture.turn(0).effects, [label]);
 }
@@ -174,7 +174,7 @@ fn a_new_pod_of_a_member_is_waited_for_and_served() {
 fn the_listeners_of_a_new_pod_are_its_own() {
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
     fixture.pod(2).uid = "other".into();
-    fixture.doors(None);
+    fixture.listeners(None);
     assert_eq!((at(&fixture.after(0)), fixture.after(0).effects), (Step::Cancel, vec![]));
     let own = Listener { address: "10.0.0.9".into(), ..listener(ListenerState::Running) };
     fixture.node(2).listeners = lifecycle::Observed::Seen(vec![own]);
@@ -186,7 +186,7 @@ fn the_listeners_of_a_new_pod_are_its_own() {
 fn a_pod_that_is_being_deleted_closes_its_doors_without_a_leave() {
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
     fixture.pod(2).deleting = true;
-    fixture.doors(None);
+    fixture.listeners(None);
     assert_eq!((at(&fixture.after(0)), fixture.after(0).effects), (Step::Cancel, vec![]));
 }
 
@@ -197,19 +197,19 @@ fn nothing_is_done_to_a_target_that_is_being_deleted() {
     assert_eq!((reasons(&fixture.after(0)), fixture.after(0).effects), (vec!["TargetDeleting"], vec![]));
 }
 
-/// The suspend cannot be taken back: it closes the doors when it gets there.
+/// The suspend cannot be taken back: it closes the listeners when it gets there.
 #[test]
 fn a_suspend_that_is_under_way_is_waited_for() {
     let mut fixture = Fixture::shrinking(3, Step::Suspend);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.facts.calls.suspend = Call::InFlight;
     fixture.facts.wish = 3;
     let out = fixture.turn(100);
     assert_eq!((at(&out), out.effects), (Step::Cancel, vec![]));
-    fixture.doors(Some(ListenerState::Suspended));
+    fixture.listeners(Some(ListenerState::Suspended));
     fixture.facts.calls.suspend = Call::Answered("Done! Use -k".into());
     assert!(matches!(&fixture.turn(3_000).effects[..], [Effect::Reopen { deleted: false, .. }]));
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     assert!(matches!(&fixture.turn(4_000).effects[..], [Effect::LabelServing { serving: true, .. }]));
 }
 
@@ -219,7 +219,7 @@ fn the_undo_of_a_shrink_that_began_on_closed_doors_opens_them() {
     let mut fixture = Fixture::new(3, 2);
     fixture.pod(2).serving = Some(false);
     fixture.pod(2).routed = false;
-    fixture.doors(Some(ListenerState::Suspended));
+    fixture.listeners(Some(ListenerState::Suspended));
     fixture.turn(0);
     fixture.facts.wish = 3;
     let out = fixture.turn(3_000);
@@ -253,7 +253,7 @@ fn a_deleted_listener_with_certificates_is_left_to_a_restart() {
     let tls = Listener { kind: "mqtts".into(), port: 8883, ..listener(ListenerState::Running) };
     let mut fixture = Fixture::shrinking(3, Step::Cancel);
     fixture.intent.as_mut().unwrap().listeners.push(tls);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.said("error, still online queues, check the logs, and retry!");
     let out = fixture.after(0);
     let plain =
@@ -261,6 +261,6 @@ fn a_deleted_listener_with_certificates_is_left_to_a_restart() {
     assert_eq!(out.effects, [plain]);
     assert!(tells(&out, "ListenerDeleted", "mqtts 10.0.0.3:8883 of pod 2"), "{:?}", out.conditions);
     // Nobody is sent to a node whose TLS clients it refuses.
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     assert_eq!(fixture.after(0).effects, []);
 }

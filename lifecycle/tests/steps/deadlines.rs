@@ -12,11 +12,11 @@ fn lowered(fixture: &mut Fixture) {
 #[rstest]
 #[case(Step::Fence, 30, "EndpointsDropped", "EndpointsStay", "kubectl get endpointslices", |s: &mut Fixture| s.pod(2).routed = true)]
 #[case(Step::Fence, 30, "LeaverFenced", "FenceRefused", "the condition CallFailed", |s: &mut Fixture| s.pod(2).serving = Some(true))]
-#[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Fixture| s.doors(Some(ListenerState::Running)))]
+#[case(Step::Suspend, 30, "ListenersSuspended", "SuspendFailed", "vmq-admin listener show", |s: &mut Fixture| s.listeners(Some(ListenerState::Running)))]
 #[case(Step::Drain, 900, "SessionsDrained", "DrainBudgetSpent", "spec.drain.budget", |_: &mut Fixture| ())]
-#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "broker in pod 2 (SIGTERM) has two ends, and neither is promised", |s: &mut Fixture| s.doors(None))]
+#[case(Step::Leave, 60, "QueuesMigrated", "LeaveStuck", "broker in pod 2 (SIGTERM) has two ends, and neither is promised", |s: &mut Fixture| s.listeners(None))]
 #[case(Step::Leave, 60, "LeaveOutcome", "LeaveOutcomeUnknown", "Look at its log", |s: &mut Fixture| s.node(2).listeners = unknown())]
-#[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Fixture| s.doors(None))]
+#[case(Step::Verify, 30, "SurvivorDropsIt", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Fixture| s.listeners(None))]
 #[case(Step::Shrink, 10, "ReplicasLowered", "ShrinkRefused", "admission policies on statefulsets/scale", |_: &mut Fixture| ())]
 #[case(Step::PodGone, 90, "PodGone", "PodStays", "kubectl describe pod", |s: &mut Fixture| { lowered(s); s.dropped(); })]
 #[case(Step::PodGone, 30, "SurvivorsAgree", "VerifyFailed", "compare `vmq-admin cluster show` on each pod", |s: &mut Fixture| { lowered(s); s.gone(); })]
@@ -99,7 +99,7 @@ fn a_late_canary_says_what_it_met() {
 #[test]
 fn a_suspend_that_is_late_is_not_asked_again_in_the_reconcile_that_turns_back() {
     let mut fixture = Fixture::shrinking(3, Step::Suspend);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     let asks = |fixture: &Fixture, millis| {
         let effects = fixture.after(millis).effects;
         effects.iter().any(|effect| matches!(effect, lifecycle::Effect::Suspend { .. }))
@@ -112,7 +112,7 @@ fn a_suspend_that_is_late_is_not_asked_again_in_the_reconcile_that_turns_back() 
 #[test]
 fn a_suspend_that_is_late_says_what_was_answered() {
     let mut fixture = Fixture::shrinking(3, Step::Suspend);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.facts.calls.suspend = lifecycle::Call::Refused("pods \"vmq-0\" is forbidden".into());
     let late = fixture.after(30_001);
     let told = late.conditions.iter().any(|told| told.message.contains("pods \"vmq-0\" is forbidden"));

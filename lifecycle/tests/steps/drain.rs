@@ -15,7 +15,7 @@ fn asked(fixture: &mut Fixture, millis: u64) -> bool {
 #[test]
 fn the_fence_waits_for_label_slices_and_proxies() {
     let mut fixture = Fixture::shrinking(3, Step::Fence);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.pod(2).serving = Some(true);
     assert!(matches!(&fixture.turn(0).effects[..], [Effect::LabelServing { serving: false, .. }]));
     fixture.pod(2).serving = Some(false);
@@ -108,7 +108,7 @@ fn many_sessions_online_are_never_killed() {
 fn a_leave_that_another_hand_began_is_watched() {
     for step in [Step::Suspend, Step::Drain] {
         let mut fixture = Fixture::shrinking(3, step);
-        fixture.doors(None);
+        fixture.listeners(None);
         let out = fixture.after(0);
         assert_eq!((at(&out), out.effects), (Step::Leave, vec![]));
     }

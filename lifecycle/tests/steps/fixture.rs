@@ -92,7 +92,7 @@ impl Fixture {
         fixture.intent = out.intent.map(|intent| Intent { step: at, sessions: 100, asked, ..intent });
         fixture.pod(size - 1).serving = Some(false);
         fixture.pod(size - 1).routed = false;
-        fixture.doors(Some(ListenerState::Suspended));
+        fixture.listeners(Some(ListenerState::Suspended));
         fixture
     }
 
@@ -139,7 +139,7 @@ impl Fixture {
     }
 
     /// The top ordinal's only listener.
-    pub(crate) fn doors(&mut self, state: Option<ListenerState>) {
+    pub(crate) fn listeners(&mut self, state: Option<ListenerState>) {
         let top = self.top();
         self.node(top).listeners = Observed::Seen(state.map(listener).into_iter().collect());
     }

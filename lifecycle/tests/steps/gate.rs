@@ -180,7 +180,7 @@ fn a_claim_in_the_way_is_deleted_only_by_the_record_of_a_verified_leave(
 fn epochs_go_on_after_a_finished_intent() {
     let mut fixture = Fixture::new(3, 2);
     fixture.intent = Fixture::shrinking(3, Step::Done).intent;
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     assert_eq!(fixture.after(0).intent.unwrap().epoch, 2);
 }
 

@@ -53,7 +53,7 @@ fn a_leave_that_began_while_it_was_revoked_is_watched() {
     fixture.facts.calls.leave = Call::Unknown("closed by us".into());
     fixture.facts.wish = 3;
     fixture.turn(1_000);
-    fixture.doors(None);
+    fixture.listeners(None);
     let out = fixture.turn(3_200);
     assert_eq!((at(&out), &out.effects), (Step::Leave, &vec![]));
     assert_eq!(out.wait.unwrap().name, "QueuesMigrated");
@@ -102,7 +102,7 @@ fn how_it_was_asked_is_on_record() {
 #[test]
 fn queues_that_fall_keep_a_leave_from_being_called_stuck() {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     for second in 0..300 {
         fixture.counts(2).queues = 22_000 - i64::try_from(second).unwrap();
         let out = fixture.turn(second * 1_000);
@@ -115,7 +115,7 @@ fn queues_that_fall_keep_a_leave_from_being_called_stuck() {
 #[test]
 fn progress_is_recorded_every_few_seconds_only() {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     let mut writes = 0;
     for tenth in 0..600 {
         fixture.counts(2).queues = 22_000 - i64::try_from(tenth).unwrap();
@@ -128,7 +128,7 @@ fn progress_is_recorded_every_few_seconds_only() {
 #[test]
 fn online_queues_left_behind_are_asked_for_again_or_undone_with_a_start() {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.said("error, still online queues, check the logs, and retry!");
     assert!(asks(&fixture, 1_000));
     fixture.facts.wish = 3;
@@ -140,7 +140,7 @@ fn online_queues_left_behind_are_asked_for_again_or_undone_with_a_start() {
 #[test]
 fn a_begun_leave_is_not_given_up_for_a_wish() {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.facts.wish = 3;
     fixture.facts.calls.leave = Call::InFlight;
     assert_eq!((at(&fixture.after(1_000)), fixture.after(1_000).effects), (Step::Leave, vec![]));
@@ -174,7 +174,7 @@ fn done_for_a_node_that_stays_a_member_is_undone() {
     assert_eq!(at(&fixture.after(29_000)), Step::Verify);
     let out = fixture.after(31_000);
     assert_eq!((at(&out), reasons(&out)), (Step::Cancel, vec!["VerifyFailed"]));
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.view(0, &[(0, true), (1, true)]);
     assert_eq!(at(&fixture.after(31_000)), Step::Verify, "the views differ: nothing is safe to do");
 }
@@ -203,7 +203,7 @@ fn after_a_foreign_raise_of_the_size_the_pod_that_left_is_made_anew() {
 #[test]
 fn an_outcome_is_late_only_when_it_has_been_unknown_for_so_long() {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.turn(0);
     assert!(tells(&fixture.turn(600_000), "LeaveStuck", "SIGTERM"));
     let said = |fixture: &Fixture, millis| reasons(&fixture.after(millis)).contains(&"LeaveOutcomeUnknown");
@@ -211,7 +211,7 @@ fn an_outcome_is_late_only_when_it_has_been_unknown_for_so_long() {
     let out = fixture.turn(600_300);
     assert_eq!(out.wait.map(|wait| wait.name), Some("LeaveOutcome"));
     assert!(!said(&fixture, 660_300) && said(&fixture, 660_301));
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.turn(640_000);
     fixture.node(2).listeners = unknown();
     fixture.turn(641_000);

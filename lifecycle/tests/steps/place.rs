@@ -85,7 +85,7 @@ fn one_that_a_survivor_lists_still_is_not_taken_away() {
 fn made_again_as_a_member_while_done_was_checked_the_shrink_is_undone() {
     let mut fixture = Fixture::shrinking(3, Step::Verify);
     fixture.pod(2).uid = "other".into();
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     assert_eq!(at(&fixture.after(0)), Step::Cancel);
 }
 

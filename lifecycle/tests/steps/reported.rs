@@ -151,7 +151,7 @@ fn it_is_let_be_where_that_is_not_certain(
 
 #[rstest]
 #[case::fenced(|s: &mut Fixture| s.pod(2).serving = Some(false), "pod 2 is fenced")]
-#[case::closed(|s: &mut Fixture| s.doors(Some(ListenerState::Suspended)), "all listeners of pod 2 are suspended")]
+#[case::closed(|s: &mut Fixture| s.listeners(Some(ListenerState::Suspended)), "all listeners of pod 2 are suspended")]
 fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Fixture), #[case] words: &str) {
     let mut fixture = Fixture::new(3, 3);
     assert!(reasons(&fixture.after(0)).is_empty());
@@ -160,7 +160,7 @@ fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Fixture)
     assert_eq!((reasons(&out), &out.effects), (vec!["PodUnserved"], &vec![]));
     let text = &out.conditions[0].message;
     assert!(text.starts_with(words) && text.contains("kubectl label pod NAME"), "{text}");
-    // A probe of `/health` says so, too, of closed doors.
+    // A probe of `/health` says so, too, of closed listeners.
     fixture.pod(2).ready = false;
     assert!(reasons(&fixture.after(0)).contains(&"PodUnserved"));
 }

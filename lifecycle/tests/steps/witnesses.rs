@@ -16,7 +16,7 @@ fn lowered(fixture: &Fixture) -> bool {
 /// The leave has begun: the listeners are deleted.
 fn begun() -> Fixture {
     let mut fixture = Fixture::shrinking(3, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.node(2).members = unknown();
     fixture
 }
@@ -55,7 +55,7 @@ fn done_alone_proves_nothing() {
 fn done_and_a_leaver_in_which_nobody_listens(#[case] happen: fn(&mut Fixture), #[case] enough: bool) {
     for step in [Step::Leave, Step::Verify] {
         let mut fixture = Fixture::shrinking(3, step);
-        fixture.doors(None);
+        fixture.listeners(None);
         fixture.node(2).members = unknown();
         fixture.node(2).reach = Reach::Refused;
         fixture.said("Done");
@@ -79,7 +79,7 @@ fn the_askers_own_view_is_no_witness_where_there_is_another() {
 #[test]
 fn the_asker_is_enough_where_it_is_the_only_one() {
     let mut fixture = Fixture::shrinking(2, Step::Leave);
-    fixture.doors(None);
+    fixture.listeners(None);
     fixture.node(1).members = unknown();
     fixture.said("Done");
     fixture.view(0, &[(0, true)]);
@@ -118,7 +118,7 @@ fn a_leave_that_was_never_asked_for_is_never_proven() {
 fn a_leaver_that_sees_the_others_has_not_left() {
     for step in [Step::Leave, Step::Verify] {
         let mut fixture = Fixture::shrinking(3, step);
-        fixture.doors(None);
+        fixture.listeners(None);
         fixture.said("Done");
         fixture.view(1, &[(0, true), (1, true)]);
         assert!(!lowered(&fixture), "pod 2 has all three in its view");
@@ -160,7 +160,7 @@ fn an_ended_process_stands_in_for_a_lost_answer(#[case] happen: fn(&mut Fixture)
 #[test]
 fn a_cluster_of_one_that_all_others_have_dropped_has_left() {
     let mut fixture = begun();
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.view(2, &[(2, true)]);
     fixture.view(1, &[(0, true), (1, true)]);
     assert!(!lowered(&fixture), "pod 0 has it still");
@@ -171,7 +171,7 @@ fn a_cluster_of_one_that_all_others_have_dropped_has_left() {
 #[test]
 fn a_node_that_all_have_dropped_is_neither_asked_again_nor_undone() {
     let mut fixture = begun();
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.node(2).members = unknown();
     fixture.dropped();
     fixture.facts.wish = 3;
@@ -276,7 +276,7 @@ fn a_twin_is_fenced_before_all_survivors_agree(#[case] step: Step, #[case] repli
     fixture.facts.target.replicas = replicas;
     fixture.pod(2).uid = "twin".into();
     fixture.pod(2).serving = Some(true);
-    fixture.doors(Some(ListenerState::Running));
+    fixture.listeners(Some(ListenerState::Running));
     fixture.view(2, &[(2, true)]);
     fixture.node(1).members = unknown();
     let out = fixture.after(1_000);

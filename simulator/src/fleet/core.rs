@@ -9,7 +9,7 @@ use std::{
 use lifecycle::NodeName;
 use tokio::sync::{oneshot, watch};
 
-use super::{Conn, sockets::Door};
+use super::{Conn, sockets::ListenerSocket};
 use crate::model::{Answer, CallId, ClusterModel, ConnId, NodeHost};
 
 /// How a command ended.
@@ -25,8 +25,8 @@ pub(crate) enum CallEnd {
 #[derive(Debug)]
 pub(crate) struct Node {
     /// The plain listeners for clients that this process has had.
-    pub(crate) mqtt: HashMap<SocketAddr, Door>,
-    pub(crate) http: Door,
+    pub(crate) mqtt: HashMap<SocketAddr, ListenerSocket>,
+    pub(crate) http: ListenerSocket,
     /// Changes at every end of the process.
     pub(crate) exits: watch::Sender<u64>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Node {
 impl Default for Node {
     fn default() -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { mqtt: HashMap::new(), http: Door::new(nowhere), exits: watch::Sender::new(0) }
+        Self { mqtt: HashMap::new(), http: ListenerSocket::new(nowhere), exits: watch::Sender::new(0) }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
 use super::{Core, Fleet, Shared};
 use crate::node::{http, session};
 
-/// Connections that a door holds at a time: each is a file of this process. How many a listener of the broker takes
+/// Connections that a listener holds at a time: each is a file of this process. How many a listener of the broker takes
 /// is the model's business. Above either the next one hangs: accepted, and never answered.
 const MAX_CONNS: usize = 10_000;
 /// Connections that wait for `accept`. The kernel cuts it to `net.core.somaxconn`.
@@ -46,7 +46,7 @@ pub(crate) enum Life {
 
 /// A listening address, open or not.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct ListenerSocket {
     address: SocketAddr,
     wanted: bool,
     open: Option<Open>,
@@ -83,12 +83,12 @@ impl Slot {
     }
 }
 
-impl Door {
+impl ListenerSocket {
     pub(super) fn new(address: SocketAddr) -> Self {
         Self { address, wanted: false, open: None, life: None, room: Arc::new(Semaphore::new(MAX_CONNS)) }
     }
 
-    /// Takes effect when the door opens next.
+    /// Takes effect when it listens next.
     pub(super) fn move_to(&mut self, address: SocketAddr) {
         self.address = address;
     }
@@ -111,23 +111,23 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// The model has opened or closed a listener.
 pub(super) fn want(core: &mut Core, shared: &Arc<Shared>, node: &NodeName, which: Which, on: bool) {
     let Some(found) = core.nodes.get_mut(node) else { return };
-    let door = door(found, which);
+    let socket = socket(found, which);
     if on {
-        door.wanted = true;
+        socket.wanted = true;
         open_wanted(core, shared);
     } else {
-        door.close();
+        socket.close();
         if which == Which::Http
-            && let Some(life) = &door.life
+            && let Some(life) = &socket.life
         {
             life.send_replace(Life::Closing);
         }
     }
 }
 
-fn door(node: &mut super::core::Node, which: Which) -> &mut Door {
+fn socket(node: &mut super::core::Node, which: Which) -> &mut ListenerSocket {
     match which {
-        Which::Mqtt(at) => node.mqtt.entry(at).or_insert_with(|| Door::new(at)),
+        Which::Mqtt(at) => node.mqtt.entry(at).or_insert_with(|| ListenerSocket::new(at)),
         Which::Http => &mut node.http,
     }
 }
@@ -141,36 +141,36 @@ fn every(node: &super::core::Node) -> Vec<Which> {
 pub(super) fn open_wanted(core: &mut Core, shared: &Arc<Shared>) {
     for (name, node) in &mut core.nodes {
         for which in every(node) {
-            let door = door(node, which);
-            if door.wanted && door.open.is_none() && tokio::runtime::Handle::try_current().is_ok() {
-                open(door, which, name, shared);
+            let socket = socket(node, which);
+            if socket.wanted && socket.open.is_none() && tokio::runtime::Handle::try_current().is_ok() {
+                open(socket, which, name, shared);
             }
         }
     }
 }
 
-fn open(door: &mut Door, which: Which, name: &NodeName, shared: &Arc<Shared>) {
-    let listener = match bind(door.address) {
+fn open(socket: &mut ListenerSocket, which: Which, name: &NodeName, shared: &Arc<Shared>) {
+    let listener = match bind(socket.address) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%name, address = %door.address, %error, "cannot listen yet, trying again");
+            tracing::warn!(%name, address = %socket.address, %error, "cannot listen yet, trying again");
             return;
         }
     };
-    if door.life.as_ref().is_none_or(|life| *life.borrow() != Life::Up) {
-        door.life = Some(watch::Sender::new(Life::Up));
+    if socket.life.as_ref().is_none_or(|life| *life.borrow() != Life::Up) {
+        socket.life = Some(watch::Sender::new(Life::Up));
     }
-    let Some(life) = &door.life else { return };
+    let Some(life) = &socket.life else { return };
     let slot = Arc::new(Slot(Mutex::new(Some(listener))));
     let place = Place {
         shared: Arc::downgrade(shared),
         name: name.clone(),
         which,
         life: life.subscribe(),
-        room: door.room.clone(),
+        room: socket.room.clone(),
     };
     let task = tokio::spawn(accept(slot.clone(), place)).abort_handle();
-    door.open = Some(Open { slot, task });
+    socket.open = Some(Open { slot, task });
 }
 
 /// The process of `name` has ended: everything of it is cut.
@@ -201,7 +201,7 @@ async fn accept(slot: Arc<Slot>, place: Place) {
                 continue;
             }
         };
-        // Closed only when the door is gone, and this task with it.
+        // Closed only when the listener is gone, and this task with it.
         let Ok(permit) = place.room.clone().acquire_owned().await else { return };
         let Some(shared) = place.shared.upgrade() else { return };
         let visit =

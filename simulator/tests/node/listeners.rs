@@ -24,7 +24,7 @@ async fn by_version_and_header() {
     assert_eq!(raw.packet().await.as_deref(), Some("20020000"));
 }
 
-/// The broker's JSON cannot carry the address of a Unix socket: `listener show` crashes as a whole, by both doors, and
+/// The broker's JSON cannot carry the address of a Unix socket: `listener show` crashes as a whole, by both transports, and
 /// the status page and the table for people say what there is.
 #[tokio::test(start_paused = true)]
 async fn a_unix_socket_crashes_the_list_and_is_opened_again_by_its_path() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::{Raw, Trio, no_key, publish_packet, recording, subscribe_packet, unsubscribe_packet};
 
 /// What the recording says after `->` on the first line that has `what` behind
-/// the line that has `section`; none where the lab's client timed out.
+/// the line that has `section`; none where the recorder's client timed out.
 fn recorded(section: &str, what: &str) -> Option<String> {
     let text = recording("netsplit_raw_bytes.txt");
     let rest = &text[text.find(section).unwrap()..];

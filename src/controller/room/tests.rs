@@ -15,7 +15,7 @@ fn shown(kind: &str, port: u16, active: Option<u64>) -> ShownListener {
     }
 }
 
-fn answered(ordinal: u32, doors: Option<Vec<ShownListener>>) -> (Ordinal, Answered) {
+fn answered(ordinal: u32, client_listeners: Option<Vec<ShownListener>>) -> (Ordinal, Answered) {
     let unknown = || "not asked".to_owned();
     let node = Node {
         name: Some(NodeName(format!("n{ordinal}"))),
@@ -28,7 +28,10 @@ fn answered(ordinal: u32, doors: Option<Vec<ShownListener>>) -> (Ordinal, Answer
         version: Observed::Unknown(unknown()),
     };
     let (sample, gauges, ahead, trouble) = (None, None, None, None);
-    (Ordinal(ordinal), Answered { node, sample, gauges, doors, ahead, list_crashes: false, trouble })
+    (
+        Ordinal(ordinal),
+        Answered { node, sample, gauges, client_listeners, ahead, list_crashes: false, trouble },
+    )
 }
 
 fn statefulset(acceptors: Option<&str>) -> StatefulSet {
@@ -50,7 +53,8 @@ struct Scene {
 
 impl Scene {
     fn new(acceptors: Option<&str>, nodes: Nodes) -> Self {
-        let nodes = (0..).zip(nodes).map(|(ordinal, doors)| answered(ordinal, doors)).collect();
+        let nodes =
+            (0..).zip(nodes).map(|(ordinal, client_listeners)| answered(ordinal, client_listeners)).collect();
         let fleet = FleetView { at: Time(0), nodes: BTreeMap::new() };
         Self { statefulset: statefulset(acceptors), nodes, fleet, still: Still::new() }
     }

@@ -5,7 +5,7 @@ use crate::{Intent, Listener, ListenerState, Observed, Ordinal};
 
 /// What the leaver's management API says of the listeners that were recorded at the gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doors {
+pub(crate) enum Listeners {
     /// Not read.
     Unknown,
     /// At least one is there, running or suspended: no leave has begun.
@@ -15,13 +15,13 @@ pub(crate) enum Doors {
 }
 
 /// Reads them for the intent's ordinal.
-pub(crate) fn doors(intent: &Intent, ctx: &Context<'_>) -> Doors {
+pub(crate) fn listeners(intent: &Intent, ctx: &Context<'_>) -> Listeners {
     match ctx.facts.nodes.get(&intent.ordinal).map(|node| &node.listeners) {
         Some(Observed::Seen(list)) => {
             let known = |listener: &&Listener| intent.listeners.iter().any(|was| same(was, listener));
-            if list.iter().any(|listener| known(&listener)) { Doors::Present } else { Doors::Deleted }
+            if list.iter().any(|listener| known(&listener)) { Listeners::Present } else { Listeners::Deleted }
         }
-        Some(Observed::Unknown(_)) | None => Doors::Unknown,
+        Some(Observed::Unknown(_)) | None => Listeners::Unknown,
     }
 }
 
