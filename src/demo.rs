@@ -314,7 +314,7 @@ impl<'a> Run<'a> {
         let seconds = self.cluster.clock.now().since(self.started).as_secs_f64();
         self.load.stop();
         let report = self.load.finish().await?;
-        let (dead_members, twins) = left_behind(&self.cluster);
+        let (dead_members, isolated) = left_behind(&self.cluster);
         let profile = &self.settings.profile;
         let wish = |rate: f64| {
             #[expect(
@@ -337,7 +337,7 @@ impl<'a> Run<'a> {
             size_peak_expected: peak,
             leaves_verified: u32::try_from(self.verified.len()).unwrap_or(u32::MAX),
             dead_members,
-            twins,
+            isolated,
             incomplete: self.incomplete,
             ..Verdict::default()
         };

@@ -6,8 +6,8 @@
 use std::cmp::Ordering;
 
 use crate::gate;
+use crate::isolated::isolated;
 use crate::members::Verdict;
-use crate::stray::stray;
 use crate::transition::Context;
 use crate::{Condition, Effect, Intent, Kind, Listener, Ordinal, Output, Severity, Step, Time, verify};
 
@@ -25,7 +25,7 @@ pub(crate) fn start(previous: Option<&Intent>, ctx: &Context<'_>) -> Start {
     let wish = ctx.facts.wish;
     if ctx.facts.grow_vetoes.is_empty()
         && !ctx.facts.target.deleting
-        && let Some(ordinal) = stray(ctx)
+        && let Some(ordinal) = isolated(ctx)
     {
         return Start::Begin(rejoin(previous, ordinal, ctx.now));
     }

@@ -28,7 +28,7 @@ pub struct Intent {
     /// When `step` was entered: deadlines count from here.
     pub entered: Time,
     /// Restarts of the pod's broker container when it was last looked at on purpose: one more and
-    /// the process that we spoke of has ended (I4, and the twin of
+    /// the process that we spoke of has ended (I4, and the isolated node of
     /// docs/broker/kubernetes.md, "Restarts by kubelet").
     #[serde(default)]
     pub restarts: u32,

@@ -16,7 +16,7 @@ Everything runs in this process and on loopback: simulated brokers that behave a
 a simulated Kubernetes API, and the real exporter, controller and load generator. Joins, our waits and our windows are
 shortened, so that little more than a minute is enough; the first lines say by how much.
 
-The exit code is 0 only if nothing acknowledged was lost and no dead member or twin is left.";
+The exit code is 0 only if nothing acknowledged was lost and no dead member or isolated node is left.";
 
 /// Options of the demo.
 #[derive(Debug, Args)]

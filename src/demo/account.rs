@@ -10,12 +10,12 @@ pub(super) fn left_behind(cluster: &Cluster) -> (Vec<String>, Vec<String>) {
     let views = cluster.views();
     let Some(main) = views.values().next() else { return (Vec::new(), Vec::new()) };
     let dead = main.iter().filter(|(_, up)| !**up).map(|(node, _)| node.0.clone()).collect();
-    let twins = views
+    let isolated = views
         .keys()
         .filter(|pod| cluster.pods.node_of(pod).is_some_and(|node| !main.contains_key(&node)))
         .cloned()
         .collect();
-    (dead, twins)
+    (dead, isolated)
 }
 
 /// Takes what the load generator counted.

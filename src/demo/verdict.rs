@@ -48,7 +48,7 @@ pub struct Verdict {
     /// Members that some node lists and that do not run.
     pub dead_members: Vec<String>,
     /// Nodes that run and serve clients outside the others' cluster.
-    pub twins: Vec<String>,
+    pub isolated: Vec<String>,
     /// What the run could not do (a fault never struck, a size was not reached in time).
     pub incomplete: Vec<String>,
 }
@@ -80,7 +80,10 @@ impl Verdict {
             !self.dead_members.is_empty(),
             format!("dead members are left: {}", self.dead_members.join(", ")),
         );
-        add(!self.twins.is_empty(), format!("nodes serve outside the cluster: {}", self.twins.join(", ")));
+        add(
+            !self.isolated.is_empty(),
+            format!("nodes serve outside the cluster: {}", self.isolated.join(", ")),
+        );
         let (final_size, peak) =
             (self.sizes.last().copied().unwrap_or(0), self.sizes.iter().max().copied().unwrap_or(0));
         add(
@@ -131,7 +134,7 @@ impl fmt::Display for Verdict {
         writeln!(f, "not arrived         {}{kept_out}", self.unknown)?;
         writeln!(f, "duplicated          {}", self.duplicated)?;
         writeln!(f, "dead members left   {}", list(&self.dead_members))?;
-        writeln!(f, "twins left          {}", list(&self.twins))?;
+        writeln!(f, "isolated nodes left {}", list(&self.isolated))?;
         let complaints = self.complaints();
         if complaints.is_empty() {
             return write!(
@@ -173,7 +176,7 @@ mod tests {
             (Verdict { unknown: 2, ..clean() }, "2 acknowledged messages have not arrived"),
             (Verdict { acknowledged: 0, ..clean() }, "no message"),
             (Verdict { dead_members: vec!["VerneMQ@a".into()], ..clean() }, "VerneMQ@a"),
-            (Verdict { twins: vec!["vmq-1".into()], ..clean() }, "vmq-1"),
+            (Verdict { isolated: vec!["vmq-1".into()], ..clean() }, "vmq-1"),
             (Verdict { sizes: vec![1, 2], ..clean() }, "ended at 2"),
             (Verdict { sizes: vec![1], ..clean() }, "never went above 1"),
             (Verdict { leaves_verified: 0, ..clean() }, "only 0 verified"),

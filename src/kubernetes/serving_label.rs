@@ -11,7 +11,7 @@ use crate::kubernetes::scale::{operations, pointer};
 pub const SERVING: &str = "vernescale.dev/serving";
 
 /// Labels exactly the pod with this uid. The label outlives restarts of the
-/// container: a twin on old data is never served.
+/// container: an isolated node on old data is never served.
 pub async fn label(pods: &Api<Pod>, pod: &str, uid: &str, serving: bool) -> Result<(), Failure> {
     // `add` also replaces. Pods of a StatefulSet always have labels: its
     // selector demands them.

@@ -220,7 +220,7 @@ impl Cluster {
         }
     }
 
-    /// No refused connect, refusals by code 3 only around a leave, nothing lost, no dead member, no twin.
+    /// No refused connect, refusals by code 3 only around a leave, nothing lost, no dead member, no isolated node.
     pub(crate) async fn assert_invariants(&mut self) {
         self.load.set_rate(0.0);
         self.pass(seconds(20)).await;

@@ -62,7 +62,7 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
     cluster.fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
     let began = cluster.clock.now();
     while restarted(&cluster, 2) != (1, true) {
-        assert!(cluster.clock.now() < began + minutes(1), "no twin\n{}", cluster.dump());
+        assert!(cluster.clock.now() < began + minutes(1), "no isolated node\n{}", cluster.dump());
         sleep(Duration::from_millis(100)).await;
     }
     sleep(seconds(4)).await;

@@ -42,7 +42,9 @@ async fn a_ready_twin_is_never_served_while_the_size_cannot_be_lowered(#[case] v
     let mut cluster = three(via).start().await;
     let refused = cluster.kubernetes.faults().add(scale(Fault::ServerError));
     begin(&mut cluster).await;
-    cluster.until("a twin is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true)).await;
+    cluster
+        .until("an isolated node is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true))
+        .await;
     let told = |cluster: &Cluster| cluster.condition("ShrinkRefused").is_some();
     cluster.until("a person is told", seconds(30), told).await;
     cluster.pass(seconds(30)).await;
@@ -112,7 +114,7 @@ async fn a_container_that_cannot_hear_its_end_yet_is_named(
     ends_well(&mut cluster).await;
 }
 
-/// Somebody deletes the twin's pod: the next one comes with the template's label, on the data of the
+/// Somebody deletes the isolated node's pod: the next one comes with the template's label, on the data of the
 /// node that has left.
 #[rstest]
 #[case(Via::ManagementApi)]
@@ -122,7 +124,9 @@ async fn a_twin_in_a_new_pod_is_never_served_either(#[case] via: Via) {
     let mut cluster = three(via).start().await;
     let refused = cluster.kubernetes.faults().add(scale(Fault::ServerError));
     begin(&mut cluster).await;
-    cluster.until("a twin is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true)).await;
+    cluster
+        .until("an isolated node is ready", minutes(6), |cluster| restarted(cluster, 2) == (1, true))
+        .await;
     let pods = Api::<Pod>::namespaced(cluster.kubernetes.client_named("somebody"), NAMESPACE);
     pods.delete(&format!("{NAME}-2"), &DeleteParams::default()).await.expect("it is taken");
     cluster.until("it is another pod", minutes(2), |cluster| restarted(cluster, 2) == (0, true)).await;

@@ -34,7 +34,7 @@ pub(super) fn reclaim(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     if transition.wait_until("UsedVolumeGone", since + ctx.limits.pod_gone) {
         stays(transition, &used, stale);
     }
-    // Before anything is waited for: it may be a twin that has come with the template's label (I10).
+    // Before anything is waited for: it may be an isolated node that has come with the template's label (I10).
     if let Some(pod) = stale.filter(|pod| pod.serving != Some(false)) {
         transition.ask(Effect::LabelServing { ordinal, pod_uid: pod.uid.clone(), serving: false });
     }

@@ -242,7 +242,7 @@ impl Drive {
         for (ordinal, pod) in &self.cluster.pods {
             let out_of_reach = refused && ours != Some(&pod.uid);
             let served = pod.disk == Disk::Left && pod.routed;
-            assert!(out_of_reach || !served, "I10: the twin of ordinal {ordinal} is served");
+            assert!(out_of_reach || !served, "I10: the isolated node of ordinal {ordinal} is served");
         }
     }
 }

@@ -31,9 +31,9 @@ fn what_the_patch_takes_away_is_what_was_seen() {
     let mut fixture = left();
     assert_eq!(patch(&fixture, 0), [Some("pod-2".into())]);
     // Made again on the data of the one that has left: a cluster of one.
-    fixture.pod(2).uid = "twin".into();
+    fixture.pod(2).uid = "isolated".into();
     fixture.view(2, &[(2, true)]);
-    assert_eq!(patch(&fixture, 0), [Some("twin".into())]);
+    assert_eq!(patch(&fixture, 0), [Some("isolated".into())]);
     fixture.gone();
     assert_eq!(patch(&fixture, 0), [None], "whatever is made stands on that data");
 }
@@ -72,7 +72,7 @@ fn a_pod_that_joins_or_has_joined_is_a_newcomer(#[case] disturb: fn(&mut Fixture
 #[test]
 fn one_that_a_survivor_lists_still_is_not_taken_away() {
     let mut fixture = left();
-    fixture.pod(2).uid = "twin".into();
+    fixture.pod(2).uid = "isolated".into();
     fixture.view(2, &[(2, true)]);
     fixture.view(0, &[(0, true), (1, true), (2, false)]);
     assert_eq!(patch(&fixture, 0), NONE);

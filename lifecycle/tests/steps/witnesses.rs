@@ -274,12 +274,12 @@ fn a_twin_is_fenced_before_all_survivors_agree(#[case] step: Step, #[case] repli
     fixture.intent.as_mut().unwrap().verified = true;
     fixture.dropped();
     fixture.facts.target.replicas = replicas;
-    fixture.pod(2).uid = "twin".into();
+    fixture.pod(2).uid = "isolated".into();
     fixture.pod(2).serving = Some(true);
     fixture.listeners(Some(ListenerState::Running));
     fixture.view(2, &[(2, true)]);
     fixture.node(1).members = unknown();
     let out = fixture.after(1_000);
-    let fences = |effect: &Effect| matches!(effect, Effect::LabelServing { pod_uid, serving: false, .. } if pod_uid == "twin");
+    let fences = |effect: &Effect| matches!(effect, Effect::LabelServing { pod_uid, serving: false, .. } if pod_uid == "isolated");
     assert!(out.effects.iter().any(fences), "{:?}", out.effects);
 }

@@ -159,9 +159,9 @@ fn a_client_before_the_join_spoils_it_for_ever() {
     assert_eq!(got, want);
     let old = harness.session(1, "old", Protocol::V4, true);
     harness.subscribe(old, "#", 1);
-    let stray = harness.session(3, "stray", Protocol::V4, true);
+    let foreign = harness.session(3, "foreign", Protocol::V4, true);
     for _ in 0..20 {
-        harness.publish(stray, "x", "x", 1);
+        harness.publish(foreign, "x", "x", 1);
         harness.run(1_000);
     }
     assert!(

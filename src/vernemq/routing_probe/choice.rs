@@ -40,8 +40,8 @@ pub fn choose(newcomer: &Broker<'_>, peer: &Broker<'_>, wanted: Wanted) -> Resul
     let pairs: Vec<_> = usable(newcomer, wanted)
         .into_iter()
         .filter_map(|one| {
-            let twin = theirs.iter().find(|other| same(one, other))?;
-            Some((side(newcomer, one, wanted), side(peer, twin, wanted)))
+            let peers = theirs.iter().find(|other| same(one, other))?;
+            Some((side(newcomer, one, wanted), side(peer, peers, wanted)))
         })
         .take(TRIED_MAX)
         .collect();

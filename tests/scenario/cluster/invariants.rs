@@ -96,7 +96,7 @@ fn still_a_member(moment: &Moment<'_>, ordinal: u64) -> Result<(), String> {
 
 /// I10: clients are never sent to a node that is no member of the others' cluster. One that has just
 /// restarted sees only itself for a while (docs/broker/netsplit.md, "The coordinator restarts"), and a
-/// newcomer that has not joined yet, too: a twin is one that shares no view, in either direction, with any
+/// newcomer that has not joined yet, too: an isolated node is one that shares no view, in either direction, with any
 /// node that is served or in a cluster.
 fn no_twin_served(moment: &Moment<'_>, views: &Views) -> Result<(), String> {
     let Moment { kubernetes, pods, .. } = *moment;

@@ -9,7 +9,7 @@ use crate::{NodeName, Ordinal};
 /// it: of two nodes that see only themselves, either may be the one that has left; and one that has
 /// restarted sees only itself for up to 19 s, but the others still list it
 /// (docs/broker/netsplit.md, "The coordinator restarts").
-pub(crate) fn stray(ctx: &Context<'_>) -> Option<Ordinal> {
+pub(crate) fn isolated(ctx: &Context<'_>) -> Option<Ordinal> {
     below(ctx.facts.target.replicas).find(|ordinal| {
         let alone = serves_alone(ctx, *ordinal);
         alone.is_some_and(|name| others_agree(ctx, *ordinal, name))
