@@ -103,7 +103,7 @@ pub(crate) fn undo(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         return Flow::Requeue;
     }
     // It was on its way out because it never was in step: an undo is no proof that it is.
-    if transition.intent.unserved {
+    if transition.intent.unroutable {
         let reason = transition.intent.reason.clone().unwrap_or_default();
         return grow::adopt(transition, ctx, Outcome::Cancelled, reason);
     }

@@ -19,15 +19,15 @@ pub enum Effect {
     /// `cluster leave node=<target>` without the kill flag: suspends its listeners.
     Suspend {
         /// The member that is asked.
-        asker: Ordinal,
+        coordinator: Ordinal,
         /// The node that is to stop taking clients.
         target: NodeName,
     },
     /// One round of disconnects: up to `ids` online sessions of `target`, listed once by `statename=online`,
-    /// in batches spread over the `askers`, one call at a time at each. It ends for whom any member is down.
+    /// in batches spread over the `coordinators`, one call at a time at each. It ends for whom any member is down.
     DrainBatch {
         /// The members that are asked; the first lists the sessions.
-        askers: Vec<Ordinal>,
+        coordinators: Vec<Ordinal>,
         /// The node that is drained.
         target: NodeName,
         /// Sessions in this round at most.
@@ -42,7 +42,7 @@ pub enum Effect {
     /// its outcome comes back in [`crate::Calls::leave`].
     Leave {
         /// The member that is asked.
-        asker: Ordinal,
+        coordinator: Ordinal,
         /// The node that is to go.
         target: NodeName,
         /// Longest wait for the reply; the server cuts at 60 s.

@@ -114,7 +114,7 @@ pub struct Pod {
     pub restarts: u32,
     /// The broker's container runs.
     pub running: bool,
-    /// Image of the broker's container, for the check that asker and leaver are one build.
+    /// Image of the broker's container, for the check that coordinator and leaver are one build.
     pub image: String,
 }
 
@@ -157,7 +157,7 @@ pub struct Node {
     pub objects: Observed<Objects>,
     /// Its groups of the replicated metadata; none where it was not asked, which it is only as a newcomer.
     pub groups: Option<Observed<Groups>>,
-    /// Broker version; asker and leaver must run the same one.
+    /// Broker version; coordinator and leaver must run the same one.
     pub version: Observed<String>,
 }
 

@@ -67,9 +67,9 @@ pub(crate) fn blank(previous: Option<&Intent>, kind: Kind, ordinal: Ordinal, now
         unseen: None,
         asked: false,
         armed: false,
-        asker: None,
+        coordinator: None,
         verified: false,
-        unserved: false,
+        unroutable: false,
         stranger: false,
         reason: None,
         outcome: None,
@@ -98,7 +98,7 @@ pub(crate) fn departure(previous: Option<&Intent>, ctx: &Context<'_>) -> Intent 
         restarts: pod.map_or(0, |pod| pod.restarts),
         node: node.and_then(|node| node.name.clone()),
         listeners,
-        asker: verify::process(ctx, verify::ASKER),
+        coordinator: verify::process(ctx, verify::COORDINATOR),
         claims: claims.map(|claim| claim.uid.clone()).collect(),
         ..blank(previous, Kind::Shrink, ordinal, ctx.now)
     }

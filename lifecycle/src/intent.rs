@@ -67,14 +67,14 @@ pub struct Intent {
     pub armed: bool,
     /// The process of the one that is asked, at the gate: where it is the only survivor, its word
     /// counts only as long as it has not restarted.
-    #[serde(default)]
-    pub asker: Option<Process>,
+    #[serde(default, alias = "asker")]
+    pub coordinator: Option<Process>,
     /// The leave was verified by two witnesses: replicas may be lowered by this ordinal (I1).
     #[serde(default)]
     pub verified: bool,
     /// The leaver is a newcomer whose growth was given up: it was never served, and is not by an undo.
-    #[serde(default)]
-    pub unserved: bool,
+    #[serde(default, alias = "unserved")]
+    pub unroutable: bool,
     /// No member knew the newcomer when its growth was given up: there is no leave, and the size is lowered for as
     /// long as every survivor says so (I1).
     #[serde(default)]

@@ -24,7 +24,7 @@ mod step;
 mod still;
 mod time;
 mod transition;
-mod unserved;
+mod unroutable;
 mod verify;
 mod waits;
 

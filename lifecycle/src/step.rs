@@ -3,7 +3,7 @@
 use crate::idle::Start;
 use crate::still::still;
 use crate::transition::{Context, Flow, Transition};
-use crate::unserved::unserved;
+use crate::unroutable::unroutable;
 use crate::{Facts, Intent, Limits, Output, Severity, Step, Time, cancel, dead, grow, idle, shrink};
 
 /// More than the longest way through the steps of one intent on a single reconcile.
@@ -25,7 +25,7 @@ pub fn step(intent: Option<&Intent>, facts: &Facts, limits: &Limits, now: Time) 
     };
     out.conditions.extend(dead::conditions(intent.filter(|intent| intent.active()), &ctx));
     let changing = out.intent.as_ref().filter(|intent| intent.active()).map(|intent| intent.ordinal);
-    out.conditions.extend(unserved(changing, &ctx));
+    out.conditions.extend(unroutable(changing, &ctx));
     if let Some((told, touch)) = still(out.intent.as_ref().filter(|intent| intent.active()), &ctx) {
         out.conditions.push(told);
         out.effects.extend(touch);

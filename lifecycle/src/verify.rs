@@ -11,7 +11,7 @@ use crate::transition::Context;
 use crate::{Call, Intent, NodeName, Ordinal, Process, Reach};
 
 /// Who is asked to have another node leave: the lowest ordinal, which leaves last.
-pub(crate) const ASKER: Ordinal = Ordinal(0);
+pub(crate) const COORDINATOR: Ordinal = Ordinal(0);
 
 /// The leave has happened: it was asked for, and the broker said so and has a second witness, or the process is gone
 /// and a survivor's view is without the node.
@@ -33,11 +33,11 @@ pub(crate) fn witnessed(intent: &Intent, ctx: &Context<'_>) -> bool {
 }
 
 /// The process that was asked to leave runs, and nobody listens in it any more. `Done` is said of a misspelt name, too,
-/// or by an asker that has lost its data and knows nobody: then this one would listen.
+/// or by a coordinator that has lost its data and knows nobody: then this one would listen.
 fn stops(intent: &Intent, ctx: &Context<'_>) -> bool {
     let same = ctx.same_pod(intent).is_some_and(|pod| pod.restarts == intent.restarts);
     let refused = ctx.facts.nodes.get(&intent.ordinal).is_some_and(|node| node.reach == Reach::Refused);
-    same && refused && asker_lasts(intent, ctx)
+    same && refused && coordinator_lasts(intent, ctx)
 }
 
 /// One run of a pod's broker.
@@ -49,12 +49,12 @@ pub(crate) fn process(ctx: &Context<'_>, ordinal: Ordinal) -> Option<Process> {
 /// A sole survivor that sees only itself may have left the leaver's cluster, too: by losing its
 /// data. One that has run on since the gate has not.
 fn lasting_survivor(intent: &Intent, ctx: &Context<'_>) -> bool {
-    intent.ordinal.0 > 1 || asker_lasts(intent, ctx)
+    intent.ordinal.0 > 1 || coordinator_lasts(intent, ctx)
 }
 
-/// The asker has run on since the gate, where it listed the leaver.
-fn asker_lasts(intent: &Intent, ctx: &Context<'_>) -> bool {
-    intent.asker.is_some() && process(ctx, ASKER) == intent.asker
+/// The coordinator has run on since the gate, where it listed the leaver.
+fn coordinator_lasts(intent: &Intent, ctx: &Context<'_>) -> bool {
+    intent.coordinator.is_some() && process(ctx, COORDINATOR) == intent.coordinator
 }
 
 /// `Done` as the last line. `Done! Use -k …` is the answer to another question, and `Done` alone
@@ -79,7 +79,7 @@ pub(crate) fn process_gone(intent: &Intent, ctx: &Context<'_>) -> bool {
     refused || pod.restarts > intent.restarts || !pod.running
 }
 
-/// A survivor's view is without the leaver; another's than the asker's where there is one.
+/// A survivor's view is without the leaver; another's than the coordinator's where there is one.
 pub(crate) fn a_survivor_dropped(intent: &Intent, ctx: &Context<'_>) -> bool {
     let survivors = intent.ordinal.0;
     // The leaver itself says otherwise: one of the two is wrong. One that lists the others without itself has left
@@ -90,7 +90,7 @@ pub(crate) fn a_survivor_dropped(intent: &Intent, ctx: &Context<'_>) -> bool {
     let denied = ctx.same_pod(intent).is_some() && view(ctx, intent.ordinal).is_some_and(itself);
     !denied
         && below(survivors)
-            .filter(|o| survivors == 1 || *o != ASKER)
+            .filter(|o| survivors == 1 || *o != COORDINATOR)
             .any(|o| dropped(intent, ctx, o, survivors))
 }
 

@@ -34,7 +34,7 @@ const OVER: &[(&str, &str)] = &[
     ("NewcomerSilent", "no newcomer has been silent for too long"),
     ("NoBrokerRead", "brokers answer"),
     ("NumbersUnknown", "all numbers that a shrink needs are known"),
-    ("PodUnserved", "every pod that should be is served"),
+    ("PodUnroutable", "every pod that should be is served"),
     ("QueuesUnsettled", "queues lie where they belong, or no leave waits for them"),
     ("RolloutUnderWay", "no rollout holds a change"),
     ("ShrinkRefused", "the size could be lowered, or need not be"),

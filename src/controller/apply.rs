@@ -152,19 +152,20 @@ impl Apply<'_> {
         let client = |ordinal| client(self.shared, observed, ordinal);
         let name = name_of(effect);
         let future: std::pin::Pin<Box<dyn Future<Output = Call> + Send>> = match effect {
-            Effect::Suspend { asker, target } => {
-                Box::pin(ask(client(*asker), Command::Suspend(target.clone()), limit))
+            Effect::Suspend { coordinator, target } => {
+                Box::pin(ask(client(*coordinator), Command::Suspend(target.clone()), limit))
             }
-            Effect::Leave { asker, target, deadline } => {
+            Effect::Leave { coordinator, target, deadline } => {
                 // Longer than the lease: it is renewed meanwhile, and the call dropped if it is not.
-                Box::pin(ask(client(*asker), Command::Leave(target.clone()), *deadline))
+                Box::pin(ask(client(*coordinator), Command::Leave(target.clone()), *deadline))
             }
             Effect::Reopen { ordinal, listener, deleted } => {
                 Box::pin(ask(client(*ordinal), reopen(listener, *deleted), limit))
             }
-            Effect::DrainBatch { askers, target, ids, batch, .. } => {
-                let lane = |asker| Some(lane(client(asker)?, observed.asks.get(&asker)?.clone()));
-                let lanes = askers.iter().filter_map(|asker| lane(*asker)).collect();
+            Effect::DrainBatch { coordinators, target, ids, batch, .. } => {
+                let lane =
+                    |coordinator| Some(lane(client(coordinator)?, observed.asks.get(&coordinator)?.clone()));
+                let lanes = coordinators.iter().filter_map(|coordinator| lane(*coordinator)).collect();
                 let round = Round { target: target.clone(), ids: *ids, batch: *batch };
                 Box::pin(drain(lanes, round, self.calls.kicked(), self.shared.clock, limit))
             }

@@ -181,7 +181,8 @@ mod tests {
         let mut calls = InFlight::default();
         let wake = Arc::new(Notify::new());
         calls.start(3, Slot::Leave, Time(5), Arc::clone(&wake), async { Call::Answered("Done".into()) });
-        let leave = Effect::Leave { asker: Ordinal(0), target: NodeName("n".into()), deadline: ASK_EVERY };
+        let leave =
+            Effect::Leave { coordinator: Ordinal(0), target: NodeName("n".into()), deadline: ASK_EVERY };
         assert!(!calls.may_ask(Slot::Leave, &leave, Time(9_000)), "one is under way");
         wake.notified().await;
         assert_eq!(calls.outcomes(Some(3)).leave, Call::Answered("Done".into()));

@@ -57,9 +57,9 @@ async fn a_leave_that_fires_after_our_undo_is_fenced_and_told(#[case] via: Via) 
     cluster.wish(3);
     until_undone(&mut cluster, "WishRaised").await;
     cluster.until("the leaver serves again", seconds(3), |cluster| serves(cluster, 2)).await;
-    let (asker, leaver) = (node(&cluster, 0), node(&cluster, 2));
+    let (coordinator, leaver) = (node(&cluster, 0), node(&cluster, 2));
     let leave = Command::ClusterLeave { node: Some(leaver), kill: true, summary_interval: 1, timeout: 30 };
-    cluster.fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
+    cluster.fleet.with_model(|model, now| model.request(&coordinator, leave, Transport::Admin, now));
     let began = cluster.clock.now();
     while restarted(&cluster, 2) != (1, true) {
         assert!(cluster.clock.now() < began + minutes(1), "no isolated node\n{}", cluster.dump());
@@ -114,9 +114,9 @@ async fn a_record_that_is_wiped_in_the_drain_is_told(#[case] via: Via) {
     cluster.wish(3);
     let ours = json!({ "metadata": { "annotations": { INTENT: null, OWNER: null } } });
     assert!(cluster.kubernetes.edit("statefulsets", NAMESPACE, NAME, |set| json_patch::merge(set, &ours)));
-    let told = |cluster: &Cluster| cluster.condition("PodUnserved").is_some();
+    let told = |cluster: &Cluster| cluster.condition("PodUnroutable").is_some();
     cluster.until("a person is told", seconds(30), told).await;
-    let message = cluster.condition("PodUnserved").map(|told| told.message).unwrap_or_default();
+    let message = cluster.condition("PodUnroutable").map(|told| told.message).unwrap_or_default();
     assert!(message.starts_with("pod 2 is fenced, and its listeners are suspended"), "{message}");
     assert!(!serves(&cluster, 2) && sizes_written(&cluster).is_empty(), "{}", cluster.dump());
 }

@@ -68,14 +68,16 @@ async fn one_that_begins_during_the_undo_is_finished() {
     let mut cluster = three(Via::ManagementApi).start().await;
     lose_a_member(&cluster);
     let (fleet, leaver) = (cluster.fleet.clone(), node(&cluster, 2));
-    let asker = node(&cluster, 0);
+    let coordinator = node(&cluster, 0);
     cluster.hooks.after("record Cancel", move || async move {
-        while !fleet.with_model(|model, _| model.members_seen_by(&asker).values().all(|running| *running)) {
+        while !fleet
+            .with_model(|model, _| model.members_seen_by(&coordinator).values().all(|running| *running))
+        {
             sleep(Duration::from_millis(20)).await;
         }
         let node = Some(leaver.clone());
         let leave = Command::ClusterLeave { node, kill: true, summary_interval: 1, timeout: 30 };
-        fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
+        fleet.with_model(|model, now| model.request(&coordinator, leave, Transport::Admin, now));
         while fleet.with_model(|model, _| model.listening(&leaver)) {
             sleep(Duration::from_millis(20)).await;
         }

@@ -151,7 +151,7 @@ async fn a_session_that_does_not_end_is_told_and_asked_for_again(#[case] via: Vi
 }
 
 /// One survivor drops the leaver at once, the other goes on listing it as running for six seconds, as recorded once
-/// (`leave_edge_cases.txt` F2), while something in its pod listens on. Where it is the asker, the word of the other
+/// (`leave_edge_cases.txt` F2), while something in its pod listens on. Where it is the coordinator, the word of the other
 /// suffices; where it is not, it is waited for.
 #[rstest]
 #[tokio::test(start_paused = true)]
@@ -179,7 +179,11 @@ async fn survivors_that_disagree_for_six_seconds(
     let apart = cluster
         .until("they agree", seconds(10), |cluster| {
             let [_, other] = lists(cluster);
-            assert!(cluster.replicas() == 3 || !other, "lowered on the asker's word\n{}", cluster.dump());
+            assert!(
+                cluster.replicas() == 3 || !other,
+                "lowered on the coordinator's word\n{}",
+                cluster.dump()
+            );
             assert!(cluster.condition("VerifyFailed").is_none(), "told too soon\n{}", cluster.dump());
             lists(cluster) == [false, false]
         })

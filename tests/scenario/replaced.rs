@@ -102,9 +102,9 @@ async fn whole(cluster: &mut Cluster, thing: &str) -> bool {
     cluster.until(&what, minutes(15), |cluster| ended(cluster) || told(cluster)).await;
     let typed = !ended(cluster);
     if typed {
-        let (asker, dead) = (node(cluster, 0), node(cluster, 2));
+        let (coordinator, dead) = (node(cluster, 0), node(cluster, 2));
         let leave = Command::ClusterLeave { node: Some(dead), kill: false, summary_interval: 5, timeout: 60 };
-        cluster.fleet.with_model(|model, now| model.request(&asker, leave, Transport::Admin, now));
+        cluster.fleet.with_model(|model, now| model.request(&coordinator, leave, Transport::Admin, now));
         cluster.until(&format!("the end after what was typed, after {thing}"), minutes(5), ended).await;
     }
     let claim = format!("data-{NAME}-2");

@@ -5,7 +5,7 @@
 
 use crate::members::Verdict;
 use crate::transition::{Context, Flow, Transition};
-use crate::verify::ASKER;
+use crate::verify::COORDINATOR;
 use crate::{Call, Effect, Severity, Step};
 
 use super::give_way::give_way;
@@ -22,11 +22,11 @@ pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         return transition.enter(Step::Join);
     }
     // The first node has nobody to send to.
-    if transition.intent.ordinal == ASKER || crossed(transition, ctx) {
+    if transition.intent.ordinal == COORDINATOR || crossed(transition, ctx) {
         return transition.enter(Step::Serve);
     }
     if ctx.facts.calls.canary != Call::InFlight {
-        transition.ask(Effect::Canary { newcomer: transition.intent.ordinal, peer: ASKER });
+        transition.ask(Effect::Canary { newcomer: transition.intent.ordinal, peer: COORDINATOR });
     }
     if transition.wait("CanaryCrossed", ctx.limits.canary) {
         let why = match &ctx.facts.calls.canary {
@@ -34,7 +34,7 @@ pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
             Call::None | Call::InFlight | Call::Answered(_) => String::new(),
         };
         let text = format!(
-            "no message has crossed between pod {} and pod {ASKER} though both are members{why}. The newcomer \
+            "no message has crossed between pod {} and pod {COORDINATOR} though both are members{why}. The newcomer \
              is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
              may connect with the client ids of status.canaryClients, and publish and subscribe to vernescale/canary/#",
             transition.intent.ordinal

@@ -33,7 +33,7 @@ pub(super) fn give_way(transition: &mut Transition, ctx: &Context<'_>, why: &str
 fn goes(transition: &mut Transition, ctx: &Context<'_>, stranger: bool, why: &str) -> Flow {
     transition.intent.reason = Some(format!("{why}; it is not wanted any more, and goes"));
     transition.finish(Outcome::Failed);
-    let leaver = Intent { unserved: true, stranger, ..idle::departure(Some(&transition.intent), ctx) };
+    let leaver = Intent { unroutable: true, stranger, ..idle::departure(Some(&transition.intent), ctx) };
     debug_assert_eq!(
         (leaver.kind, leaver.ordinal),
         (Kind::Shrink, transition.intent.ordinal),

@@ -181,9 +181,15 @@ fn next_round(transition: &mut Transition, ctx: &Context<'_>) {
         && ids > 0
         && let Some(target) = transition.intent.node.clone()
     {
-        let askers = below(transition.intent.ordinal.0).take(ctx.limits.drain_lanes).collect();
+        let coordinators = below(transition.intent.ordinal.0).take(ctx.limits.drain_lanes).collect();
         let paid = paid + Pace::span(ids, pace.rate);
-        transition.ask(Effect::DrainBatch { askers, target, ids, batch: ctx.limits.drain_batch.1, paid });
+        transition.ask(Effect::DrainBatch {
+            coordinators,
+            target,
+            ids,
+            batch: ctx.limits.drain_batch.1,
+            paid,
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::gate::undisturbed;
 use crate::listeners::{Listeners, listeners};
 use crate::members::{Match, Verdict, agree};
 use crate::transition::{Context, Flow, Transition};
-use crate::verify::{ASKER, all_dropped, all_have, left, over_before_migration, said_done};
+use crate::verify::{COORDINATOR, all_dropped, all_have, left, over_before_migration, said_done};
 use crate::{Call, Effect, Progress, Severity, Step};
 
 use super::verify::way_out;
@@ -101,7 +101,7 @@ fn decide(transition: &mut Transition, ctx: &Context<'_>, verdict: Verdict, over
         }
         _ if overdue => {
             let text = format!(
-                "the leave of pod {} has not begun in time: see the log of pod {ASKER}, which was asked, and \
+                "the leave of pod {} has not begun in time: see the log of pod {COORDINATOR}, which was asked, and \
                  `vmq-admin cluster show` for a member that is not running",
                 transition.intent.ordinal
             );
@@ -120,7 +120,7 @@ fn decide(transition: &mut Transition, ctx: &Context<'_>, verdict: Verdict, over
 pub(super) fn ask(transition: &mut Transition, ctx: &Context<'_>) {
     if let Some(target) = transition.intent.node.clone() {
         transition.intent.armed |= !ctx.limits.revocable;
-        transition.ask(Effect::Leave { asker: ASKER, target, deadline: ctx.limits.leave_call });
+        transition.ask(Effect::Leave { coordinator: COORDINATOR, target, deadline: ctx.limits.leave_call });
     }
 }
 
@@ -141,7 +141,7 @@ fn armed(transition: &mut Transition) {
     transition.broken();
     let text = format!(
         "a leave of pod {} that was asked through exec waits for a member that is not running, and will \
-         happen when that one is back. Restart pod {ASKER}'s broker to end it, or heal the member to have it",
+         happen when that one is back. Restart pod {COORDINATOR}'s broker to end it, or heal the member to have it",
         transition.intent.ordinal
     );
     transition.tell("LeaveArmed", Severity::Warning, text);

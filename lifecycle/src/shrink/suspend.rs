@@ -3,7 +3,7 @@
 use crate::cancel::{Guard, cancel, guard, unknown};
 use crate::listeners::{Listeners, listeners, suspended};
 use crate::transition::{Context, Flow, Transition};
-use crate::verify::ASKER;
+use crate::verify::COORDINATOR;
 use crate::{Call, Effect, Observed, Step};
 
 use super::brief;
@@ -27,7 +27,7 @@ pub(crate) fn suspend(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
             if ctx.facts.calls.suspend != Call::InFlight
                 && let Some(target) = transition.intent.node.clone()
             {
-                transition.ask(Effect::Suspend { asker: ASKER, target });
+                transition.ask(Effect::Suspend { coordinator: COORDINATOR, target });
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::cancel::cancel;
 use crate::listeners::{Listeners, listeners};
 use crate::transition::{Context, Flow, Transition};
-use crate::verify::{ASKER, all_have, all_left_dropped, listed_by, witnessed};
+use crate::verify::{COORDINATOR, all_have, all_left_dropped, listed_by, witnessed};
 use crate::{Intent, Severity, Step};
 
 use super::fence_replacement;
@@ -66,13 +66,13 @@ pub(super) fn way_out(intent: &Intent, ctx: &Context<'_>) -> String {
     if ctx.facts.pods.contains_key(&intent.ordinal) {
         return format!(
             " Listed by pod {lists}: {node}. If that stays so once its pod has ended, `vmq-admin cluster leave node={node}` \
-             on pod {ASKER} removes it"
+             on pod {COORDINATOR} removes it"
         );
     }
     format!(
         " Listed by pod {lists}: {node}, which no pod runs: a dead member. Brokers with the default netsplit settings \
-         refuse every new client meanwhile. Remove it with `vmq-admin cluster leave node={node}` on pod {ASKER}: again \
+         refuse every new client meanwhile. Remove it with `vmq-admin cluster leave node={node}` on pod {COORDINATOR}: again \
          until it says Done, and do not restart that pod before. The price is what is queued on it: nothing, where it \
-         had left before and joined again unserved"
+         had left before and joined again unroutable"
     )
 }

@@ -54,7 +54,7 @@ fn strike(drive: &mut Drive, fault: &Fault) {
                 pod.online = 0;
             }
             if *ordinal == 0 {
-                // The asker is gone, and with it the request.
+                // The coordinator is gone, and with it the request.
                 cluster.reply(lifecycle::Call::Unknown("end of file".into()));
                 cluster.close();
             }

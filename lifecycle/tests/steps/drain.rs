@@ -166,10 +166,10 @@ fn a_round_is_as_large_as_the_time_since_the_last(
     fixture.counts(2).online = i64::from(sessions);
     fixture.facts.calls.drain_paid = Some(THEN);
     let out = fixture.after(ms);
-    let [Effect::DrainBatch { askers, ids, batch, paid, .. }] = &out.effects[..] else {
+    let [Effect::DrainBatch { coordinators, ids, batch, paid, .. }] = &out.effects[..] else {
         panic!("{:?}", out.effects)
     };
-    assert_eq!((*ids, *batch, &askers[..]), (wanted, 50, &[Ordinal(0), Ordinal(1)][..]));
+    assert_eq!((*ids, *batch, &coordinators[..]), (wanted, 50, &[Ordinal(0), Ordinal(1)][..]));
     assert!(*paid <= Time(THEN.0 + ms), "never ahead of the pace");
 }
 

@@ -157,17 +157,17 @@ fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Fixture)
     assert!(reasons(&fixture.after(0)).is_empty());
     disturb(&mut fixture);
     let out = fixture.after(0);
-    assert_eq!((reasons(&out), &out.effects), (vec!["PodUnserved"], &vec![]));
+    assert_eq!((reasons(&out), &out.effects), (vec!["PodUnroutable"], &vec![]));
     let text = &out.conditions[0].message;
     assert!(text.starts_with(words) && text.contains("kubectl label pod NAME"), "{text}");
     // A probe of `/health` says so, too, of closed listeners.
     fixture.pod(2).ready = false;
-    assert!(reasons(&fixture.after(0)).contains(&"PodUnserved"));
+    assert!(reasons(&fixture.after(0)).contains(&"PodUnroutable"));
 }
 
 #[test]
 fn a_pod_that_a_change_is_about_is_not_told() {
     for fixture in [Fixture::shrinking(3, Step::Drain), Fixture::growing(3, Step::Canary)] {
-        assert!(!reasons(&fixture.after(0)).contains(&"PodUnserved"));
+        assert!(!reasons(&fixture.after(0)).contains(&"PodUnroutable"));
     }
 }

@@ -50,8 +50,8 @@ fn done_alone_proves_nothing() {
 #[case::not_said(|s: &mut Fixture| s.facts.calls.leave = Call::Unknown("end of file".into()), false)]
 #[case::another_process(|s: &mut Fixture| s.pod(2).restarts = 1, false)]
 #[case::another_pod(|s: &mut Fixture| s.pod(2).uid = "other".into(), false)]
-#[case::another_asker(|s: &mut Fixture| s.pod(0).restarts = 1, false)]
-#[case::an_asker_that_nobody_noted(|s: &mut Fixture| s.intent.as_mut().unwrap().asker = None, false)]
+#[case::another_coordinator(|s: &mut Fixture| s.pod(0).restarts = 1, false)]
+#[case::a_coordinator_that_nobody_noted(|s: &mut Fixture| s.intent.as_mut().unwrap().coordinator = None, false)]
 fn done_and_a_leaver_in_which_nobody_listens(#[case] happen: fn(&mut Fixture), #[case] enough: bool) {
     for step in [Step::Leave, Step::Verify] {
         let mut fixture = Fixture::shrinking(3, step);
@@ -69,7 +69,7 @@ fn done_and_a_leaver_in_which_nobody_listens(#[case] happen: fn(&mut Fixture), #
 }
 
 #[test]
-fn the_askers_own_view_is_no_witness_where_there_is_another() {
+fn the_coordinators_own_view_is_no_witness_where_there_is_another() {
     let mut fixture = begun();
     fixture.said("Done");
     fixture.view(0, &[(0, true), (1, true)]);
@@ -77,7 +77,7 @@ fn the_askers_own_view_is_no_witness_where_there_is_another() {
 }
 
 #[test]
-fn the_asker_is_enough_where_it_is_the_only_one() {
+fn the_coordinator_is_enough_where_it_is_the_only_one() {
     let mut fixture = Fixture::shrinking(2, Step::Leave);
     fixture.listeners(None);
     fixture.node(1).members = unknown();

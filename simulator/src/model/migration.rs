@@ -49,7 +49,7 @@ pub(super) struct Migration {
     steps: u64,
     lines: Vec<String>,
     conflicts: u64,
-    /// A SIGTERM has taken the ground from under it: the asker gets an error, the members keep the node.
+    /// A SIGTERM has taken the ground from under it: the coordinator gets an error, the members keep the node.
     pub(super) broken: bool,
 }
 

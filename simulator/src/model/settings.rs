@@ -126,7 +126,7 @@ pub struct Timing {
     pub seen_down: Spread,
     /// SIGTERM to the end of the process (`netsplit_allow_on_systree_2000.txt`: 1.1 s).
     pub term_exit: Spread,
-    /// The same in the midst of a migration, as far as the others see (`sigterm_in_migration.txt`: the asker is answered
+    /// The same in the midst of a migration, as far as the others see (`sigterm_in_migration.txt`: the coordinator is answered
     /// after 12.17 s, the next views have it down).
     pub term_exit_moving: Spread,
     /// `cluster join` to its `Done`: the newcomer is a member then (`join_sync_2.1.2.txt`: 0.32 s; `join_under_load.txt`:
@@ -231,7 +231,7 @@ pub struct Rates {
     /// Milliseconds of work that may wait before pulling collapses: 1,000 at once still went well.
     pub pull_backlog: u64,
     /// In so many leaves of a hundred one survivor drops the leaver before its process has ended: never the one that
-    /// was asked, where there is another (in 6 of 12 leaves of a cluster of three, in none the asker).
+    /// was asked, where there is another (in 6 of 12 leaves of a cluster of three, in none the coordinator).
     pub leave_told_percent: u64,
     /// Sessions recreated by a dead-node leave (`q7_…`: 7,040 between two samples 5.2 s apart).
     pub recreate: u64,

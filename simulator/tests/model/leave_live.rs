@@ -153,10 +153,10 @@ fn members_can_disagree_for_six_seconds() {
     assert_eq!((harness.show(1), harness.gone(3)), (shown(n1), true));
 }
 
-/// Milliseconds from `Done` over HTTP to each survivor's `cluster show` without the leaver, (asker's first), in every
+/// Milliseconds from `Done` over HTTP to each survivor's `cluster show` without the leaver, (coordinator's first), in every
 /// recorded leave of a cluster of three that another member was asked for and that was watched.
 fn drops() -> Vec<[u64; 2]> {
-    // The asker, the other survivor, and how the leave is told from the others in its file.
+    // The coordinator, the other survivor, and how the leave is told from the others in its file.
     let all = [
         (recording!("q1_leave_small_1000.txt"), "n1", "n2", "HTTP reply after 5.23 s", "1=T 2=T |"),
         (recording!("q4_still_online.txt"), "n4", "n5", "HTTP reply after 4.14 s", "4=T 5=T |"),
@@ -178,7 +178,7 @@ fn drops() -> Vec<[u64; 2]> {
         at_ms(dropped.expect("it is dropped")) - said
     };
     all.iter()
-        .map(|(rec, asker, other, done, rest)| [asker, other].map(|n| drop(rec, n, done, rest)))
+        .map(|(rec, coordinator, other, done, rest)| [coordinator, other].map(|n| drop(rec, n, done, rest)))
         .collect()
 }
 
@@ -190,8 +190,8 @@ fn survivors_drop_a_leaver_when_they_did_in_the_recordings() {
     let end = timing.leave_exit.min..=timing.leave_exit.max;
     let late = end.start() - watched..=end.end() + timing.leave_seen_at_end.max + watched;
     let recorded = drops();
-    let early = |[asker, other]: &&[u64; 2]| {
-        assert!(late.contains(asker), "the asker never is the first: {recorded:?}");
+    let early = |[coordinator, other]: &&[u64; 2]| {
+        assert!(late.contains(coordinator), "the coordinator never is the first: {recorded:?}");
         let told = *other <= timing.leave_seen.max + watched;
         assert!(told || late.contains(other), "{other} ms in {recorded:?}");
         told
@@ -214,12 +214,12 @@ fn survivors_drop_a_leaver_when_they_did_in_the_recordings() {
     }
     let early = seen.iter().filter(|[other, _]| *other <= timing.leave_seen.max).count();
     assert!((12..=28).contains(&early), "{early} of 40 were told at once");
-    assert!(seen.iter().all(|[_, asker]| late.contains(asker)), "{seen:?}");
+    assert!(seen.iter().all(|[_, coordinator]| late.contains(coordinator)), "{seen:?}");
 }
 
-/// Nobody listens in the leaver from `Done` on, while the asker lists it until its process has ended.
+/// Nobody listens in the leaver from `Done` on, while the coordinator lists it until its process has ended.
 #[test]
-fn a_leaver_falls_silent_long_before_the_asker_drops_it() {
+fn a_leaver_falls_silent_long_before_the_coordinator_drops_it() {
     let rec = recording!("leaver_after_done.txt");
     let ms = |text: &str| -> u64 {
         let digits: String = text.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();

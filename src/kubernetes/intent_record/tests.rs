@@ -80,3 +80,16 @@ fn what_is_restored_from_the_status_can_be_read() {
     let held = Held::read(&statefulset(Some(&[(INTENT, &restored)]))).unwrap();
     assert_eq!(held.intent(), Some(&intent));
 }
+
+/// A controller may be upgraded in the middle of a change: what the version before has written is read for one version.
+#[test]
+fn the_names_of_the_version_before_are_read() {
+    let record = json!({
+        "epoch": 3, "kind": "Shrink", "ordinal": 2, "podUid": "p", "node": "VerneMQ@vmq-2", "listeners": [],
+        "step": "Leave", "started": 0, "entered": 0, "asker": { "uid": "u", "restarts": 1 }, "unserved": true,
+    });
+    let held = Held::read(&statefulset(Some(&[(INTENT, &record.to_string())]))).unwrap();
+    let intent = held.intent().unwrap();
+    let coordinator = intent.coordinator.as_ref().map(|process| (process.uid.as_str(), process.restarts));
+    assert_eq!((coordinator, intent.unroutable), (Some(("u", 1)), true));
+}

@@ -7,11 +7,11 @@ use crate::transition::Context;
 use crate::{Condition, Ordinal, Severity};
 
 /// All but the one that a change is about.
-pub(crate) fn unserved(changing: Option<Ordinal>, ctx: &Context<'_>) -> Option<Condition> {
+pub(crate) fn unroutable(changing: Option<Ordinal>, ctx: &Context<'_>) -> Option<Condition> {
     let others = below(ctx.facts.target.replicas).filter(|ordinal| Some(*ordinal) != changing);
     let found: Vec<_> = others.filter_map(|ordinal| why(ctx, ordinal)).collect();
     (!found.is_empty()).then(|| Condition {
-        reason: "PodUnserved",
+        reason: "PodUnroutable",
         severity: Severity::Warning,
         message: format!(
             "{}, and no change of it is under way: the record of one was lost, or somebody wants it so. Where other pods' \
