@@ -17,7 +17,9 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 pub use behavior::{Behavior, ScalingPolicy, ScalingRules};
-pub use lifecycle_settings::{CaSecretRef, Canary, Drain, Leave, Management, Scheme, SecretKeyRef, Via};
+pub use lifecycle_settings::{
+    CaSecretRef, Drain, Leave, Management, RoutingProbe, Scheme, SecretKeyRef, Via,
+};
 pub use metrics::{ExternalMetric, MetricName, MetricSpec, MetricTarget, MetricType, PodsMetric, TargetType};
 pub use period::{Period, PeriodError};
 pub use policy::PolicyError;

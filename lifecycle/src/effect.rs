@@ -93,7 +93,7 @@ pub enum Effect {
         uid: String,
     },
     /// Send a message from `newcomer` to `peer` and back over MQTT.
-    Canary {
+    RoutingProbe {
         /// The node that has joined.
         newcomer: Ordinal,
         /// A member that has been there.

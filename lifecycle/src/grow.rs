@@ -1,19 +1,19 @@
 //! Growing by one. A wish that falls meanwhile is not followed before the growth is through: the
 //! newcomer may have joined already, and the only safe way out for a member is the ordered leave.
 
-mod canary;
 mod fence;
 mod give_way;
 mod join;
 mod proof;
 mod raise;
+mod routing_probe;
 mod serve;
 
-pub(crate) use canary::canary;
 pub(crate) use fence::fence;
 pub(crate) use join::join;
 pub(crate) use proof::{AGAIN, apart, live, on_the_way};
 pub(crate) use raise::raise;
+pub(crate) use routing_probe::routing_probe;
 pub(crate) use serve::{serve, settle};
 
 use crate::transition::{Context, Flow, Transition};

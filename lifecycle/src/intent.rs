@@ -167,7 +167,8 @@ pub enum Step {
     /// Grow: ready, a member everywhere, counts equal, 10 s since the join.
     Join,
     /// Grow: a message has crossed in both directions.
-    Canary,
+    #[serde(alias = "Canary")]
+    RoutingProbe,
     /// Grow: label `serving=true`, wait until an EndpointSlice lists it.
     Serve,
     /// Grow: settle before the next.

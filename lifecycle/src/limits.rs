@@ -106,8 +106,8 @@ pub struct Limits {
     /// Time since the join was seen: a newcomer loses messages silently for 7.5 s
     /// (docs/broker/join.md, "Losses after a join").
     pub joined: Duration,
-    /// A canary has crossed in both directions.
-    pub canary: Duration,
+    /// A routing probe has crossed in both directions.
+    pub routing_probe: Duration,
     /// An EndpointSlice lists the newcomer.
     pub serve: Duration,
     /// After a join, before the next change.
@@ -172,7 +172,7 @@ impl Default for Limits {
             boot: seconds(300),
             join: seconds(300),
             joined: seconds(10),
-            canary: seconds(60),
+            routing_probe: seconds(60),
             serve: seconds(60),
             settle: seconds(30),
             unsettled: seconds(600),

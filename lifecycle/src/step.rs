@@ -61,7 +61,7 @@ fn advance(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
         Step::Raise => grow::raise(transition, ctx),
         Step::FenceNewcomer => grow::fence(transition, ctx),
         Step::Join => grow::join(transition, ctx),
-        Step::Canary => grow::canary(transition, ctx),
+        Step::RoutingProbe => grow::routing_probe(transition, ctx),
         Step::Serve => grow::serve(transition, ctx),
         Step::Settle => grow::settle(transition, ctx),
         Step::Done => Flow::Requeue,

@@ -3,7 +3,10 @@
 /// What a person can look at or do, for each name that a step waits by. Short: it ends a message that
 /// says which step of which ordinal waits.
 const REMEDIES: [(&str, &str); 27] = [
-    ("CanaryCrossed", "see the logs of the new pod and of pod 0, and the user of spec.canarySecretRef"),
+    (
+        "RoutingProbeCrossed",
+        "see the logs of the new pod and of pod 0, and the user of spec.routingProbeSecretRef",
+    ),
     (
         "EndpointsDropped",
         "see `kubectl get endpointslices` of spec.clientService, and whether its selector has vernescale.dev/serving",

@@ -98,12 +98,12 @@ impl Default for Management {
     }
 }
 
-/// How the canary, three messages that prove that a newcomer routes, reaches the brokers' MQTT listeners. By itself it
+/// How the routing probe, three messages that prove that a newcomer routes, reaches the brokers' MQTT listeners. By itself it
 /// takes the plain one with the lowest port that the pod's address reaches, and such with a mountpoint last. Its client
-/// ids are always the two of `status.canaryClients`.
+/// ids are always the two of `status.routingProbeClients`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Canary {
+pub struct RoutingProbe {
     /// Port of the listener that it uses instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Behavior, Canary, Drain, Leave, Management, MetricSpec, Period, Quantity, VerneMQAutoscalerStatus,
+    Behavior, Drain, Leave, Management, MetricSpec, Period, Quantity, RoutingProbe, VerneMQAutoscalerStatus,
 };
 
 /// Lets a `StatefulSet` of VerneMQ follow its load, an ordered cluster leave
@@ -104,13 +104,13 @@ pub struct VerneMQAutoscalerSpec {
     /// How the brokers' HTTP listeners are reached.
     #[serde(default)]
     pub management: Management,
-    /// The Secret with the login of the MQTT user that sends the canary, three messages on
-    /// `vernescale/canary/#` that prove that a newcomer routes. Without one it is sent anonymously.
+    /// The Secret with the login of the MQTT user that sends the routing probe, three messages on
+    /// `vernescale/probe/#` that prove that a newcomer routes. Without one it is sent anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary_secret_ref: Option<LoginSecretRef>,
-    /// How the canary reaches the brokers.
+    pub routing_probe_secret_ref: Option<LoginSecretRef>,
+    /// How the routing probe reaches the brokers.
     #[serde(default)]
-    pub canary: Canary,
+    pub routing_probe: RoutingProbe,
     /// The Service that MQTT clients use and that selects on the label
     /// `vernescale.dev/serving`; without one nodes are not fenced.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,10 +47,10 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub nodes: Vec<NodeSeen>,
-    /// The client ids of the canary: enter them where the broker's logins are kept by client id.
+    /// The client ids of the routing_probe: enter them where the broker's logins are kept by client id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
-    pub canary_clients: Vec<String>,
+    pub routing_probe_clients: Vec<String>,
     /// Why this size: the metrics, each clamp, what would change it, and what each node would carry after a leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<String>,

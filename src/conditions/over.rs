@@ -4,8 +4,8 @@
 /// For each name whose end says more than that it is over. Every Critical one is here.
 const OVER: &[(&str, &str)] = &[
     ("CallFailed", "calls to the API server and to the brokers are answered"),
-    ("CanaryLost", "a message crosses between the newcomer and the others, or nobody waits for one"),
-    ("CanaryLoginMissing", "the Secret of spec.canarySecretRef is there, or not needed"),
+    ("RoutingProbeLost", "a message crosses between the newcomer and the others, or nobody waits for one"),
+    ("RoutingProbeLoginMissing", "the Secret of spec.routingProbeSecretRef is there, or not needed"),
     ("ChurnBudgetSpent", "the churn budget holds no leave"),
     ("ClaimInTheWay", "no claim is in the way of a newcomer"),
     ("ClaimStays", "the claim of the node that left is gone"),

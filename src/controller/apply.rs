@@ -140,7 +140,7 @@ impl Apply<'_> {
             | Effect::DrainBatch { .. }
             | Effect::Leave { .. }
             | Effect::Reopen { .. }
-            | Effect::Canary { .. } => Ok(()),
+            | Effect::RoutingProbe { .. } => Ok(()),
         }
     }
 
@@ -169,7 +169,7 @@ impl Apply<'_> {
                 let round = Round { target: target.clone(), ids: *ids, batch: *batch };
                 Box::pin(drain(lanes, round, self.calls.kicked(), self.shared.clock, limit))
             }
-            Effect::Canary { newcomer, peer } => {
+            Effect::RoutingProbe { newcomer, peer } => {
                 let login = self.login;
                 Box::pin(rehearsal::crossing(observed, *newcomer, *peer, login, tag, limit))
             }

@@ -85,7 +85,7 @@ pub(super) fn blocks(told: &[Told]) -> Vec<Veto> {
 /// routed yet, it harms nobody.
 pub(super) fn hopeless(observed: &Observation, out: &Output, now: Time) -> bool {
     let harmless = |intent: &Intent| match intent.step {
-        Step::FenceNewcomer | Step::Join | Step::Canary => {
+        Step::FenceNewcomer | Step::Join | Step::RoutingProbe => {
             observed.pods.get(&intent.ordinal).is_none_or(|pod| pod.serving == Some(false))
         }
         Step::Serve => true,

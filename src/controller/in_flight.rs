@@ -19,7 +19,7 @@ pub(super) enum Slot {
     Leave,
     Reopen,
     Drain,
-    Canary,
+    RoutingProbe,
 }
 
 impl Slot {
@@ -30,7 +30,7 @@ impl Slot {
             Effect::Leave { .. } => Some(Self::Leave),
             Effect::Reopen { .. } => Some(Self::Reopen),
             Effect::DrainBatch { .. } => Some(Self::Drain),
-            Effect::Canary { .. } => Some(Self::Canary),
+            Effect::RoutingProbe { .. } => Some(Self::RoutingProbe),
             Effect::RevokeLeave
             | Effect::LabelServing { .. }
             | Effect::SetReplicas { .. }
@@ -46,7 +46,7 @@ impl Slot {
             Self::Leave => &mut calls.leave,
             Self::Reopen => &mut calls.reopen,
             Self::Drain => &mut calls.drain,
-            Self::Canary => &mut calls.canary,
+            Self::RoutingProbe => &mut calls.routing_probe,
         }
     }
 }
@@ -125,7 +125,7 @@ impl InFlight {
         self.outcomes.send_modify(|outcomes| {
             *slot.call(outcomes) = Call::InFlight;
             match slot {
-                Slot::Canary => outcomes.canary_sent = Some(now),
+                Slot::RoutingProbe => outcomes.routing_probe_sent = Some(now),
                 Slot::Suspend | Slot::Leave | Slot::Reopen | Slot::Drain => {}
             }
         });
@@ -192,13 +192,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_is_not_asked_again_at_once() {
         let mut calls = InFlight::default();
-        let canary = |peer| Effect::Canary { newcomer: Ordinal(2), peer: Ordinal(peer) };
-        assert!(calls.may_ask(Slot::Canary, &canary(0), Time(5)));
-        calls.asked(Slot::Canary, &canary(0), Time(5));
-        assert!(!calls.may_ask(Slot::Canary, &canary(0), Time(1_004)));
+        let probe = |peer| Effect::RoutingProbe { newcomer: Ordinal(2), peer: Ordinal(peer) };
+        assert!(calls.may_ask(Slot::RoutingProbe, &probe(0), Time(5)));
+        calls.asked(Slot::RoutingProbe, &probe(0), Time(5));
+        assert!(!calls.may_ask(Slot::RoutingProbe, &probe(0), Time(1_004)));
         assert!(
-            calls.may_ask(Slot::Canary, &canary(1), Time(5))
-                && calls.may_ask(Slot::Canary, &canary(0), Time(1_005))
+            calls.may_ask(Slot::RoutingProbe, &probe(1), Time(5))
+                && calls.may_ask(Slot::RoutingProbe, &probe(0), Time(1_005))
         );
     }
 

@@ -38,7 +38,7 @@ pub(super) struct State {
     pub(super) cached: Cached,
     pub(super) tls: BTreeMap<String, Tls>,
     /// The same of their MQTT listeners.
-    pub(super) canary_tls: BTreeMap<String, Tls>,
+    pub(super) routing_probe_tls: BTreeMap<String, Tls>,
     pub(super) rehearsal: Rehearsal,
     pub(super) reach: Option<Reach>,
     pub(super) cached_at: Option<(Time, Option<i64>)>,
@@ -69,7 +69,7 @@ impl State {
             followed: None,
             cached: Cached::default(),
             tls: BTreeMap::new(),
-            canary_tls: BTreeMap::new(),
+            routing_probe_tls: BTreeMap::new(),
             rehearsal: Rehearsal::default(),
             cached_at: None,
             missing: None,
@@ -102,8 +102,8 @@ impl State {
         if cached.authorities != self.cached.authorities {
             self.tls.clear();
         }
-        if cached.canary_authorities != self.cached.canary_authorities {
-            self.canary_tls.clear();
+        if cached.routing_probe_authorities != self.cached.routing_probe_authorities {
+            self.routing_probe_tls.clear();
         }
         self.cached = cached;
         self.cached_at = Some((now, resource.metadata.generation));

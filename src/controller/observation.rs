@@ -29,7 +29,7 @@ pub(super) struct Observation {
     /// How each pod's broker is asked.
     pub(super) asks: BTreeMap<Ordinal, Ask>,
     /// How each pod's TLS listeners for clients are proven; empty where nothing is set to prove them by.
-    pub(super) canary_tls: BTreeMap<Ordinal, Result<Tls, String>>,
+    pub(super) routing_probe_tls: BTreeMap<Ordinal, Result<Tls, String>>,
 }
 
 impl Observation {

@@ -61,13 +61,13 @@ pub(super) async fn gather(
     state.names.retain(|ordinal| found.contains_key(&ordinal));
     state.gauges.retain(|ordinal, _| found.contains_key(ordinal));
 
-    let (mut management, mut canary_tls) = (BTreeMap::new(), BTreeMap::new());
+    let (mut management, mut routing_probe_tls) = (BTreeMap::new(), BTreeMap::new());
     let mut asks = Vec::new();
     for (&ordinal, (object, pod)) in &found {
         let api = state.endpoint(resource, object, resource.spec.management.port);
         let pages = state.endpoint(resource, object, resource.spec.management.metrics_port);
-        if let Some(tls) = state.canary_tls(resource, object) {
-            canary_tls.insert(ordinal, tls);
+        if let Some(tls) = state.routing_probe_tls(resource, object) {
+            routing_probe_tls.insert(ordinal, tls);
         }
         let within = if resource.spec.leave.via == Via::Exec { ASK_BY_EXEC } else { limit };
         let groups =
@@ -103,7 +103,7 @@ pub(super) async fn gather(
         answered,
         management,
         asks: asks.into_iter().map(|ask| (ask.ordinal, ask)).collect(),
-        canary_tls,
+        routing_probe_tls,
     }
 }
 
@@ -150,22 +150,26 @@ impl State {
     }
 
     /// None where no certificates are named.
-    fn canary_tls(&mut self, resource: &VerneMQAutoscaler, pod: &PodObject) -> Option<Result<Tls, String>> {
-        let canary = &resource.spec.canary;
-        canary.ca_secret_ref.as_ref()?;
-        let name = canary.server_name.clone().unwrap_or_else(|| name_in_cluster(pod));
-        if let Some(tls) = self.canary_tls.get(&name) {
+    fn routing_probe_tls(
+        &mut self,
+        resource: &VerneMQAutoscaler,
+        pod: &PodObject,
+    ) -> Option<Result<Tls, String>> {
+        let probe = &resource.spec.routing_probe;
+        probe.ca_secret_ref.as_ref()?;
+        let name = probe.server_name.clone().unwrap_or_else(|| name_in_cluster(pod));
+        if let Some(tls) = self.routing_probe_tls.get(&name) {
             return Some(Ok(tls.clone()));
         }
-        let pem = match &self.cached.canary_authorities {
-            None => return Some(Err("the Secret of spec.canary.caSecretRef was not read yet".into())),
+        let pem = match &self.cached.routing_probe_authorities {
+            None => return Some(Err("the Secret of spec.routingProbe.caSecretRef was not read yet".into())),
             Some(Err(why)) => return Some(Err(why.clone())),
             Some(Ok(pem)) => pem,
         };
         let tls = Tls::new(&name, Some(pem)).map_err(|error| error.to_string());
         if let Ok(tls) = &tls {
             // At most the names of one StatefulSet's pods, and those that the spec has had meanwhile.
-            self.canary_tls.insert(name, tls.clone());
+            self.routing_probe_tls.insert(name, tls.clone());
         }
         Some(tls)
     }

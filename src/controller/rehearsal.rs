@@ -1,4 +1,4 @@
-//! The canary: through which listeners it goes, and its rehearsal on a member before anything is raised. A newcomer that
+//! The routing_probe: through which listeners it goes, and its rehearsal on a member before anything is raised. A newcomer that
 //! nobody can enter is never served, and once it has joined only an ordered leave takes it away again.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,10 @@ use crate::vernemq::routing_probe::{Broker, CROSSED, Side, Wanted, choose, cross
 use autoscaler::decide::Mode;
 use net::Login;
 
-/// The member on which it is tried: the one that every newcomer's canary goes to.
+/// The member on which it is tried: the one that every newcomer's routing probe goes to.
 const PEER: Ordinal = Ordinal(0);
 
-/// Longest rehearsal: as long as a canary's own.
+/// Longest rehearsal: as long as a routing probe's own.
 const LIMIT: Duration = Duration::from_secs(9);
 
 /// Two connects every so often cost a broker nothing, and people read in time that a raise would not work.
@@ -31,7 +31,7 @@ const HOLDS: Duration = Duration::from_mins(15);
 /// No answer for so long is told.
 const UNANSWERED_FOR: Duration = Duration::from_secs(30);
 
-/// The canary between two pods' brokers, through the listeners that they show now.
+/// The routing probe between two pods' brokers, through the listeners that they show now.
 pub(super) fn crossing(
     observed: &Observation,
     newcomer: Ordinal,
@@ -56,11 +56,11 @@ fn pairs(observed: &Observation, newcomer: Ordinal, peer: Ordinal) -> Result<Vec
         let host = host.ok_or_else(|| format!("pod {ordinal} has no address"))?;
         let listeners = observed.answered.get(&ordinal).and_then(|one| one.client_listeners.as_deref());
         let listeners = listeners.ok_or_else(|| format!("the listeners of pod {ordinal} are not known"))?;
-        let tls = observed.canary_tls.get(&ordinal).cloned();
+        let tls = observed.routing_probe_tls.get(&ordinal).cloned();
         Ok::<_, String>(Broker { ordinal, host, listeners, tls })
     };
-    let canary = &observed.resource.spec.canary;
-    choose(&broker(newcomer)?, &broker(peer)?, Wanted { port: canary.port, proxy: canary.proxy_protocol })
+    let probe = &observed.resource.spec.routing_probe;
+    choose(&broker(newcomer)?, &broker(peer)?, Wanted { port: probe.port, proxy: probe.proxy_protocol })
 }
 
 /// On what it was tried: another one is not known yet.
@@ -72,7 +72,7 @@ struct Of {
     login: Option<Result<Login, String>>,
 }
 
-/// What is known of the canary on a member.
+/// What is known of the routing probe on a member.
 #[derive(Default)]
 pub(super) struct Rehearsal {
     of: Option<Of>,
@@ -112,7 +112,7 @@ impl Rehearsal {
         let (outcome, wake) = (Arc::clone(&self.outcome), Arc::clone(wake));
         self.task = Some(Task::spawn(async move {
             let answer = crossing.await;
-            tracing::debug!(?answer, "the canary was tried on a member");
+            tracing::debug!(?answer, "the routing probe was tried on a member");
             *outcome.lock().unwrap_or_else(PoisonError::into_inner) = answer;
             wake.notify_one();
         }));
@@ -160,17 +160,20 @@ impl Rehearsal {
         }
         let why = |why: &str| {
             format!(
-                "no newcomer is made that could not be served: the canary was tried on pod {PEER}, a member, and {why}"
+                "no newcomer is made that could not be served: the routing probe was tried on pod {PEER}, a member, and {why}"
             )
         };
         Some(match &self.last {
             Call::Refused(text) => {
-                Veto::forbids("CanaryRefused", why(&format!("did not get through: {text}")))
+                Veto::forbids("RoutingProbeRefused", why(&format!("did not get through: {text}")))
             }
-            Call::Unknown(text) => Veto::unknown("CanaryUntried", why(&format!("has no answer: {text}"))),
-            Call::None | Call::InFlight | Call::Answered(_) => {
-                Veto::unknown("CanaryUntried", why("has no answer yet; it waits until all members agree"))
+            Call::Unknown(text) => {
+                Veto::unknown("RoutingProbeUntried", why(&format!("has no answer: {text}")))
             }
+            Call::None | Call::InFlight | Call::Answered(_) => Veto::unknown(
+                "RoutingProbeUntried",
+                why("has no answer yet; it waits until all members agree"),
+            ),
         })
     }
 

@@ -133,7 +133,7 @@ impl Reporter {
             protection_level: Some(protection),
             members: u32::try_from(observed.members().len()).ok(),
             nodes: nodes(observed, fleet),
-            canary_clients: CLIENT_IDS.map(str::to_owned).to_vec(),
+            routing_probe_clients: CLIENT_IDS.map(str::to_owned).to_vec(),
             explain: decision.map(|decision| decision.explain.to_string()),
             history: Some(history),
             conditions: old.conditions.clone(),

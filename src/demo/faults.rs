@@ -126,7 +126,7 @@ impl Injector {
     /// The pod whose node is to be killed now.
     fn victim(&self, cluster: &Cluster, phase: &str, step: Option<&str>) -> Option<String> {
         match step {
-            Some("Canary 2") => Some(format!("{NAME}-2")),
+            Some("RoutingProbe 2") => Some(format!("{NAME}-2")),
             Some("Leave 3") => Some(format!("{NAME}-3")),
             _ => under_load(cluster, phase).filter(|_| self.naive),
         }

@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use net::{Login, Secret};
 
-use crate::api::{Canary, LoginSecretRef, Management, VerneMQAutoscaler};
+use crate::api::{LoginSecretRef, Management, RoutingProbe, VerneMQAutoscaler};
 use crate::kubernetes::call::{Failure, api};
 use crate::kubernetes::secrets::{Secrets, Wrong};
 use crate::kubernetes::serving_label::SERVING;
@@ -26,10 +26,10 @@ pub struct Cached {
     /// Certificates (PEM) that the brokers' are proven by instead of the machine's own roots, or what is wrong
     /// with them.
     pub authorities: Option<Result<Vec<u8>, String>>,
-    /// Who the canary is to the brokers, or what is wrong with its Secret.
+    /// Who the routing probe is to the brokers, or what is wrong with its Secret.
     pub login: Option<Result<Login, String>>,
     /// Certificates (PEM) that the brokers' MQTT listeners are proven by, or what is wrong with them.
-    pub canary_authorities: Option<Result<Vec<u8>, String>>,
+    pub routing_probe_authorities: Option<Result<Vec<u8>, String>>,
     /// Calls that failed: what was known before stands in the place of what they would have answered.
     pub failed: Vec<Failure>,
     /// What was looked for.
@@ -48,15 +48,15 @@ impl Cached {
 pub(super) struct Named {
     management: Management,
     login: Option<LoginSecretRef>,
-    canary: Canary,
+    routing_probe: RoutingProbe,
     client_service: Option<String>,
 }
 
 impl Named {
     fn by(resource: &VerneMQAutoscaler) -> Self {
         let spec = resource.spec.clone();
-        let (management, login) = (spec.management, spec.canary_secret_ref);
-        Self { management, login, canary: spec.canary, client_service: spec.client_service }
+        let (management, login) = (spec.management, spec.routing_probe_secret_ref);
+        Self { management, login, routing_probe: spec.routing_probe, client_service: spec.client_service }
     }
 }
 
@@ -117,12 +117,12 @@ pub async fn read(
         let reference = management.ca_secret_ref.as_ref()?;
         Some(secrets.bytes(&reference.name, &reference.key).await)
     };
-    let canary_authorities = async {
-        let reference = resource.spec.canary.ca_secret_ref.as_ref()?;
+    let routing_probe_authorities = async {
+        let reference = resource.spec.routing_probe.ca_secret_ref.as_ref()?;
         Some(secrets.bytes(&reference.name, &reference.key).await)
     };
     let login = async {
-        let name = &resource.spec.canary_secret_ref.as_ref()?.name;
+        let name = &resource.spec.routing_probe_secret_ref.as_ref()?.name;
         let (username, password) =
             tokio::join!(secrets.text(name, "username"), secrets.text(name, "password"));
         Some(match (username, password) {
@@ -132,8 +132,8 @@ pub async fn read(
             (Err(answer), _) | (_, Err(answer)) => Err(answer),
         })
     };
-    let (autoscalers, governing_service, client_service, key, authorities, canary_authorities, login) =
-        tokio::join!(autoscalers, governing, clients, key, authorities, canary_authorities, login);
+    let (autoscalers, governing_service, client_service, key, authorities, routing_probe_authorities, login) =
+        tokio::join!(autoscalers, governing, clients, key, authorities, routing_probe_authorities, login);
     let of = Some(Named::by(resource));
     let last = if last.of == of { last.clone() } else { Cached::default() };
     let autoscalers = autoscalers.map(|list| list.items);
@@ -145,7 +145,11 @@ pub async fn read(
         key: secret(key, last.key, &mut failed),
         authorities: secret(authorities, last.authorities, &mut failed),
         login: secret(login, last.login, &mut failed),
-        canary_authorities: secret(canary_authorities, last.canary_authorities, &mut failed),
+        routing_probe_authorities: secret(
+            routing_probe_authorities,
+            last.routing_probe_authorities,
+            &mut failed,
+        ),
         failed,
         of,
     }

@@ -90,11 +90,15 @@ fn secrets(cached: &Cached) -> Vec<Finding> {
             "management.caSecretRef",
             cached.authorities.as_ref().and_then(|read| read.as_ref().err()),
         ),
-        ("CanaryLoginMissing", "canarySecretRef", cached.login.as_ref().and_then(|read| read.as_ref().err())),
         (
-            "CanaryCaMissing",
-            "canary.caSecretRef",
-            cached.canary_authorities.as_ref().and_then(|read| read.as_ref().err()),
+            "RoutingProbeLoginMissing",
+            "routingProbeSecretRef",
+            cached.login.as_ref().and_then(|read| read.as_ref().err()),
+        ),
+        (
+            "RoutingProbeCaMissing",
+            "routing probe.caSecretRef",
+            cached.routing_probe_authorities.as_ref().and_then(|read| read.as_ref().err()),
         ),
     ];
     let missing = each.into_iter().filter_map(|(name, field, why)| Some((name, field, why?)));

@@ -214,7 +214,7 @@ pub struct ShownListener {
 
 impl ShownListener {
     /// Who is not in the pod of this address reaches it: a Unix socket and a listener that is bound to loopback take no
-    /// client of the Service, and no canary, unless that is the pod's address.
+    /// client of the Service, and no routing probe, unless that is the pod's address.
     pub fn reached(&self, host: Option<IpAddr>) -> bool {
         // Anything else than an address is a path (`/run/…`, with port 0).
         let Ok(address) = self.listener.address.parse::<IpAddr>() else { return false };

@@ -35,7 +35,7 @@ const AFTER_SUBACK: Duration = Duration::from_millis(200);
 /// One message must be there within this time; across two nodes it takes milliseconds.
 const ONE_CROSSING: Duration = Duration::from_secs(2);
 
-/// Text of the answer of a canary that has crossed.
+/// Text of the answer of a routing probe that has crossed.
 pub const CROSSED: &str = "crossed";
 
 /// Sends messages from a newcomer to its peer and back, through the first of these pairs of listeners that lets it in.
@@ -64,7 +64,7 @@ pub async fn cross(pairs: &[(Side, Side)], login: Option<&Login>, tag: &str, lim
 }
 
 async fn both(newcomer: &Side, peer: &Side, login: Option<&Login>, tag: &str) -> Result<(), Trouble> {
-    let topic = |side: &str| format!("vernescale/canary/{tag}/{side}");
+    let topic = |side: &str| format!("vernescale/probe/{tag}/{side}");
     let [new_id, old_id] = CLIENT_IDS;
     // One after the other: a refusal by the first leaves the second untouched.
     let mut new = Link::open(newcomer, login, new_id).await?;

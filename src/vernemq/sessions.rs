@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn nobody_is_kicked_twice_and_never_ourselves() {
         let mut kicked = Kicked::default();
-        let listed = ids(&["a", "vernescale-canary-1", "b", "c"]);
+        let listed = ids(&["a", "vernescale-probe-1", "b", "c"]);
         assert_eq!(kicked.choose(listed.clone(), 2, Time(0)), ids(&["a", "b"]));
         assert_eq!(kicked.choose(listed.clone(), 2, Time(200)), ids(&["c"]), "a and b are left alone");
         assert_eq!(kicked.choose(listed, 2, Time(5_000)), ids(&["a", "b"]), "they have come back meanwhile");

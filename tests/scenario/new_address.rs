@@ -47,7 +47,7 @@ async fn a_pod_that_is_made_again_is_asked_where_it_is_now(#[case] via: Via) {
     for port in [1883, 8888] {
         nobody_comes(&old, port, &came).await;
     }
-    // It is read, it is the peer of a newcomer's canary and of its rehearsal, and it asks another to leave.
+    // It is read, it is the peer of a newcomer's routing probe and of its rehearsal, and it asks another to leave.
     cluster.until("it is a member again", minutes(2), |cluster| cluster.settled(2)).await;
     for size in [3, 2] {
         cluster.wish(size);

@@ -146,12 +146,16 @@ async fn one_whose_messages_do_not_cross_is_told_and_not_served(#[case] via: Via
     // As an ACL that knows nothing of us any more: any other way to lose a message shows the same.
     let denied = vec!["vernescale/".to_owned()];
     cluster.fleet.with_model(|model, _| model.settings_mut().denied_prefixes = denied);
-    let told = |cluster: &Cluster| cluster.condition("CanaryLost").is_some();
+    let told = |cluster: &Cluster| cluster.condition("RoutingProbeLost").is_some();
     cluster.until("it is told", minutes(4), told).await;
     assert_eq!((cluster.pod_count(), cluster.serving()), (3, 2), "{}", cluster.dump());
-    let asked = cluster.hooks.times("Canary");
+    let asked = cluster.hooks.times("RoutingProbe");
     cluster.pass(seconds(30)).await;
-    assert!(cluster.hooks.times("Canary") - asked <= 30, "as fast as it is refused\n{}", cluster.dump());
+    assert!(
+        cluster.hooks.times("RoutingProbe") - asked <= 30,
+        "as fast as it is refused\n{}",
+        cluster.dump()
+    );
     assert!(told(&cluster) && cluster.serving() == 2, "{}", cluster.dump());
     cluster.fleet.with_model(|model, _| model.settings_mut().denied_prefixes.clear());
     cluster.until("three nodes", minutes(2), |cluster| cluster.settled(3)).await;

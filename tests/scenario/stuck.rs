@@ -33,7 +33,7 @@ impl Trouble {
             Self::Unmade => "NewcomerNotFenced",
             Self::Silent => "NewcomerSilent",
             Self::Unready | Self::Alone | Self::Behind => "JoinFailed",
-            Self::Unheard => "CanaryLost",
+            Self::Unheard => "RoutingProbeLost",
         }
     }
 
@@ -74,7 +74,7 @@ async fn stuck(via: Via, trouble: Trouble) -> Cluster {
         reach_it_first(&mut cluster).await;
     }
     if trouble == Trouble::Unheard {
-        // Not before: the canary is rehearsed on pod 0, and nothing would be raised.
+        // Not before: the routing probe is rehearsed on pod 0, and nothing would be raised.
         cluster.until("it is raised", minutes(1), |cluster| cluster.replicas() == 3).await;
         cluster
             .fleet

@@ -23,7 +23,7 @@ async fn one_to_ten_to_one(#[case] via: Via) {
     cluster.load(4.4).await;
     cluster.until("ten nodes serve", minutes(25), |cluster| cluster.settled(10)).await;
     cluster.pass(seconds(30)).await;
-    // A message a client in 100 s: with the six of the canary's next rehearsal they are not worth a second node.
+    // A message a client in 100 s: with the six of the routing probe's next rehearsal they are not worth a second node.
     cluster.load(0.03).await;
     cluster.until("one node is left", minutes(40), |cluster| cluster.settled(1)).await;
     cluster.assert_invariants().await;

@@ -1,4 +1,4 @@
-//! Listeners and logins as people have them: the canary finds its way in, or says before anything is raised why no
+//! Listeners and logins as people have them: the routing probe finds its way in, or says before anything is raised why no
 //! newcomer could be served. The clients of these scenarios speak plain MQTT 3.1.1 without a login, and are not looked at.
 
 use std::time::Duration;
@@ -43,16 +43,18 @@ fn listeners(all: Vec<ListenerSetting>) -> impl FnOnce(&mut Broker) {
 async fn logins_that_are_kept_by_client_id(#[case] via: Via) {
     let nobody = |broker: &mut Broker| broker.known_clients = Some([].into());
     let mut cluster = growing(via, nobody, json!({})).await;
-    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
-    let message = told(&cluster, "CanaryRefused");
-    assert_eq!(cluster.status().canary_clients, CLIENT_IDS, "as they are told");
+    cluster
+        .until("it is told", seconds(30), |cluster| cluster.condition("RoutingProbeRefused").is_some())
+        .await;
+    let message = told(&cluster, "RoutingProbeRefused");
+    assert_eq!(cluster.status().routing_probe_clients, CLIENT_IDS, "as they are told");
     assert!(CLIENT_IDS.iter().all(|id| message.contains(id)), "{message}");
     cluster.pass(seconds(30)).await;
     assert_eq!(cluster.replicas(), 1, "nothing is raised that could not be served\n{}", cluster.dump());
     // Somebody enters the two.
     cluster.fleet.with_model(|model, _| by_client_id(model.settings_mut()));
     cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
-    assert_eq!(told(&cluster, "CanaryRefused"), "");
+    assert_eq!(told(&cluster, "RoutingProbeRefused"), "");
 }
 
 #[rstest]
@@ -85,31 +87,40 @@ async fn one_of_several_listeners_will_do(
 async fn a_listener_behind_a_proxy_has_to_be_named(#[case] via: Via) {
     let behind = vec![ListenerSetting { proxy: true, ..ListenerSetting::on(1883) }];
     let mut cluster = growing(via, listeners(behind), json!({})).await;
-    let says = |cluster: &Cluster| told(cluster, "CanaryUntried").contains("spec.canary.proxyProtocol");
+    let says =
+        |cluster: &Cluster| told(cluster, "RoutingProbeUntried").contains("spec.routingProbe.proxyProtocol");
     cluster.until("it is told", minutes(1), says).await;
     // Not known for so long is a warning; the answer stands while the next is on its way.
-    let warns =
-        |cluster: &Cluster| cluster.condition("CanaryUntried").is_some_and(|told| told.reason == "Warning");
+    let warns = |cluster: &Cluster| {
+        cluster.condition("RoutingProbeUntried").is_some_and(|told| told.reason == "Warning")
+    };
     cluster.until("people are warned", minutes(1), warns).await;
     for _ in 0..30 {
         cluster.pass(seconds(1)).await;
         assert!(says(&cluster) && warns(&cluster), "{}", cluster.dump());
     }
     assert_eq!(cluster.replicas(), 1, "what is not known is no yes\n{}", cluster.dump());
-    cluster.edit_spec(&json!({ "canary": { "proxyProtocol": true } }));
+    cluster.edit_spec(&json!({ "routing probe": { "proxyProtocol": true } }));
     cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
 }
 
 /// What is wrong is told where no raise is wanted, too, and so is what is there instead.
 #[tokio::test(start_paused = true)]
 async fn a_port_that_is_not_there() {
-    let spec = json!({ "replicas": 1, "canary": { "port": 1999 } });
+    let spec = json!({ "replicas": 1, "routing probe": { "port": 1999 } });
     let mut cluster = growing(Via::ManagementApi, |_| (), spec).await;
-    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
-    let message = told(&cluster, "CanaryRefused");
-    assert!(message.contains("port 1999 (spec.canary.port)") && message.contains("port 1883"), "{message}");
-    cluster.edit_spec(&json!({ "canary": { "port": 1883 } }));
-    cluster.until("it is well", seconds(10), |cluster| cluster.condition("CanaryRefused").is_none()).await;
+    cluster
+        .until("it is told", seconds(30), |cluster| cluster.condition("RoutingProbeRefused").is_some())
+        .await;
+    let message = told(&cluster, "RoutingProbeRefused");
+    assert!(
+        message.contains("port 1999 (spec.routingProbe.port)") && message.contains("port 1883"),
+        "{message}"
+    );
+    cluster.edit_spec(&json!({ "routing probe": { "port": 1883 } }));
+    cluster
+        .until("it is well", seconds(10), |cluster| cluster.condition("RoutingProbeRefused").is_none())
+        .await;
 }
 
 /// A suspended Unix socket is opened again by an undo, as every other.
@@ -151,11 +162,17 @@ async fn a_listener_that_speaks_tls() {
         }
     });
     let tls = ListenerSetting { transport: Transport::Mqtts, ..ListenerSetting::on(port) };
-    let spec = json!({ "replicas": 1, "canary": { "port": port } });
+    let spec = json!({ "replicas": 1, "routing probe": { "port": port } });
     let all = listeners(vec![ListenerSetting::on(1883), tls]);
     let mut cluster = growing(Via::ManagementApi, all, spec).await;
-    cluster.until("it is told", seconds(30), |cluster| cluster.condition("CanaryRefused").is_some()).await;
-    assert!(told(&cluster, "CanaryRefused").contains("spec.canary.caSecretRef"), "{}", cluster.dump());
+    cluster
+        .until("it is told", seconds(30), |cluster| cluster.condition("RoutingProbeRefused").is_some())
+        .await;
+    assert!(
+        told(&cluster, "RoutingProbeRefused").contains("spec.routingProbe.caSecretRef"),
+        "{}",
+        cluster.dump()
+    );
 
     let (other, _) = authority(&format!("{NAME}-headless"), NAMESPACE);
     let secret = |pem: String| {
@@ -164,14 +181,16 @@ async fn a_listener_that_speaks_tls() {
             "data": { "ca.crt": ByteString(pem.into_bytes()) },
         })
     };
-    cluster.edit_spec(&json!({ "canary": { "caSecretRef": { "name": "mqtt-ca" } } }));
+    cluster.edit_spec(&json!({ "routing probe": { "caSecretRef": { "name": "mqtt-ca" } } }));
     cluster
-        .until("it is missed", seconds(10), |cluster| cluster.condition("CanaryCaMissing").is_some())
+        .until("it is missed", seconds(10), |cluster| cluster.condition("RoutingProbeCaMissing").is_some())
         .await;
     cluster.kubernetes.apply(&secret(other)).expect("the Secret is made");
     let unproven =
-        |cluster: &Cluster| told(cluster, "CanaryRefused").contains("TLS: vmq-0.vmq-headless.mqtt.svc");
+        |cluster: &Cluster| told(cluster, "RoutingProbeRefused").contains("TLS: vmq-0.vmq-headless.mqtt.svc");
     cluster.until("another authority proves nothing", minutes(1), unproven).await;
     cluster.kubernetes.apply(&secret(pem)).expect("the Secret is made");
-    cluster.until("it is proven", minutes(1), |cluster| cluster.condition("CanaryRefused").is_none()).await;
+    cluster
+        .until("it is proven", minutes(1), |cluster| cluster.condition("RoutingProbeRefused").is_none())
+        .await;
 }

@@ -29,7 +29,7 @@ pub(crate) fn join(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     let overdue = transition.wait_until("NewcomerInStep", from + ctx.limits.join);
     let why = match joined(ctx) {
         Verdict::Clear => match in_step(transition, ctx, pod) {
-            Ok(()) => return transition.enter(Step::Canary),
+            Ok(()) => return transition.enter(Step::RoutingProbe),
             Err(lack) => {
                 told(transition, ctx, &lack);
                 lack.to_string()

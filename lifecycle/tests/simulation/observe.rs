@@ -154,13 +154,13 @@ impl Cluster {
                     claim.deleting = true;
                 }
             }
-            Effect::Canary { newcomer, peer } => {
+            Effect::RoutingProbe { newcomer, peer } => {
                 let crossed = self.trouble != Some(Trouble::Unheard)
                     && self.running(newcomer.0)
                     && self.running(peer.0)
                     && self.now >= self.members[&newcomer.0] + 7_500;
-                self.calls.canary = Call::Answered(if crossed { "crossed" } else { "lost" }.into());
-                self.calls.canary_sent = Some(Time(self.now));
+                self.calls.routing_probe = Call::Answered(if crossed { "crossed" } else { "lost" }.into());
+                self.calls.routing_probe_sent = Some(Time(self.now));
             }
             Effect::LabelServing { .. }
             | Effect::SetReplicas { .. }

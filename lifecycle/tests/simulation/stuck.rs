@@ -13,7 +13,7 @@ const ALL: [(Trouble, &str); 5] = [
     (Trouble::Unready, "JoinFailed"),
     (Trouble::Alone, "JoinFailed"),
     (Trouble::Behind, "JoinFailed"),
-    (Trouble::Unheard, "CanaryLost"),
+    (Trouble::Unheard, "RoutingProbeLost"),
 ];
 
 /// Two nodes, a third that does not come to its end, and that has been told.

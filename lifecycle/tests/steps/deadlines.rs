@@ -45,7 +45,7 @@ fn a_late_shrink_says_so(
 })]
 #[case(Step::Join, 300, "NewcomerInStep", "JoinFailed", "`vmq-admin cluster show` on each pod", |s: &mut Fixture| s.view(2, &[(1, true), (2, true)]))]
 #[case(Step::Join, 300, "NewcomerAnswers", "NewcomerSilent", "`kubectl describe pod`", |s: &mut Fixture| s.node(2).reach = Reach::Silent)]
-#[case(Step::Canary, 60, "CanaryCrossed", "CanaryLost", "user of spec.canarySecretRef", |_: &mut Fixture| ())]
+#[case(Step::RoutingProbe, 60, "RoutingProbeCrossed", "RoutingProbeLost", "user of spec.routingProbeSecretRef", |_: &mut Fixture| ())]
 #[case(Step::Serve, 60, "NewcomerRouted", "NotRouted", "what the client Service selects", |s: &mut Fixture| s.pod(2).serving = Some(true))]
 fn a_late_growth_says_so(
     #[case] step: Step,
@@ -87,11 +87,11 @@ fn a_step_that_is_held_waits_for_what_is_not_known() {
     );
 }
 
-/// What the canary met is what people have to mend.
+/// What the routing probe met is what people have to mend.
 #[test]
-fn a_late_canary_says_what_it_met() {
-    let mut fixture = Fixture::growing(3, Step::Canary);
-    fixture.facts.calls.canary = lifecycle::Call::Refused("pod 2 has no plain MQTT listener".into());
+fn a_late_routing_probe_says_what_it_met() {
+    let mut fixture = Fixture::growing(3, Step::RoutingProbe);
+    fixture.facts.calls.routing_probe = lifecycle::Call::Refused("pod 2 has no plain MQTT listener".into());
     let told = &fixture.after(60_001).conditions[0].message;
     assert!(told.contains("(pod 2 has no plain MQTT listener)"), "{told}");
 }

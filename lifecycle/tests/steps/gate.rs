@@ -215,8 +215,8 @@ fn the_claim_of_a_member_without_a_pod_is_not_to_be_deleted() {
 /// A newcomer that could not be served is not made; not known is no yes. A pod that is there already is fenced all the
 /// same, or it would go on losing what its clients send.
 #[rstest]
-#[case::refused(Veto::forbids("CanaryRefused", "CONNACK 0x05"))]
-#[case::not_known(Veto::unknown("CanaryUntried", "no answer"))]
+#[case::refused(Veto::forbids("RoutingProbeRefused", "CONNACK 0x05"))]
+#[case::not_known(Veto::unknown("RoutingProbeUntried", "no answer"))]
 fn no_newcomer_that_could_not_be_served(#[case] veto: Veto) {
     let mut fixture = Fixture::new(3, 4);
     fixture.facts.raise_vetoes.insert(veto.clone());

@@ -56,13 +56,13 @@ fn a_pod_that_is_going_is_not_the_newcomer() {
 }
 
 #[test]
-fn ten_seconds_of_agreement_precede_the_canary() {
+fn ten_seconds_of_agreement_precede_the_routing_probe() {
     let mut fixture = Fixture::growing(3, Step::Join);
     assert_eq!(at(&fixture.turn(0)), Step::Join);
     assert_eq!(at(&fixture.turn(9_900)), Step::Join);
     let out = fixture.turn(10_000);
-    assert_eq!(at(&out), Step::Canary);
-    assert_eq!(out.effects, [Effect::Canary { newcomer: Ordinal(2), peer: Ordinal(0) }]);
+    assert_eq!(at(&out), Step::RoutingProbe);
+    assert_eq!(out.effects, [Effect::RoutingProbe { newcomer: Ordinal(2), peer: Ordinal(0) }]);
 }
 
 #[rstest]
@@ -103,7 +103,7 @@ fn one_that_differs_as_members_do_is_in_step(#[case] disturb: fn(&mut Fixture)) 
     let mut fixture = Fixture::growing(3, Step::Join);
     disturb(&mut fixture);
     fixture.turn(0);
-    assert_eq!(at(&fixture.turn(10_000)), Step::Canary);
+    assert_eq!(at(&fixture.turn(10_000)), Step::RoutingProbe);
 }
 
 /// `InitSynced` is 2.1's; on 2.2.0 it says nothing, and is not waited for where it cannot be had.
@@ -113,7 +113,7 @@ fn a_later_version_needs_no_groups() {
     (0..3).for_each(|o| fixture.node(o).version = Observed::Seen("2.2.0".into()));
     fixture.node(2).groups = Some(unknown());
     fixture.turn(0);
-    assert_eq!(at(&fixture.turn(10_000)), Step::Canary);
+    assert_eq!(at(&fixture.turn(10_000)), Step::RoutingProbe);
 }
 
 /// The counts of a newcomer and a member may meet by chance on their way past each other.
@@ -130,7 +130,7 @@ fn one_good_reading_is_not_enough() {
     fixture.turn(13_000);
     fixture.live(2, 500);
     assert_eq!(at(&fixture.turn(13_500)), Step::Join, "begun anew");
-    assert_eq!(at(&fixture.turn(14_500)), Step::Canary);
+    assert_eq!(at(&fixture.turn(14_500)), Step::RoutingProbe);
 }
 
 /// A page that was read once and is looked at twice is one reading.
@@ -148,7 +148,7 @@ fn an_old_reading_is_not_a_second_one() {
     };
     fixture.intent = reads(&fixture, 10_000, 10_000).intent;
     assert_eq!(at(&reads(&fixture, 10_000, 12_000)), Step::Join);
-    assert_eq!(at(&reads(&fixture, 11_000, 12_000)), Step::Canary);
+    assert_eq!(at(&reads(&fixture, 11_000, 12_000)), Step::RoutingProbe);
 }
 
 /// I11: which number differs, on which node, by how much, while it is waited for and once it has failed.
@@ -230,18 +230,18 @@ fn a_restart_or_a_gap_in_the_agreement_starts_the_ten_seconds_anew() {
     fixture.pod(2).restarts = 1;
     assert_eq!(at(&fixture.turn(10_000)), Step::Join);
     assert_eq!(at(&fixture.turn(19_900)), Step::Join);
-    assert_eq!(at(&fixture.turn(20_000)), Step::Canary);
+    assert_eq!(at(&fixture.turn(20_000)), Step::RoutingProbe);
 }
 
 #[test]
 fn the_fence_is_held_and_a_new_pod_is_fenced_anew() {
-    for step in [Step::Join, Step::Canary] {
+    for step in [Step::Join, Step::RoutingProbe] {
         let mut fixture = Fixture::growing(3, step);
         fixture.pod(2).serving = None;
         let effects = fixture.after(0).effects;
         assert!(matches!(effects[0], Effect::LabelServing { serving: false, .. }), "{effects:?}");
     }
-    for step in [Step::Join, Step::Canary, Step::Serve] {
+    for step in [Step::Join, Step::RoutingProbe, Step::Serve] {
         let mut fixture = Fixture::growing(3, step);
         fixture.pod(2).uid = "other".into();
         fixture.pod(2).serving = Some(true);
@@ -254,14 +254,14 @@ fn the_fence_is_held_and_a_new_pod_is_fenced_anew() {
 }
 
 #[test]
-fn only_a_canary_that_crossed_lets_clients_in() {
-    let mut fixture = Fixture::growing(3, Step::Canary);
-    fixture.facts.calls.canary_sent = Some(THEN);
-    fixture.facts.calls.canary = Call::Answered("lost".into());
-    assert_eq!(at(&fixture.after(0)), Step::Canary);
-    fixture.facts.calls.canary = Call::InFlight;
-    assert_eq!((at(&fixture.after(0)), fixture.after(0).effects), (Step::Canary, vec![]));
-    fixture.facts.calls.canary = Call::Answered("crossed".into());
+fn only_a_routing_probe_that_crossed_lets_clients_in() {
+    let mut fixture = Fixture::growing(3, Step::RoutingProbe);
+    fixture.facts.calls.routing_probe_sent = Some(THEN);
+    fixture.facts.calls.routing_probe = Call::Answered("lost".into());
+    assert_eq!(at(&fixture.after(0)), Step::RoutingProbe);
+    fixture.facts.calls.routing_probe = Call::InFlight;
+    assert_eq!((at(&fixture.after(0)), fixture.after(0).effects), (Step::RoutingProbe, vec![]));
+    fixture.facts.calls.routing_probe = Call::Answered("crossed".into());
     let out = fixture.after(0);
     assert_eq!(at(&out), Step::Serve);
     assert!(matches!(&out.effects[..], [Effect::LabelServing { serving: true, .. }]));
@@ -270,17 +270,17 @@ fn only_a_canary_that_crossed_lets_clients_in() {
 #[rstest]
 #[case::restarted(|s: &mut Fixture| s.pod(2).restarts = 1)]
 #[case::split(|s: &mut Fixture| s.view(0, &[(0, true), (1, true)]))]
-fn a_newcomer_that_falls_out_of_step_at_the_canary_joins_again(#[case] disturb: fn(&mut Fixture)) {
-    let mut fixture = Fixture::growing(3, Step::Canary);
-    fixture.facts.calls.canary_sent = Some(THEN);
-    fixture.facts.calls.canary = Call::Answered("crossed".into());
+fn a_newcomer_that_falls_out_of_step_at_the_routing_probe_joins_again(#[case] disturb: fn(&mut Fixture)) {
+    let mut fixture = Fixture::growing(3, Step::RoutingProbe);
+    fixture.facts.calls.routing_probe_sent = Some(THEN);
+    fixture.facts.calls.routing_probe = Call::Answered("crossed".into());
     disturb(&mut fixture);
     assert_eq!(at(&fixture.after(0)), Step::Join);
 }
 
 #[test]
 fn the_first_node_has_nobody_to_send_to() {
-    let fixture = Fixture::growing(1, Step::Canary);
+    let fixture = Fixture::growing(1, Step::RoutingProbe);
     assert_eq!(at(&fixture.after(0)), Step::Serve);
 }
 
@@ -300,12 +300,12 @@ fn a_wish_that_falls_does_not_stop_a_growth_that_has_begun() {
     let mut fixture = Fixture::growing(3, Step::Join);
     fixture.facts.wish = 1;
     fixture.turn(0);
-    assert_eq!(at(&fixture.turn(10_000)), Step::Canary);
+    assert_eq!(at(&fixture.turn(10_000)), Step::RoutingProbe);
 }
 
 #[rstest]
 fn a_foreign_fall_ends_a_growth(
-    #[values(Step::FenceNewcomer, Step::Join, Step::Canary, Step::Serve)] step: Step,
+    #[values(Step::FenceNewcomer, Step::Join, Step::RoutingProbe, Step::Serve)] step: Step,
 ) {
     let mut fixture = Fixture::growing(3, step);
     fixture.facts.target.replicas = 2;
@@ -323,16 +323,16 @@ fn a_join_ends_before_a_shrink_begins() {
 
 /// Its pod was made again while it was let in: a message that its predecessor passed on is no proof.
 #[test]
-fn a_newcomer_that_was_replaced_has_a_canary_of_its_own() {
+fn a_newcomer_that_was_replaced_has_a_routing_probe_of_its_own() {
     let mut fixture = Fixture::growing(3, Step::Serve);
-    fixture.facts.calls.canary = Call::Answered("crossed".into());
-    fixture.facts.calls.canary_sent = Some(THEN);
+    fixture.facts.calls.routing_probe = Call::Answered("crossed".into());
+    fixture.facts.calls.routing_probe_sent = Some(THEN);
     fixture.pod(2).uid = "other".into();
     assert_eq!(at(&fixture.turn(1_000)), Step::Join);
     fixture.turn(1_500);
     let out = fixture.turn(12_000);
-    assert_eq!(at(&out), Step::Canary);
-    assert!(matches!(&out.effects[..], [Effect::Canary { .. }]), "{:?}", out.effects);
-    fixture.facts.calls.canary_sent = Some(Time(THEN.0 + 12_000));
+    assert_eq!(at(&out), Step::RoutingProbe);
+    assert!(matches!(&out.effects[..], [Effect::RoutingProbe { .. }]), "{:?}", out.effects);
+    fixture.facts.calls.routing_probe_sent = Some(Time(THEN.0 + 12_000));
     assert_eq!(at(&fixture.turn(12_500)), Step::Serve);
 }

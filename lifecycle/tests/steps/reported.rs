@@ -167,7 +167,7 @@ fn a_pod_that_nothing_lets_serve_again_is_told(#[case] disturb: fn(&mut Fixture)
 
 #[test]
 fn a_pod_that_a_change_is_about_is_not_told() {
-    for fixture in [Fixture::shrinking(3, Step::Drain), Fixture::growing(3, Step::Canary)] {
+    for fixture in [Fixture::shrinking(3, Step::Drain), Fixture::growing(3, Step::RoutingProbe)] {
         assert!(!reasons(&fixture.after(0)).contains(&"PodUnroutable"));
     }
 }

@@ -92,4 +92,8 @@ fn the_names_of_the_version_before_are_read() {
     let intent = held.intent().unwrap();
     let coordinator = intent.coordinator.as_ref().map(|process| (process.uid.as_str(), process.restarts));
     assert_eq!((coordinator, intent.unroutable), (Some(("u", 1)), true));
+    let mut record = record;
+    record["step"] = json!("Canary");
+    let held = Held::read(&statefulset(Some(&[(INTENT, &record.to_string())]))).unwrap();
+    assert_eq!(held.intent().unwrap().step, lifecycle::Step::RoutingProbe);
 }

@@ -159,8 +159,8 @@ fn a_secret_that_cannot_be_read_is_told_with_its_field() {
         ..Cached::default()
     };
     let found = preflight(&objects(&json!({})), &cached);
-    assert_eq!(reasons(&found), ["ManagementKeyMissing", "ManagementCaMissing", "CanaryLoginMissing"]);
-    let fields = ["spec.management.secretRef", "spec.management.caSecretRef", "spec.canarySecretRef"];
+    assert_eq!(reasons(&found), ["ManagementKeyMissing", "ManagementCaMissing", "RoutingProbeLoginMissing"]);
+    let fields = ["spec.management.secretRef", "spec.management.caSecretRef", "spec.routingProbeSecretRef"];
     for (finding, field) in found.iter().zip(fields) {
         assert!(finding.message.ends_with(&format!("correct {field}")) && !finding.blocks, "{finding:?}");
     }

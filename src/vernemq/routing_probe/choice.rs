@@ -1,4 +1,4 @@
-//! Which listeners a canary goes through: such as a client in the cluster reaches, the same on both sides. Pure.
+//! Which listeners a routing probe goes through: such as a client in the cluster reaches, the same on both sides. Pure.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ pub struct Broker<'a> {
     pub tls: Option<Result<Tls, String>>,
 }
 
-/// What is set of the canary.
+/// What is set of the routing probe.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
     /// Only the listener on this port.
@@ -86,16 +86,17 @@ fn none(newcomer: &Broker<'_>, peer: &Broker<'_>, wanted: Wanted) -> String {
         .iter()
         .map(|one| format!("{} {} port {}", one.listener.kind, one.listener.address, one.listener.port))
         .collect();
-    let port = wanted.port.map(|port| format!(" on port {port} (spec.canary.port)")).unwrap_or_default();
+    let port =
+        wanted.port.map(|port| format!(" on port {port} (spec.routingProbe.port)")).unwrap_or_default();
     let like = if usable(other, wanted).is_empty() {
         String::new()
     } else {
         format!(" as pod {} has", other.ordinal)
     };
     format!(
-        "pod {} has no MQTT listener that the canary can use{port}{like}: it speaks plain MQTT, and TLS where \
-         spec.canary.caSecretRef says what to prove it by. There is: {}. Open such a listener to the pod's address, or \
-         correct spec.canary",
+        "pod {} has no MQTT listener that the routing probe can use{port}{like}: it speaks plain MQTT, and TLS where \
+         spec.routingProbe.caSecretRef says what to prove it by. There is: {}. Open such a listener to the pod's address, or \
+         correct spec.routingProbe",
         lacks.ordinal,
         if shown.is_empty() { "none".into() } else { shown.join(", ") }
     )
@@ -140,7 +141,8 @@ mod tests {
         assert_eq!(tried(&listeners, true, Some(8883)), Ok(vec![8883]));
         let why = tried(&listeners, false, Some(8883)).unwrap_err();
         assert!(
-            why.contains("port 8883 (spec.canary.port)") && why.contains("spec.canary.caSecretRef"),
+            why.contains("port 8883 (spec.routingProbe.port)")
+                && why.contains("spec.routingProbe.caSecretRef"),
             "{why}"
         );
         assert!(why.contains("mqtts 0.0.0.0 port 8883"), "{why}");

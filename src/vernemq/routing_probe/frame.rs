@@ -1,4 +1,4 @@
-//! The handful of MQTT packets that a canary sends and reads, of both versions. Pure. Codes stay numbers: people are to
+//! The handful of MQTT packets that a routing probe sends and reads, of both versions. Pure. Codes stay numbers: people are to
 //! read the one that the broker sent.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 /// Longest packet that is read. Our own messages have some tens of bytes.
 const PACKET_BYTES_MAX: usize = 64 * 1024;
 
-/// Seconds of keep-alive. A canary lasts for less.
+/// Seconds of keep-alive. A routing probe lasts for less.
 const KEEP_ALIVE: u16 = 10;
 
 /// MQTT version of a connection.

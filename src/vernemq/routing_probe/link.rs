@@ -1,4 +1,4 @@
-//! One connection of the canary. What is written waits in a buffer until the connection is read: so that whoever waits
+//! One connection of the routing probe. What is written waits in a buffer until the connection is read: so that whoever waits
 //! for two of them at once can drop either wait.
 
 use std::time::Duration;

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use crate::vernemq::http::Tls;
 
-/// The client ids of every canary, under [`crate::vernemq::sessions::OUR_CLIENTS`]: two, and always the same, so that they can be
+/// The client ids of every routing probe, under [`crate::vernemq::sessions::OUR_CLIENTS`]: two, and always the same, so that they can be
 /// entered where logins are kept by client id.
-pub const CLIENT_IDS: [&str; 2] = ["vernescale-canary-newcomer", "vernescale-canary-peer"];
+pub const CLIENT_IDS: [&str; 2] = ["vernescale-probe-newcomer", "vernescale-probe-peer"];
 
 /// Where a broker takes MQTT clients.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Why a canary does not cross, and what to do: each cause has a remedy of its own.
+//! Why a routing probe does not cross, and what to do: each cause has a remedy of its own.
 
 use std::time::Duration;
 
@@ -65,35 +65,35 @@ impl Trouble {
         match cause {
             Cause::Wire(broken @ Broken::Tls(_)) => format!(
                 "{place}: {broken}. Put the certificates of who signed the listener's into the Secret of \
-                 spec.canary.caSecretRef, and the name that it bears into spec.canary.serverName"
+                 spec.routingProbe.caSecretRef, and the name that it bears into spec.routingProbe.serverName"
             ),
             Cause::Wire(broken) => format!("{place}: {broken}"),
             Cause::Closed => format!(
                 "{place} closed the connection without a CONNACK: a listener with proxy_protocol does so to who sends \
-                 no PROXY header. If it is such a one set spec.canary.proxyProtocol, or name another listener's port \
-                 in spec.canary.port"
+                 no PROXY header. If it is such a one set spec.routingProbe.proxyProtocol, or name another listener's port \
+                 in spec.routingProbe.port"
             ),
             Cause::NoConnack(waited) => format!(
                 "{place} took the connection and has sent no CONNACK within {waited:?}: it is full \
                  (max_connections), or waits for something that is not MQTT. Raise its limit, or name another \
-                 listener's port in spec.canary.port"
+                 listener's port in spec.routingProbe.port"
             ),
             Cause::Version => format!(
                 "{place} takes neither MQTT 3.1.1 nor 5: add 4 or 5 to its allowed_protocol_versions, or name another \
-                 listener's port in spec.canary.port"
+                 listener's port in spec.routingProbe.port"
             ),
             Cause::Connack(code) => connack(place, *code),
             Cause::Subscribe(code, topic) => format!(
-                "{place} does not let the canary subscribe to {topic} (SUBACK {code:#04x}): let the user of \
-                 spec.canarySecretRef (nobody, without one) publish and subscribe to vernescale/canary/#"
+                "{place} does not let the routing probe subscribe to {topic} (SUBACK {code:#04x}): let the user of \
+                 spec.routingProbeSecretRef (nobody, without one) publish and subscribe to vernescale/probe/#"
             ),
             Cause::Publish(reason) => format!(
-                "{place} does not let the canary publish (PUBACK {reason:#04x}): let the user of \
-                 spec.canarySecretRef (nobody, without one) publish and subscribe to vernescale/canary/#"
+                "{place} does not let the routing probe publish (PUBACK {reason:#04x}): let the user of \
+                 spec.routingProbeSecretRef (nobody, without one) publish and subscribe to vernescale/probe/#"
             ),
             Cause::Lost(round) => format!(
                 "{place}: message {round} has not crossed in both directions. Where it never does, the user of \
-                 spec.canarySecretRef (nobody, without one) may not publish to vernescale/canary/#, or the two client \
+                 spec.routingProbeSecretRef (nobody, without one) may not publish to vernescale/probe/#, or the two client \
                  ids {} have logins of different mountpoints",
                 ids()
             ),
@@ -109,15 +109,15 @@ fn ids() -> String {
 fn connack(place: &str, code: u8) -> String {
     let (what, remedy) = if LOGIN.contains(&code) {
         (
-            "does not let the canary in",
+            "does not let the routing probe in",
             format!(
-                "name the Secret with a login in spec.canarySecretRef (without one it comes anonymously); where logins \
+                "name the Secret with a login in spec.routingProbeSecretRef (without one it comes anonymously); where logins \
                  are kept by client id, add {} in the mountpoint of this listener",
                 ids()
             ),
         )
     } else if BAD_ID.contains(&code) {
-        ("refuses the canary's client id", format!("let {} in", ids()))
+        ("refuses the routing probe's client id", format!("let {} in", ids()))
     } else if UNAVAILABLE.contains(&code) {
         (
             "is not ready for clients",
@@ -125,12 +125,12 @@ fn connack(place: &str, code: u8) -> String {
                 .into(),
         )
     } else {
-        ("refuses the canary", "see the broker's log".into())
+        ("refuses the routing probe", "see the broker's log".into())
     };
     format!("{place} {what} (CONNACK {code:#04x}): {remedy}")
 }
 
-/// What a canary that crossed nowhere has come to.
+/// What a routing probe that crossed nowhere has come to.
 pub(super) fn outcome(troubles: &[Trouble]) -> Call {
     let texts: Vec<_> = troubles.iter().map(Trouble::text).collect();
     let text = texts.join("; ");

@@ -15,7 +15,7 @@ const CALLS: [(&str, &[&str]); 5] = [
     ("DrainBatch", &["Drain"]),
     ("Leave", &["Leave", "PodGone"]),
     ("Reopen", &["Cancel"]),
-    ("Canary", &["Canary"]),
+    ("RoutingProbe", &["RoutingProbe"]),
 ];
 
 const RECORD: &str = "/metadata/annotations/vernescale.dev~1intent";

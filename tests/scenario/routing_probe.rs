@@ -1,4 +1,4 @@
-//! A broker that lets nobody in without a password: the canary needs one of its own.
+//! A broker that lets nobody in without a password: the routing probe needs one of its own.
 
 use k8s_openapi::ByteString;
 use rstest::rstest;
@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, NAMESPACE, minutes, seconds};
 fn login(cluster: &Cluster, password: &str) {
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "canary", "namespace": NAMESPACE },
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "routing probe", "namespace": NAMESPACE },
         "data": { "username": bytes("vernescale"), "password": bytes(password) },
     });
     cluster.kubernetes.apply(&secret).expect("the Secret is made");
@@ -29,13 +29,13 @@ async fn only_with_its_password(#[case] via: Via) {
     });
     let mut cluster = builder.start().await;
     cluster.start_controller("a");
-    let refused = |cluster: &Cluster| cluster.condition("CanaryRefused").map(|told| told.message);
+    let refused = |cluster: &Cluster| cluster.condition("RoutingProbeRefused").map(|told| told.message);
     cluster.until("anonymously", seconds(30), |cluster| refused(cluster).is_some()).await;
     let told = refused(&cluster).unwrap_or_default();
-    assert!(told.contains("spec.canarySecretRef") && told.contains("CONNACK 0x05"), "{told}");
+    assert!(told.contains("spec.routingProbeSecretRef") && told.contains("CONNACK 0x05"), "{told}");
 
-    cluster.edit_spec(&json!({ "canarySecretRef": { "name": "canary" } }));
-    let missing = |cluster: &Cluster| cluster.condition("CanaryLoginMissing").is_some();
+    cluster.edit_spec(&json!({ "routingProbeSecretRef": { "name": "routing probe" } }));
+    let missing = |cluster: &Cluster| cluster.condition("RoutingProbeLoginMissing").is_some();
     cluster.until("the Secret is missed", seconds(10), missing).await;
     login(&cluster, "wrong");
     let wrong = |cluster: &Cluster| refused(cluster).is_some_and(|told| told.contains("CONNACK 0x04"));
@@ -53,10 +53,10 @@ async fn only_with_its_password(#[case] via: Via) {
         cluster.fleet.with_model(|model, _| model.settings_mut().users.insert("vernescale".into(), password));
     };
     password(&cluster, "another");
-    cluster.until("it is told", minutes(4), |cluster| cluster.condition("CanaryLost").is_some()).await;
-    let before = cluster.hooks.times("Canary");
+    cluster.until("it is told", minutes(4), |cluster| cluster.condition("RoutingProbeLost").is_some()).await;
+    let before = cluster.hooks.times("RoutingProbe");
     cluster.pass(seconds(60)).await;
-    let tried = cluster.hooks.times("Canary") - before;
+    let tried = cluster.hooks.times("RoutingProbe") - before;
     assert!((2..=60).contains(&tried), "{tried} in a minute: neither given up nor in a hurry");
     assert_eq!(cluster.serving(), 1, "a newcomer is served that nobody has tried\n{}", cluster.dump());
     password(&cluster, "right");

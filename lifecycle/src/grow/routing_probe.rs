@@ -12,7 +12,7 @@ use super::give_way::give_way;
 use super::join::joined;
 use super::{Newcomer, keep_fenced, newcomer};
 
-pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
+pub(crate) fn routing_probe(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     let pod = match newcomer(transition, ctx) {
         Newcomer::Here(pod) => pod,
         Newcomer::Gone(flow) => return flow,
@@ -25,21 +25,21 @@ pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
     if transition.intent.ordinal == COORDINATOR || crossed(transition, ctx) {
         return transition.enter(Step::Serve);
     }
-    if ctx.facts.calls.canary != Call::InFlight {
-        transition.ask(Effect::Canary { newcomer: transition.intent.ordinal, peer: COORDINATOR });
+    if ctx.facts.calls.routing_probe != Call::InFlight {
+        transition.ask(Effect::RoutingProbe { newcomer: transition.intent.ordinal, peer: COORDINATOR });
     }
-    if transition.wait("CanaryCrossed", ctx.limits.canary) {
-        let why = match &ctx.facts.calls.canary {
+    if transition.wait("RoutingProbeCrossed", ctx.limits.routing_probe) {
+        let why = match &ctx.facts.calls.routing_probe {
             Call::Refused(why) | Call::Unknown(why) => format!(" ({why})"),
             Call::None | Call::InFlight | Call::Answered(_) => String::new(),
         };
         let text = format!(
             "no message has crossed between pod {} and pod {COORDINATOR} though both are members{why}. The newcomer \
-             is not served; see the logs of both, and whether the user of spec.canarySecretRef (nobody, without one) \
-             may connect with the client ids of status.canaryClients, and publish and subscribe to vernescale/canary/#",
+             is not served; see the logs of both, and whether the user of spec.routingProbeSecretRef (nobody, without one) \
+             may connect with the client ids of status.routingProbeClients, and publish and subscribe to vernescale/probe/#",
             transition.intent.ordinal
         );
-        transition.tell("CanaryLost", Severity::Critical, text);
+        transition.tell("RoutingProbeLost", Severity::Critical, text);
         return give_way(transition, ctx, "no message has crossed to it");
     }
     Flow::Requeue
@@ -48,6 +48,6 @@ pub(crate) fn canary(transition: &mut Transition, ctx: &Context<'_>) -> Flow {
 /// In this step: the pod may have been made again after an earlier one.
 fn crossed(transition: &Transition, ctx: &Context<'_>) -> bool {
     let calls = &ctx.facts.calls;
-    let ours = calls.canary_sent.is_some_and(|sent| sent >= transition.intent.entered);
-    ours && matches!(&calls.canary, Call::Answered(text) if text.trim() == "crossed")
+    let ours = calls.routing_probe_sent.is_some_and(|sent| sent >= transition.intent.entered);
+    ours && matches!(&calls.routing_probe, Call::Answered(text) if text.trim() == "crossed")
 }
