@@ -97,7 +97,7 @@ fn secrets(cached: &Cached) -> Vec<Finding> {
         ),
         (
             "RoutingProbeCaMissing",
-            "routing probe.caSecretRef",
+            "routingProbe.caSecretRef",
             cached.routing_probe_authorities.as_ref().and_then(|read| read.as_ref().err()),
         ),
     ];

@@ -141,7 +141,7 @@ async fn a_call_that_no_reconcile_fails_by_is_counted(
     #[case] verb: Verb,
     #[values(Via::ManagementApi, Via::Exec)] via: Via,
 ) {
-    let spec = json!({ "routingProbeSecretRef": { "name": "routing probe" } });
+    let spec = json!({ "routingProbeSecretRef": { "name": "routing-probe" } });
     let mut cluster = two_and_one_too_many(via).spec(&spec).start().await;
     let rule = Rule::new(Fault::Forbidden).resource(resource).verb(verb).client("a").times(1);
     let rule = cluster.kubernetes.faults().add(rule);

@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, NAMESPACE, minutes, seconds};
 fn login(cluster: &Cluster, password: &str) {
     let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "routing probe", "namespace": NAMESPACE },
+        "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "routing-probe", "namespace": NAMESPACE },
         "data": { "username": bytes("vernescale"), "password": bytes(password) },
     });
     cluster.kubernetes.apply(&secret).expect("the Secret is made");
@@ -34,7 +34,7 @@ async fn only_with_its_password(#[case] via: Via) {
     let told = refused(&cluster).unwrap_or_default();
     assert!(told.contains("spec.routingProbeSecretRef") && told.contains("CONNACK 0x05"), "{told}");
 
-    cluster.edit_spec(&json!({ "routingProbeSecretRef": { "name": "routing probe" } }));
+    cluster.edit_spec(&json!({ "routingProbeSecretRef": { "name": "routing-probe" } }));
     let missing = |cluster: &Cluster| cluster.condition("RoutingProbeLoginMissing").is_some();
     cluster.until("the Secret is missed", seconds(10), missing).await;
     login(&cluster, "wrong");

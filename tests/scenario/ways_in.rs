@@ -100,14 +100,14 @@ async fn a_listener_behind_a_proxy_has_to_be_named(#[case] via: Via) {
         assert!(says(&cluster) && warns(&cluster), "{}", cluster.dump());
     }
     assert_eq!(cluster.replicas(), 1, "what is not known is no yes\n{}", cluster.dump());
-    cluster.edit_spec(&json!({ "routing probe": { "proxyProtocol": true } }));
+    cluster.edit_spec(&json!({ "routingProbe": { "proxyProtocol": true } }));
     cluster.until("both serve", minutes(2), |cluster| cluster.settled(2)).await;
 }
 
 /// What is wrong is told where no raise is wanted, too, and so is what is there instead.
 #[tokio::test(start_paused = true)]
 async fn a_port_that_is_not_there() {
-    let spec = json!({ "replicas": 1, "routing probe": { "port": 1999 } });
+    let spec = json!({ "replicas": 1, "routingProbe": { "port": 1999 } });
     let mut cluster = growing(Via::ManagementApi, |_| (), spec).await;
     cluster
         .until("it is told", seconds(30), |cluster| cluster.condition("RoutingProbeRefused").is_some())
@@ -117,7 +117,7 @@ async fn a_port_that_is_not_there() {
         message.contains("port 1999 (spec.routingProbe.port)") && message.contains("port 1883"),
         "{message}"
     );
-    cluster.edit_spec(&json!({ "routing probe": { "port": 1883 } }));
+    cluster.edit_spec(&json!({ "routingProbe": { "port": 1883 } }));
     cluster
         .until("it is well", seconds(10), |cluster| cluster.condition("RoutingProbeRefused").is_none())
         .await;
@@ -162,7 +162,7 @@ async fn a_listener_that_speaks_tls() {
         }
     });
     let tls = ListenerSetting { transport: Transport::Mqtts, ..ListenerSetting::on(port) };
-    let spec = json!({ "replicas": 1, "routing probe": { "port": port } });
+    let spec = json!({ "replicas": 1, "routingProbe": { "port": port } });
     let all = listeners(vec![ListenerSetting::on(1883), tls]);
     let mut cluster = growing(Via::ManagementApi, all, spec).await;
     cluster
@@ -181,7 +181,7 @@ async fn a_listener_that_speaks_tls() {
             "data": { "ca.crt": ByteString(pem.into_bytes()) },
         })
     };
-    cluster.edit_spec(&json!({ "routing probe": { "caSecretRef": { "name": "mqtt-ca" } } }));
+    cluster.edit_spec(&json!({ "routingProbe": { "caSecretRef": { "name": "mqtt-ca" } } }));
     cluster
         .until("it is missed", seconds(10), |cluster| cluster.condition("RoutingProbeCaMissing").is_some())
         .await;
