@@ -290,7 +290,7 @@ pub struct Calls {
     pub drain_average: Option<u32>,
     /// Online sessions that no command can disconnect, of the last list of this process; none where there are none.
     pub drain_stay: Option<Stay>,
-    /// The routing_probe: answered with `crossed` when it was received in both directions.
+    /// The routing probe: answered with `crossed` when it was received in both directions.
     pub routing_probe: Call,
     /// When the last routing probe was sent by this process: one that was sent for another pod says nothing of this one.
     pub routing_probe_sent: Option<Time>,

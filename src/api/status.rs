@@ -47,7 +47,7 @@ pub struct VerneMQAutoscalerStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub nodes: Vec<NodeSeen>,
-    /// The client ids of the routing_probe: enter them where the broker's logins are kept by client id.
+    /// The client ids of the routing probe: enter them where the broker's logins are kept by client id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub routing_probe_clients: Vec<String>,

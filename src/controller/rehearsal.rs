@@ -1,4 +1,4 @@
-//! The routing_probe: through which listeners it goes, and its rehearsal on a member before anything is raised. A newcomer that
+//! The routing probe: through which listeners it goes, and its rehearsal on a member before anything is raised. A newcomer that
 //! nobody can enter is never served, and once it has joined only an ordered leave takes it away again.
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -42,7 +42,7 @@ pub struct Policy {
 pub struct Metric {
     /// Plain name, without `vernemq_`.
     pub name: String,
-    /// TargetKind, larger than zero.
+    /// Target value, larger than zero.
     pub target: f64,
     /// How the target is meant.
     pub kind: TargetKind,
