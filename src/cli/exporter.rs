@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::signals::{stop_signal, stop_signals};
+use crate::api::{Period, PeriodError};
 use crate::exporter::{Exporter, Settings};
 use crate::http_server::listen_address;
 use crate::mqtt::options::Options;
-use net::{BrokerUrl, Clock, parse_span};
+use net::{BrokerUrl, Clock};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,9 +72,7 @@ pub(super) struct Arguments {
 }
 
 fn message_wait(text: &str) -> Result<Duration, String> {
-    let wait = parse_span(text).ok_or_else(|| {
-        format!("`{text}` is no span of time: write numbers with ms, s, m or h, such as `30s` or `1h30m`")
-    })?;
+    let Period(wait) = text.parse().map_err(|error: PeriodError| error.to_string())?;
     if (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&wait) {
         Ok(wait)
     } else {

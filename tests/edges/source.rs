@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, File, Item, ItemMod, ItemUse, UseTree, Visibility};
+use syn::{Attribute, File, Item, ItemUse, UseTree, Visibility};
 
 /// A module by its path from the root of the crate; each is a file.
 pub(crate) type Module = Vec<String>;
@@ -118,10 +118,6 @@ impl<'ast> Visit<'ast> for Collector {
         if !for_tests(attributes) {
             visit::visit_item(self, item);
         }
-    }
-
-    fn visit_item_mod(&mut self, module: &'ast ItemMod) {
-        visit::visit_item_mod(self, module);
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
